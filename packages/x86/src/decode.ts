@@ -1,0 +1,314 @@
+import type { IntegerBits } from './emit.ts';
+import type { Row } from './insn.ts';
+import type { OperandSpec } from './operand.ts';
+import { OPCODE_TABLES } from './table.ts';
+
+/** The longest instruction (SDM vol. 2A §2.3.11). */
+export const INSTRUCTION_BYTES_MAX = 15;
+
+export type ModeBits = 16 | 32 | 64;
+
+/** One decoded instruction. The decoder reuses a single object: copy what must outlive the next call. */
+export interface Decoded {
+  row: Row;
+  lengthBytes: number;
+  /** Effective operand size in bits, as `Operands.bits`. */
+  bits: IntegerBits;
+  addressBits: ModeBits;
+  mode: ModeBits;
+  lock: boolean;
+  repeat: 0 | 0xf2 | 0xf3;
+  hasRex: boolean;
+  rexB: number;
+  rexR: number;
+  modrm: number;
+  opcode: number;
+  /** Whether the ModRM operand is memory. */
+  isMemory: boolean;
+  /** Memory operand: register numbers, or -1 for none; base 16 means RIP. */
+  base: number;
+  index: number;
+  scale: number;
+  displacement: bigint;
+  /** Segment of the memory operand (0-5), overridden or default. */
+  segment: number;
+  segmentOverride: number;
+  immediate: bigint;
+  /** The second immediate (ENTER), or the selector of a far pointer. */
+  immediate2: bigint;
+}
+
+/** Why bytes are no instruction. `more`: they end too early, so the next page is needed. */
+export type DecodeFailure = 'undefined' | 'too-long' | 'more';
+
+const SEGMENT_PREFIX: Record<number, number> = { 0x26: 0, 0x2e: 1, 0x36: 2, 0x3e: 3, 0x64: 4, 0x65: 5 };
+
+class Truncated extends Error {}
+const TRUNCATED = new Truncated('instruction bytes end early');
+
+/** A decoder over a byte array. */
+export class Decoder {
+  readonly result: Decoded = {
+    row: undefined as unknown as Row, lengthBytes: 0, bits: 32, addressBits: 64, mode: 64, lock: false, repeat: 0, hasRex: false, rexB: 0, rexR: 0,
+    modrm: 0, opcode: 0, isMemory: false, base: -1, index: -1, scale: 0, displacement: 0n, segment: 3, segmentOverride: -1, immediate: 0n, immediate2: 0n,
+  };
+  #bytes: Uint8Array = new Uint8Array(0);
+  #at = 0;
+  #end = 0;
+  #operandPrefix = false;
+  #rexW = false;
+  #rexX = 0;
+
+  /** Decodes at bytes[start], looking no further than `end`. */
+  decode(bytes: Uint8Array, start: number, end: number, mode: ModeBits): Decoded | DecodeFailure {
+    this.#bytes = bytes;
+    this.#at = start;
+    this.#end = Math.min(end, start + INSTRUCTION_BYTES_MAX);
+    try {
+      return this.#decode(start, mode);
+    } catch (error) {
+      if (error !== TRUNCATED) throw error;
+      return this.#end - start === INSTRUCTION_BYTES_MAX ? 'too-long' : 'more';
+    }
+  }
+
+  #byte(): number {
+    if (this.#at >= this.#end) throw TRUNCATED;
+    return this.#bytes[this.#at++]!;
+  }
+
+  #decode(start: number, mode: ModeBits): Decoded | DecodeFailure {
+    const d = this.result;
+    d.mode = mode;
+    const first = this.#prefixes(mode);
+    const { map, opcode } = this.#opcode(first);
+    d.opcode = opcode;
+    const candidates = OPCODE_TABLES[map]![opcode]!;
+    if (candidates.length === 0) return 'undefined';
+    const wantsModrm = candidates[0]!.hasModrm;
+    d.modrm = wantsModrm ? this.#byte() : 0;
+    const row = candidates.find((candidate) => this.#matches(candidate));
+    if (!row) return 'undefined';
+    d.row = row;
+    if (!row.options.repeat) d.repeat = 0;
+    d.isMemory = false;
+    d.segment = d.segmentOverride < 0 ? 3 : d.segmentOverride;
+    if (row.hasModrm && row.modrm === undefined && d.modrm < 0xc0) this.#memory(mode);
+    if (d.lock && !(row.options.lock && d.isMemory)) return 'undefined';
+    this.#operandSize(row, mode);
+    this.#immediates(row);
+    d.lengthBytes = this.#at - start;
+    return d;
+  }
+
+  /** Reads prefixes and REX; returns the first opcode byte. */
+  #prefixes(mode: ModeBits): number {
+    const d = this.result;
+    d.lock = false;
+    d.repeat = 0;
+    d.segmentOverride = -1;
+    this.#operandPrefix = false;
+    let addressPrefix = false;
+    let rex = 0;
+    let byte: number;
+    for (;;) {
+      byte = this.#byte();
+      if (byte === 0x66) this.#operandPrefix = true;
+      else if (byte === 0x67) addressPrefix = true;
+      else if (byte === 0xf0) d.lock = true;
+      else if (byte === 0xf2 || byte === 0xf3) d.repeat = byte;
+      else if (byte in SEGMENT_PREFIX) {
+        // In 64-bit mode only FS and GS count (SDM vol. 1 §3.3.7.1).
+        const segment = SEGMENT_PREFIX[byte]!;
+        if (mode !== 64 || segment >= 4) d.segmentOverride = segment;
+      } else if (mode === 64 && (byte & 0xf0) === 0x40) {
+        rex = byte;
+        continue;
+      } else break;
+      rex = 0; // REX counts only directly before the opcode.
+    }
+    d.hasRex = rex !== 0;
+    this.#rexW = (rex & 8) !== 0;
+    d.rexR = (rex & 4) << 1;
+    this.#rexX = (rex & 2) << 2;
+    d.rexB = (rex & 1) << 3;
+    d.addressBits = mode === 64 ? (addressPrefix ? 32 : 64) : (mode === 32) !== addressPrefix ? 32 : 16;
+    return byte;
+  }
+
+  #opcode(first: number): { map: number; opcode: number } {
+    if (first !== 0x0f) return { map: 0, opcode: first };
+    const second = this.#byte();
+    if (second === 0x38) return { map: 2, opcode: this.#byte() };
+    if (second === 0x3a) return { map: 3, opcode: this.#byte() };
+    return { map: 1, opcode: second };
+  }
+
+  #matches(row: Row): boolean {
+    const d = this.result;
+    const { options } = row;
+    if (d.mode === 64 ? options.not64 : options.only64) return false;
+    if (row.prefix === 'none' && (this.#operandPrefix || d.repeat !== 0)) return false;
+    if (row.prefix === 0x66 && (!this.#operandPrefix || d.repeat !== 0)) return false;
+    if ((row.prefix === 0xf2 || row.prefix === 0xf3) && row.prefix !== d.repeat) return false;
+    if (row.rexW !== undefined && row.rexW !== this.#rexW) return false;
+    if (row.modrm !== undefined) return row.modrm === d.modrm;
+    if (row.extension !== undefined && row.extension !== ((d.modrm >> 3) & 7)) return false;
+    // 90 names no register, so that with REX.B it is XCHG R8.
+    if (row.map === 0 && row.opcode === 0x90 && !row.plusRegister && d.rexB !== 0) return false;
+    for (const { kind } of row.operands) {
+      if (kind === 'M' && d.modrm >= 0xc0) return false;
+      if ((kind === 'U' || kind === 'N' || kind === 'T') && d.modrm < 0xc0) return false;
+      if (kind === 'R' && d.modrm < 0xc0) {
+        if (!row.operands.some((other) => other.kind === 'C' || other.kind === 'D')) return false;
+        // MOV to and from control registers takes mod as 3 whatever it says (SDM vol. 2B, "MOV").
+        d.modrm |= 0xc0;
+      }
+    }
+    return true;
+  }
+
+  #operandSize(row: Row, mode: ModeBits): void {
+    const d = this.result;
+    const { options } = row;
+    let bits: IntegerBits = this.#rexW ? 64 : (mode === 16) === this.#operandPrefix ? 32 : 16;
+    if (mode === 64 && options.default64 && bits === 32) bits = 64;
+    if (mode === 64 && options.force64) bits = 64;
+    d.bits = bits;
+    for (const spec of row.operands) {
+      if (spec.kind === 'I' || spec.kind === 'J' || (spec.kind === 'fixed' && spec.fixedClass !== 'general')) continue;
+      if (spec.size === 'v') return;
+      if (spec.size === 'y') {
+        if (!options.force64) d.bits = this.#rexW ? 64 : 32;
+        else d.bits = mode === 64 ? 64 : 32;
+        return;
+      }
+      if (spec.kind === 'fixed' && spec.size === 'z' && bits === 64) {
+        d.bits = 32;
+        return;
+      }
+    }
+    const lead = row.operands.find((spec) => spec.kind !== 'I' && spec.kind !== 'J' && !(spec.kind === 'fixed' && spec.fixedClass !== 'general'));
+    if (lead?.size === 'b') d.bits = 8;
+    else if (lead?.size === 'w') d.bits = 16;
+    else if (lead?.size === 'd') d.bits = 32;
+    else if (lead?.size === 'q') d.bits = 64;
+  }
+
+  #signed(byteCount: number): bigint {
+    let value = 0;
+    if (byteCount === 8) {
+      const low = this.#signed(4) & 0xffffffffn;
+      return (this.#signed(4) << 32n) | low;
+    }
+    for (let index = 0; index < byteCount; index++) value |= this.#byte() << (index * 8);
+    const shift = 32 - byteCount * 8;
+    return BigInt((value << shift) >> shift);
+  }
+
+  #immediates(row: Row): void {
+    const d = this.result;
+    d.immediate = 0n;
+    d.immediate2 = 0n;
+    let first = true;
+    for (const spec of row.operands) {
+      if (spec.kind === 'O') {
+        this.#absolute();
+        continue;
+      }
+      if (spec.kind !== 'I' && spec.kind !== 'J' && spec.kind !== 'A') continue;
+      const value = this.#signed(this.#immediateBytes(spec));
+      if (first) d.immediate = value;
+      else d.immediate2 = value;
+      first = false;
+      if (spec.kind === 'A') d.immediate2 = this.#signed(2) & 0xffffn;
+    }
+  }
+
+  #immediateBytes(spec: OperandSpec): number {
+    const { bits } = this.result;
+    if (spec.size === 'b') return 1;
+    if (spec.size === 'w') return 2;
+    if (spec.size === 'v') return bits / 8;
+    return bits === 16 ? 2 : 4;
+  }
+
+  /** MOV's absolute offset, as wide as the address size. */
+  #absolute(): void {
+    const d = this.result;
+    const value = this.#signed(d.addressBits / 8);
+    d.isMemory = true;
+    d.base = -1;
+    d.index = -1;
+    d.scale = 0;
+    d.displacement = BigInt.asUintN(d.addressBits, value);
+  }
+
+  #memory(mode: ModeBits): void {
+    const d = this.result;
+    d.isMemory = true;
+    d.base = -1;
+    d.index = -1;
+    d.scale = 0;
+    d.displacement = 0n;
+    if (d.addressBits === 16) this.#memory16();
+    else this.#memory32(mode);
+    if (d.segmentOverride < 0 && (d.base === 4 || d.base === 5) && mode !== 64) d.segment = 2;
+    if (d.segmentOverride < 0 && mode === 64) d.segment = d.base === 4 || d.base === 5 ? 2 : 3;
+  }
+
+  /** SDM vol. 2A table 2-1. */
+  #memory16(): void {
+    const d = this.result;
+    const mod = d.modrm >> 6;
+    const rm = d.modrm & 7;
+    d.base = [3, 3, 5, 5, 6, 7, 5, 3][rm]!;
+    d.index = [6, 7, 6, 7, -1, -1, -1, -1][rm]!;
+    if (mod === 0 && rm === 6) {
+      d.base = -1;
+      d.displacement = this.#signed(2);
+    } else if (mod === 1) d.displacement = this.#signed(1);
+    else if (mod === 2) d.displacement = this.#signed(2);
+  }
+
+  /** SDM vol. 2A tables 2-2 and 2-3; §2.2.1.6 for RIP-relative. */
+  #memory32(mode: ModeBits): void {
+    const d = this.result;
+    const mod = d.modrm >> 6;
+    let rm = d.modrm & 7;
+    if (rm === 4) {
+      const sib = this.#byte();
+      d.scale = sib >> 6;
+      const index = ((sib >> 3) & 7) | this.#rexX;
+      d.index = index === 4 ? -1 : index;
+      rm = sib & 7;
+      d.base = rm | d.rexB;
+      if (rm === 5 && mod === 0) {
+        d.base = -1;
+        d.displacement = this.#signed(4);
+        return;
+      }
+    } else if (rm === 5 && mod === 0) {
+      d.base = mode === 64 ? 16 : -1;
+      d.displacement = this.#signed(4);
+      return;
+    } else d.base = rm | d.rexB;
+    if (mod === 1) d.displacement = this.#signed(1);
+    else if (mod === 2) d.displacement = this.#signed(4);
+  }
+}
+
+/** Size in bits of one operand of a decoded instruction. */
+export function operandBits(spec: OperandSpec, bits: IntegerBits): number {
+  switch (spec.size) {
+    case 'b': return 8;
+    case 'w': return 16;
+    case 'd': return 32;
+    case 'q': return 64;
+    case 'dq': return 128;
+    case 't': return 80;
+    case 'z': return Math.min(bits, 32);
+    case 'y': return bits === 64 ? 64 : 32;
+    default: return bits;
+  }
+}

@@ -1,0 +1,5 @@
+export * from './decode.ts';
+export * from './emit.ts';
+export * from './insn.ts';
+export * from './operand.ts';
+export * from './table.ts';

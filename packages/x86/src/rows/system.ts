@@ -1,0 +1,172 @@
+import type { Emit, Operands } from '../emit.ts';
+import { insn, row } from '../insn.ts';
+
+/** An instruction whose whole meaning is one helper of the engine's, given the numbers and values of its operands. */
+function viaHelper(name: string, helper: string, rows: ReturnType<typeof row>[], ...arguments_: ((e: Emit, o: Operands) => ReturnType<Operands['read']>)[]) {
+  return insn(name, { system: true, rows, body: (e, o) => void e.helper(helper, ...arguments_.map((argument) => argument(e, o))) });
+}
+
+const value = (index: number) => (_: Emit, o: Operands) => o.read(index);
+const number = (index: number) => (_: Emit, o: Operands) => o.number(index);
+const linear = (index: number) => (_: Emit, o: Operands) => o.linear(index);
+const bits = (e: Emit, o: Operands) => e.constant(o.bits);
+const ends = { ends: true } as const;
+/** Control and debug registers are as wide as the mode, whatever the prefixes say. */
+const wide = { force64: true, ends: true, perMode: true } as const;
+
+const MOVES = [
+  viaHelper('MOV', 'set-control-register', [row('0F 22 /r', 'Cy,Ry', wide)], number(0), value(1)),
+  viaHelper('MOV', 'set-debug-register', [row('0F 23 /r', 'Dy,Ry', wide)], number(0), value(1)),
+  insn('MOV', { system: true, rows: [row('0F 20 /r', 'Ry,Cy', wide)], body: (e, o) => o.write(0, e.helper('get-control-register', o.number(1))) }),
+  insn('MOV', { system: true, rows: [row('0F 21 /r', 'Ry,Dy', wide)], body: (e, o) => o.write(0, e.helper('get-debug-register', o.number(1))) }),
+  insn('MOV', { rows: [row('8C', 'Ev,Sw')], body: (e, o) => o.write(0, e.zeroExtend(o.read(1), 16)) }),
+  viaHelper('MOV', 'load-segment', [row('8E', 'Sw,Ew')], number(0), value(1)),
+];
+
+/** LDS and kin: a far pointer into a segment register and a general one. */
+const farLoad = (name: string, segment: number, encoding: string, options = {}) =>
+  insn(name, {
+    system: true,
+    rows: [row(encoding, 'Gv,Mv', options)],
+    body(e, o) {
+      const offset = o.read(1);
+      o.displace(1, e.constant(o.bits / 8));
+      e.helper('load-segment', e.constant(segment), o.readWord(1));
+      o.write(0, offset);
+    },
+  });
+
+const SEGMENT_LOADS = [
+  farLoad('LES', 0, 'C4', { not64: true }),
+  farLoad('LDS', 3, 'C5', { not64: true }),
+  farLoad('LSS', 2, '0F B2'),
+  farLoad('LFS', 4, '0F B4'),
+  farLoad('LGS', 5, '0F B5'),
+];
+
+const DESCRIPTOR_TABLES = [
+  viaHelper('SGDT', 'store-descriptor-table', [row('0F 01 /0', 'Mv', { force64: true })], (e) => e.constant(0), linear(0), bits),
+  viaHelper('SIDT', 'store-descriptor-table', [row('0F 01 /1', 'Mv', { force64: true })], (e) => e.constant(1), linear(0), bits),
+  viaHelper('LGDT', 'load-descriptor-table', [row('0F 01 /2', 'Mv', { force64: true })], (e) => e.constant(0), linear(0), bits),
+  viaHelper('LIDT', 'load-descriptor-table', [row('0F 01 /3', 'Mv', { force64: true })], (e) => e.constant(1), linear(0), bits),
+  insn('SLDT', { system: true, rows: [row('0F 00 /0', 'Ev')], body: (e, o) => o.writeSelector(0, e.helper('store-system-selector', e.constant(6))) }),
+  insn('STR', { system: true, rows: [row('0F 00 /1', 'Ev')], body: (e, o) => o.writeSelector(0, e.helper('store-system-selector', e.constant(7))) }),
+  viaHelper('LLDT', 'load-local-descriptor-table', [row('0F 00 /2', 'Ew')], value(0)),
+  viaHelper('LTR', 'load-task-register', [row('0F 00 /3', 'Ew')], value(0)),
+  insn('VERR', { system: true, rows: [row('0F 00 /4', 'Ew')], body: (e, o) => e.flagsSet({ ZF: e.narrow(e.helper('verify-segment', o.read(0), e.constant(0))) }) }),
+  insn('VERW', { system: true, rows: [row('0F 00 /5', 'Ew')], body: (e, o) => e.flagsSet({ ZF: e.narrow(e.helper('verify-segment', o.read(0), e.constant(1))) }) }),
+];
+
+/** LAR and LSL give the value with bit 63 set, or zero where the selector is not usable. */
+const inspect = (name: string, encoding: string, helper: string) =>
+  insn(name, {
+    system: true,
+    rows: [row(encoding, 'Gv,Ev')],
+    body(e, o) {
+      const found = e.helper(helper, e.zeroExtend(o.read(1), 16));
+      const usable = e.bit(found, 63);
+      e.if(usable, () => o.write(0, e.zeroExtend(found, 32)));
+      e.flagsSet({ ZF: usable });
+    },
+  });
+
+const INSPECTION = [inspect('LAR', '0F 02', 'load-access-rights'), inspect('LSL', '0F 03', 'load-segment-limit')];
+
+export const ARPL = insn('ARPL', {
+  system: true,
+  rows: [row('63', 'Ew,Gw', { not64: true })],
+  body(e, o) {
+    e.helper('check-protected-mode');
+    const destination = o.read(0);
+    const privilege = e.and(o.read(1), e.constant(3));
+    const lower = e.ltU(e.and(destination, e.constant(3)), privilege);
+    o.write(0, e.select(lower, e.or(e.and(destination, e.constant(~3n)), privilege), destination));
+    e.flagsSet({ ZF: lower });
+  },
+});
+
+const MACHINE_STATUS = [
+  insn('SMSW', { system: true, rows: [row('0F 01 /4', 'Ev')], body: (e, o) => o.writeSelector(0, e.helper('get-machine-status')) }),
+  viaHelper('LMSW', 'set-machine-status', [row('0F 01 /6', 'Ew', ends)], value(0)),
+  viaHelper('CLTS', 'clear-task-switched', [row('0F 06')]),
+];
+
+const MODEL_SPECIFIC = [
+  viaHelper('RDMSR', 'read-msr', [row('0F 32')]),
+  viaHelper('WRMSR', 'write-msr', [row('0F 30', '', ends)]),
+  viaHelper('RDPMC', 'read-performance-counter', [row('0F 33')]),
+  viaHelper('RDTSC', 'read-time-stamp', [row('0F 31')]),
+  viaHelper('RDTSCP', 'read-time-stamp-and-id', [row('0F 01 F9')]),
+  viaHelper('CPUID', 'cpuid', [row('0F A2')]),
+];
+
+const MEMORY_MANAGEMENT = [
+  viaHelper('INVLPG', 'invalidate-page', [row('0F 01 /7', 'Mb', ends)], linear(0)),
+  viaHelper('INVD', 'write-back-caches', [row('0F 08')]),
+  viaHelper('WBINVD', 'write-back-caches', [row('0F 09')]),
+  viaHelper('SWAPGS', 'swap-gs', [row('0F 01 F8', '', { only64: true })]),
+  viaHelper('CLAC', 'set-alignment-check', [row('NP 0F 01 CA')], (e) => e.constant(0)),
+  viaHelper('STAC', 'set-alignment-check', [row('NP 0F 01 CB')], (e) => e.constant(1)),
+];
+
+const CALLS = [
+  viaHelper('SYSCALL', 'system-call', [row('0F 05', '', ends)]),
+  viaHelper('SYSRET', 'system-return', [row('0F 07', 'rAX', ends)], bits),
+  viaHelper('SYSENTER', 'system-enter', [row('0F 34', '', ends)]),
+  viaHelper('SYSEXIT', 'system-exit', [row('0F 35', 'rAX', ends)], bits),
+  viaHelper('VMCALL', 'hypercall', [row('0F 01 C1')]),
+  viaHelper('VMMCALL', 'hypercall', [row('0F 01 D9')]),
+  viaHelper('HLT', 'halt', [row('F4', '', ends)]),
+  viaHelper('MONITOR', 'monitor', [row('0F 01 C8')]),
+  viaHelper('MWAIT', 'monitor-wait', [row('0F 01 C9', '', ends)]),
+];
+
+/** Ports: the helper checks IOPL and the task's permission bitmap (SDM vol. 1 §19.5). */
+const IN = insn('IN', {
+  system: true,
+  rows: [row('E4', 'AL,Ib'), row('E5', 'eAX,Ib'), row('EC', 'AL,DX'), row('ED', 'eAX,DX')],
+  body: (e, o) => o.write(0, e.helper('port-in', portOf(e, o, 1), e.constant(o.bits))),
+});
+const OUT = insn('OUT', {
+  system: true,
+  rows: [row('E6', 'Ib,AL'), row('E7', 'Ib,eAX'), row('EE', 'DX,AL'), row('EF', 'DX,eAX')],
+  body: (e, o) => void e.helper('port-out', portOf(e, o, 0), o.read(1), e.constant(o.sizeBits(1))),
+});
+const portOf = (e: Emit, o: Operands, index: number) => (o.isImmediate(index) ? e.zeroExtend(o.read(index), 8) : o.read(index));
+
+/** CMPXCHG8B and CMPXCHG16B. */
+const CMPXCHG_WIDE = insn('CMPXCHG8B', {
+  rows: [row('0F C7 /1', 'My', { lock: true })],
+  body(e, o) {
+    if (o.bits !== 64) {
+      const expected = e.or(e.shl(e.register(2, 32), e.constant(32)), e.register(0, 32));
+      const replacement = e.or(e.shl(e.register(1, 32), e.constant(32)), e.register(3, 32));
+      const address = o.offset(0);
+      const found = e.load('data', address, 64);
+      const equal = e.eq(found, expected);
+      e.store('data', address, e.select(equal, replacement, found), 64);
+      e.if(e.op('i32.eqz', equal), () => {
+        e.setRegister(0, found, 32);
+        e.setRegister(2, e.shrU(found, e.constant(32)), 32);
+      });
+      e.flagsSet({ ZF: equal });
+      return;
+    }
+    e.flagsSet({ ZF: e.narrow(e.helper('compare-exchange-16', o.linear(0))) });
+  },
+});
+
+const RANDOM = insn('RDRAND', {
+  system: true,
+  rows: [row('NP 0F C7 /6', 'Rv'), row('66 0F C7 /6', 'Rv'), row('NP 0F C7 /7', 'Rv'), row('66 0F C7 /7', 'Rv')],
+  body(e, o) {
+    o.write(0, e.helper('random'));
+    const no = e.constant32(0);
+    e.flagsSet({ CF: e.constant32(1), OF: no, SF: no, ZF: no, AF: no, PF: no });
+  },
+});
+
+export const SYSTEM = [
+  ...MOVES, ...SEGMENT_LOADS, ...DESCRIPTOR_TABLES, ...INSPECTION, ARPL, ...MACHINE_STATUS, ...MODEL_SPECIFIC, ...MEMORY_MANAGEMENT, ...CALLS,
+  IN, OUT, CMPXCHG_WIDE, RANDOM,
+];

@@ -1,0 +1,38 @@
+import type { Insn, Row } from './insn.ts';
+import { ARITHMETIC } from './rows/arithmetic.ts';
+import { BIT } from './rows/bit.ts';
+import { CONTROL } from './rows/control.ts';
+import { FLAG } from './rows/flag.ts';
+import { LEGACY } from './rows/legacy.ts';
+import { LOGIC } from './rows/logic.ts';
+import { MOVE } from './rows/move.ts';
+import { MULTIPLY } from './rows/multiply.ts';
+import { SHIFT } from './rows/shift.ts';
+import { STACK } from './rows/stack.ts';
+import { STRING } from './rows/string.ts';
+import { SYSTEM } from './rows/system.ts';
+
+/** Every instruction this processor has. */
+export const ALL_INSNS: readonly Insn[] = [
+  ...ARITHMETIC, ...LOGIC, ...MULTIPLY, ...SHIFT, ...BIT, ...MOVE, ...STACK, ...CONTROL, ...STRING, ...FLAG, ...LEGACY, ...SYSTEM,
+];
+
+export const ALL_ROWS: readonly Row[] = ALL_INSNS.flatMap((insn) => insn.rows);
+
+/** How much a row asks of an encoding: the more exact row is tried first. */
+function exactness(row: Row): number {
+  return (row.modrm === undefined ? 0 : 8) + (row.prefix === 'any' ? 0 : 4) + (row.extension === undefined ? 0 : 2) + (row.plusRegister ? 0 : 1);
+}
+
+function buildTables(): Row[][][] {
+  const tables: Row[][][] = Array.from({ length: 4 }, () => Array.from({ length: 256 }, () => []));
+  for (const row of ALL_ROWS) {
+    const span = row.plusRegister ? 8 : 1;
+    for (let index = 0; index < span; index++) tables[row.map]![row.opcode + index]!.push(row);
+  }
+  for (const table of tables) for (const rows of table) rows.sort((a, b) => exactness(b) - exactness(a));
+  return tables;
+}
+
+/** Candidate rows by opcode map and opcode, the most exact first. */
+export const OPCODE_TABLES: readonly (readonly (readonly Row[])[])[] = buildTables();
