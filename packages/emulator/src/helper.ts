@@ -1,3 +1,5 @@
+import type { CpuState } from './cpu-state.ts';
+
 /**
  * What an instruction's shared helper sees (`Emit.helper`). Helpers are TypeScript functions called from generated
  * code for what is rare or awkward; a helper that raises does not return.
@@ -14,5 +16,48 @@ export interface HelperContext {
   probeWrite(linear: bigint, lengthBytes: number): void;
 }
 
+/** What system instructions need besides. */
+export interface SystemContext extends HelperContext {
+  readonly state: CpuState;
+  /** Address of the instruction that runs, and of the next. */
+  readonly rip: bigint;
+  readonly nextRip: bigint;
+  /** Memory as the processor itself reads descriptors and stacks: supervisor, whatever the privilege level. */
+  readSystem(linear: bigint, bits: 8 | 16 | 32 | 64): bigint;
+  writeSystem(linear: bigint, value: bigint, bits: 8 | 16 | 32 | 64): void;
+  /** Continues elsewhere; generated code looks the address and the mode up again. */
+  jump(rip: bigint): void;
+  /** Leaves generated code after this instruction, at the next one. */
+  stop(reason: 'halt' | 'shutdown'): void;
+  /** Looks at pending interrupts before going on. */
+  interruptWindow(): void;
+  flushTlb(keepGlobal: boolean): void;
+  flushPage(linear: bigint): void;
+  readPort(port: number, widthBytes: 1 | 2 | 4): number;
+  writePort(port: number, value: number, widthBytes: 1 | 2 | 4): void;
+  /** MSRs that live outside the state block (APIC, time stamp); undefined where there is no such register. */
+  readExternalMsr(number: number): bigint | undefined;
+  writeExternalMsr(number: number, value: bigint): boolean;
+  readTimeStamp(): bigint;
+  cpuid(leaf: number, subleaf: number): readonly [number, number, number, number];
+  randomWord(): bigint;
+  readTaskPriority(): number;
+  writeTaskPriority(value: number): void;
+  count(kind: 'hypercall' | 'cpuid' | 'msr read' | 'msr write' | 'control register' | 'descriptor table' | 'tlb invalidate' | 'halt' | 'software interrupt'): void;
+}
+
 /** Arguments are the values the body passed, as unsigned 64-bit; the result is taken modulo 2^64. */
 export type Helper = (context: HelperContext, ...args: bigint[]) => bigint | void;
+export type SystemHelper = (context: SystemContext, ...args: bigint[]) => bigint | void;
+
+/** Thrown by `raise`; delivered as a guest exception by the vCPU. */
+export class GuestFault extends Error {
+  readonly vector: number;
+  readonly errorCode: number | undefined;
+
+  constructor(vector: number, errorCode?: number) {
+    super(`guest exception ${vector}`);
+    this.vector = vector;
+    this.errorCode = errorCode;
+  }
+}

@@ -53,10 +53,77 @@ export const CPU = {
   faultErrorCode: 0x4e4,
   /** Which of the address spaces' TLBs the present privilege uses, as a byte offset from the block's start. */
   tlb: 0x4e8,
-  /** Mode part of a block's tag. */
+  /** Width of the code that executes: 16, 32 or 64. */
   blockMode: 0x4ec,
   instructionCount: 0x4f0,
+  /** Bits of RSP that stack accesses use: 16, 32 or 64 ones. */
+  stackMask: 0x4f8,
+  /** Interrupts wait until RIP has left this address (STI, MOV SS). */
+  shadowRip: 0x500,
+  /** RIP of the first byte of the page that is executing. */
+  codePage: 0x508,
+  /** Linear address of an instruction = (RIP + codeBase) & codeMask. */
+  codeBase: 0x510,
+  codeMask: 0x518,
+  /** Bit n is set while segment n spans all of memory from 0, so that outside 64-bit mode it needs no check. */
+  flatSegments: 0x520,
+  /** Why generated code came back, and how many instructions it still may run. */
+  budget: 0x528,
+  kernelGsBase: 0x530,
+  /** What a cached block must match besides its address: the code's width, and whether it is single instructions. */
+  blockTag: 0x538,
 } as const;
+
+/** Where the block cache's hash table starts, and its entries `{ tag: i64, slot: i32, unused: i32 }`. */
+export const BLOCK_HASH = { offset: 0x20000, entryCount: 0x10000, entryBytes: 16 } as const;
+
+/** Where decoded instructions start, and how many bytes there are for them. */
+export const ARENA = { offset: 0x120000, sizeBytes: 0x2000000 - 0x120000 } as const;
+
+/** Size of one vCPU's block: state, TLBs, hash table and decoded instructions. */
+export const VCPU_BLOCK_BYTES = 0x2000000;
+
+/** One decoded instruction. */
+export const SLOT = {
+  sizeBytes: 32,
+  /** u16: which handler executes it. */
+  handler: 0,
+  /** u8 */
+  length: 2,
+  /** u8: 0-3, for the index register. */
+  scale: 3,
+  /** u16: where in its page the instruction starts. */
+  pageOffset: 4,
+  /** u16 each: offsets in the state block of up to three register operands (or register numbers). */
+  operand0: 6,
+  operand1: 8,
+  operand2: 10,
+  /** u16 each: offsets of the base and index registers. */
+  base: 12,
+  index: 14,
+  /** i32; in a direct branch the slot of its target once it is known, else 0; the second immediate where there is no memory operand. */
+  displacement: 16,
+  /** u16: offset of the value to add for the segment. */
+  segmentBase: 20,
+  /** u8: an ADDRESS_KIND. */
+  addressKind: 22,
+  /** u8: segment number 0-5. */
+  segment: 23,
+  /** i64 */
+  immediate: 24,
+} as const;
+
+/** How a slot's effective address is computed: 64 bits, 32 bits in 64-bit mode, RIP-relative out of reach of i32, legacy. */
+export const ADDRESS_KIND = { Long: 0, Long32: 1, FarRip: 2, Legacy32: 3, Legacy16: 4, Absolute: 5 } as const;
+
+/** What a handler outside the main function tells it. */
+export const STATUS = { Next: 0, Jump: 1, Fault: 2, Stop: 3, NextSoon: 4 } as const;
+
+/** Handlers that stand for no instruction. */
+export const SPECIAL = { Continue: 0, Relookup: 1, Cross: 2, Undefined: 3, TooLong: 4 } as const;
+
+/** Why the main function returned. */
+export const RUN_END = { Budget: 0, Stop: 1 } as const;
 
 /** Size of one segment register's entry and the fields in it. */
 export const SEGMENT = { sizeBytes: 32, base: 0, limit: 8, access: 12, selector: 16 } as const;

@@ -21,6 +21,8 @@ export interface ConsoleBackend {
   /** The device says that it can take more input after it took less than it was given. */
   ready(): void;
   onDrain(listener: () => void): void;
+  /** The outside will send no more bytes, and all that came were taken. */
+  onEnd(listener: () => void): void;
   /** Terminal size changes; called at once with the present size where it is known. */
   onResize?(listener: (columns: number, rows: number) => void): void;
 }

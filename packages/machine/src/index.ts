@@ -1,5 +1,6 @@
 export * from './backend.ts';
 export * from './clock.ts';
+export * from './code-pages.ts';
 export * from './device.ts';
 export * from './exits.ts';
 export * from './interrupts.ts';

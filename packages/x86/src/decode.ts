@@ -169,30 +169,7 @@ export class Decoder {
   }
 
   #operandSize(row: Row, mode: ModeBits): void {
-    const d = this.result;
-    const { options } = row;
-    let bits: IntegerBits = this.#rexW ? 64 : (mode === 16) === this.#operandPrefix ? 32 : 16;
-    if (mode === 64 && options.default64 && bits === 32) bits = 64;
-    if (mode === 64 && options.force64) bits = 64;
-    d.bits = bits;
-    for (const spec of row.operands) {
-      if (spec.kind === 'I' || spec.kind === 'J' || (spec.kind === 'fixed' && spec.fixedClass !== 'general')) continue;
-      if (spec.size === 'v') return;
-      if (spec.size === 'y') {
-        if (!options.force64) d.bits = this.#rexW ? 64 : 32;
-        else d.bits = mode === 64 ? 64 : 32;
-        return;
-      }
-      if (spec.kind === 'fixed' && spec.size === 'z' && bits === 64) {
-        d.bits = 32;
-        return;
-      }
-    }
-    const lead = row.operands.find((spec) => spec.kind !== 'I' && spec.kind !== 'J' && !(spec.kind === 'fixed' && spec.fixedClass !== 'general'));
-    if (lead?.size === 'b') d.bits = 8;
-    else if (lead?.size === 'w') d.bits = 16;
-    else if (lead?.size === 'd') d.bits = 32;
-    else if (lead?.size === 'q') d.bits = 64;
+    this.result.bits = effectiveBits(row, mode, this.#operandPrefix, this.#rexW);
   }
 
   #signed(byteCount: number): bigint {
@@ -296,6 +273,23 @@ export class Decoder {
     if (mod === 1) d.displacement = this.#signed(1);
     else if (mod === 2) d.displacement = this.#signed(4);
   }
+}
+
+const namesSize = (spec: OperandSpec) => spec.kind !== 'I' && spec.kind !== 'J' && !(spec.kind === 'fixed' && spec.fixedClass !== 'general');
+const SIZE_BITS: Partial<Record<OperandSpec['size'], IntegerBits>> = { b: 8, w: 16, d: 32, q: 64 };
+
+/** Effective operand size of a row under prefixes (SDM vol. 1 §3.6.1). */
+export function effectiveBits(row: Row, mode: ModeBits, operandPrefix: boolean, rexW: boolean): IntegerBits {
+  const { options } = row;
+  let bits: IntegerBits = rexW ? 64 : (mode === 16) === operandPrefix ? 32 : 16;
+  if (mode === 64 && ((options.default64 && bits === 32) || options.force64)) bits = 64;
+  const sized = row.operands.filter(namesSize);
+  for (const spec of sized) {
+    if (spec.size === 'v') return bits;
+    if (spec.size === 'y') return (options.force64 ? mode === 64 : rexW) ? 64 : 32;
+    if (spec.kind === 'fixed' && spec.size === 'z') return bits === 64 ? 32 : bits;
+  }
+  return SIZE_BITS[sized[0]?.size ?? 'none'] ?? bits;
 }
 
 /** Size in bits of one operand of a decoded instruction. */

@@ -24,7 +24,7 @@ export type IntegerBits = 8 | 16 | 32 | 64;
 export type FlagName = 'CF' | 'PF' | 'AF' | 'ZF' | 'SF' | 'OF';
 
 /** Exception vectors a body may raise (SDM vol. 3A §6.3.1). */
-export const Vector = { DE: 0, DB: 1, BP: 3, OF: 4, BR: 5, UD: 6, NM: 7, DF: 8, TS: 10, NP: 11, SS: 12, GP: 13, PF: 14, MF: 16, AC: 17, XM: 19 } as const;
+export const Vector = { DE: 0, DB: 1, NMI: 2, BP: 3, OF: 4, BR: 5, UD: 6, NM: 7, DF: 8, TS: 10, NP: 11, SS: 12, GP: 13, PF: 14, MF: 16, AC: 17, XM: 19 } as const;
 
 /**
  * Processor state that bodies name, as i64. `rip` is the address of this instruction; `systemFlags` is RFLAGS without the six arithmetic flags;
@@ -63,7 +63,7 @@ export interface Emit {
   shrU(a: Value, count: Value): Value;
   shrS(a: Value, count: Value): Value;
   not(a: Value): Value;
-  /** Conditions (i32). `lt` and the rest compare all 64 bits. */
+  /** Conditions (i32). `lt` and the rest compare all 64 bits; `eqz` of a condition negates it. */
   eq(a: Value, b: Value): Value;
   ne(a: Value, b: Value): Value;
   eqz(a: Value): Value;

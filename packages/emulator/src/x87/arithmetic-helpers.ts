@@ -38,7 +38,7 @@ function unary(compute: (env: FloatEnvironment, a: Float80) => Float80): Helper 
 function finishComparison(fpu: Fpu, order: number, pops: bigint): void {
   const { aborted } = fpu.env;
   for (let count = 0n; count < pops && !aborted; count++) fpu.pop();
-  fpu.commit(aborted ? undefined : order);
+  fpu.commit(order);
 }
 
 /** ZF, PF and CF as FCOMI sets them, in bits 0 to 2. */

@@ -38,10 +38,13 @@ export function fromFloat(raw: bigint, bits: number): Float80 {
   return { negative, exponent: 1 - exponentMax - shift + EXPONENT_BIAS, significand: fraction << BigInt(shift), denormal: true };
 }
 
-/** What FLD of a 32- or 64-bit number puts into a register. */
+/** What FLD of a 32- or 64-bit number puts into a register. A denormal is loaded even when its exception is unmasked. */
 export function loadFloat(env: FloatEnvironment, raw: bigint, bits: number): Float80 {
   const value = fromFloat(raw, bits);
-  return specialOperand(env, value) ?? (denormalOperand(env, value) ? INDEFINITE : value);
+  const special = specialOperand(env, value);
+  if (special) return special;
+  denormalOperand(env, value);
+  return value;
 }
 
 /** Rounds to a 32- or 64-bit number's bits. */

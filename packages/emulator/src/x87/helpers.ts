@@ -1,8 +1,9 @@
-import { CPU } from '../layout.ts';
+import { CPU, SEGMENT, SEGMENT_INDEX } from '../layout.ts';
 import type { Helper, HelperContext } from '../helper.ts';
 import { ARITHMETIC_HELPERS } from './arithmetic-helpers.ts';
 import { ENVIRONMENT_HELPERS } from './environment.ts';
 import { FXSAVE_HELPERS } from './fxsave.ts';
+import { isRealAddressing } from './memory.ts';
 import { Status } from './registers.ts';
 import { STACK_HELPERS } from './stack-helpers.ts';
 import { TRANSCENDENTAL_HELPERS } from './transcendental-helpers.ts';
@@ -33,7 +34,8 @@ const COMMON: Record<string, Helper> = {
     checkAvailable(context, CR0_EM | CR0_TS);
     checkPending(context);
     const { view } = context;
-    view.setBigUint64(CPU.x87InstructionPointer, view.getBigUint64(CPU.rip, true), true);
+    const base = isRealAddressing(view) ? view.getBigUint64(CPU.segments + SEGMENT_INDEX.CS * SEGMENT.sizeBytes + SEGMENT.base, true) : 0n;
+    view.setBigUint64(CPU.x87InstructionPointer, base + view.getBigUint64(CPU.rip, true), true);
   },
   /** Before control instructions that wait. */
   'x87-begin-control': (context) => {

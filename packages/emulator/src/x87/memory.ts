@@ -2,6 +2,8 @@ import type { HelperContext } from '../helper.ts';
 import { CPU, SEGMENT, SEGMENT_INDEX } from '../layout.ts';
 import { EXPONENT_MAX, float80, type Float80 } from './float80.ts';
 
+const CR0_PE = 1n;
+const RFLAGS_VM = 1n << 17n;
 const EFER_LMA = 1n << 10n;
 /** Access rights: code segment's L bit (see SegmentState). */
 const ACCESS_LONG = 1 << 13;
@@ -9,6 +11,11 @@ const ACCESS_LONG = 1 << 13;
 export function is64BitMode(view: DataView): boolean {
   if (!(view.getBigUint64(CPU.efer, true) & EFER_LMA)) return false;
   return (view.getUint32(CPU.segments + SEGMENT_INDEX.CS * SEGMENT.sizeBytes + SEGMENT.access, true) & ACCESS_LONG) !== 0;
+}
+
+/** Real-address and virtual-8086 mode keep linear addresses in the instruction and data pointers. */
+export function isRealAddressing(view: DataView): boolean {
+  return !(view.getBigUint64(CPU.cr0, true) & CR0_PE) || (view.getBigUint64(CPU.systemFlags, true) & RFLAGS_VM) !== 0n;
 }
 
 /** Address of byte `index` of an operand: outside 64-bit mode linear addresses have 32 bits. */

@@ -155,11 +155,6 @@ export class Fpu {
     this.commit();
   }
 
-  /** For the few instructions that leave C1 alone. */
-  keepCondition1(): void {
-    this.env.roundedUp = (this.status & Condition.C1) !== 0;
-  }
-
   /** Writes back; `conditions` replaces C0, C2 and C3 where given. C1 tells of rounding and of stack overflow. */
   commit(conditions?: number): void {
     let status = (this.status & ~(Status.TOP | Condition.C1)) | this.env.raised | (this.top << TOP_SHIFT);

@@ -89,7 +89,8 @@ export interface Rounded {
  * Rounds `significand × 2^exponent` (significand > 0; its least significant bit may stand for "and something more", given
  * at least two bits more than the precision) to a format, masked responses included (SDM vol. 1 §4.9.1.4 to §4.9.1.6,
  * §8.5.4 to §8.5.6).
- * @param wrap response to an unmasked overflow or underflow: scale the exponent (register destinations), or not
+ * @param wrap what follows an unmasked overflow or underflow: the exponent is scaled (register destinations), or there is
+ * no result (memory)
  */
 export function roundToFormat(
   env: FloatEnvironment, negative: boolean, significand: bigint, exponent: number, format: FloatFormat, wrap: boolean,
@@ -100,21 +101,25 @@ export function roundToFormat(
   let result = roundShift(env, negative, significand, length - precisionBits);
   const carries = bitLength(result.quotient) > precisionBits;
   if (top + (carries ? 1 : 0) < exponentMin) {
-    if (env.isMasked(Exception.UE) || !wrap) {
-      if (!env.isMasked(Exception.UE)) env.signal(Exception.UE);
+    if (env.isMasked(Exception.UE)) {
       result = roundShift(env, negative, significand, length - precisionBits + (exponentMin - top));
       finish(env, result, Exception.UE);
       return { kind: 'finite', significand: result.quotient, exponent: exponentMin };
     }
     env.signal(Exception.UE);
+    if (!wrap) return { kind: 'finite', significand: 0n, exponent: exponentMin };
     top += EXPONENT_WRAP;
   }
-  finish(env, result, 0);
   const rounded = carries ? result.quotient >> 1n : result.quotient;
   if (carries) top += 1;
+  if (top > exponentMax && !env.isMasked(Exception.OE)) {
+    env.signal(Exception.OE);
+    if (!wrap) return { kind: 'finite', significand: 0n, exponent: exponentMax };
+    top -= EXPONENT_WRAP;
+  }
+  finish(env, result, 0);
   if (top <= exponentMax) return { kind: 'finite', significand: rounded, exponent: top };
   env.signal(Exception.OE);
-  if (!env.isMasked(Exception.OE)) return { kind: 'finite', significand: rounded, exponent: wrap ? top - EXPONENT_WRAP : exponentMax };
   env.signal(Exception.PE);
   env.roundedUp = env.roundsUp(negative, true, 1);
   if (env.roundedUp) return { kind: 'infinity', significand: 0n, exponent: exponentMax };

@@ -1,5 +1,5 @@
 /** Helpers that move values: loads, stores, exchange, conditional moves, constants, and the control words. */
-import type { Helper, HelperContext } from '../helper.ts';
+import type { Helper } from '../helper.ts';
 import { CPU } from '../layout.ts';
 import { examine, Condition } from './compare.ts';
 import { fromBcd, fromInteger, loadFloat, toBcd, toFloat, toInteger } from './convert.ts';
@@ -33,7 +33,7 @@ const INDEFINITE_BITS = { float32: 0xffc0_0000n, float64: 0xfff8_0000_0000_0000n
  * A store that may fault comes before anything the program could see changes. Nothing is stored and nothing popped after
  * an unmasked exception, but for an inexact result.
  */
-function store(context: HelperContext, fpu: Fpu, pops: bigint, unmaskable: number, write: () => void): void {
+function store(fpu: Fpu, pops: bigint, unmaskable: number, write: () => void): void {
   if ((fpu.env.raised & ~fpu.env.masks & unmaskable) === 0) {
     write();
     if (pops) fpu.pop();
@@ -68,7 +68,10 @@ export const STACK_HELPERS: Record<string, Helper> = {
   },
   'x87-load-register': (context, index) => {
     const fpu = new Fpu(context.view);
-    fpu.pushResult(() => (fpu.underflows(Number(index)) ? INDEFINITE : fpu.get(Number(index))));
+    // An empty source is found before a full stack.
+    const result = fpu.underflows(Number(index)) || fpu.overflows() ? INDEFINITE : fpu.get(Number(index));
+    if (!fpu.env.aborted) fpu.push(result);
+    fpu.commit();
   },
   'x87-load-constant': (context, index) => {
     const fpu = new Fpu(context.view);
@@ -79,7 +82,7 @@ export const STACK_HELPERS: Record<string, Helper> = {
     const fpu = new Fpu(context.view);
     const indefinite = bits === 32n ? INDEFINITE_BITS.float32 : INDEFINITE_BITS.float64;
     const raw = fpu.underflows(0) ? indefinite : toFloat(fpu.env, fpu.get(0), Number(bits));
-    store(context, fpu, pops!, PRE_STORE, () => context.writeMemory(linear!, raw, bits === 32n ? 32 : 64));
+    store(fpu, pops!, PRE_STORE, () => context.writeMemory(linear!, raw, bits === 32n ? 32 : 64));
     recordDataPointer(context, dataPointer!);
   },
   /** @param truncates FISTTP: rounds toward zero whatever the control word says */
@@ -87,13 +90,13 @@ export const STACK_HELPERS: Record<string, Helper> = {
     const fpu = new Fpu(context.view, truncates ? Rounding.Zero : undefined);
     const width = Number(bits) as 16 | 32 | 64;
     const raw = fpu.underflows(0) ? 1n << (bits! - 1n) : toInteger(fpu.env, fpu.get(0), width);
-    store(context, fpu, pops!, PRE_STORE, () => context.writeMemory(linear!, raw, width));
+    store(fpu, pops!, PRE_STORE, () => context.writeMemory(linear!, raw, width));
     recordDataPointer(context, dataPointer!);
   },
   'x87-store-extended': (context, linear, dataPointer) => {
     const fpu = new Fpu(context.view);
     const value = fpu.underflows(0) ? INDEFINITE : fpu.get(0);
-    store(context, fpu, 1n, PRE_STORE, () => writeExtended(context, linear!, value));
+    store(fpu, 1n, PRE_STORE, () => writeExtended(context, linear!, value));
     recordDataPointer(context, dataPointer!);
   },
   'x87-store-bcd': (context, linear, dataPointer) => {
@@ -101,7 +104,7 @@ export const STACK_HELPERS: Record<string, Helper> = {
     const indefinite = float80(true, EXPONENT_MAX, INTEGER_BIT | QUIET_BIT);
     const raw = fpu.underflows(0) ? undefined : toBcd(fpu.env, fpu.get(0));
     const value = raw === undefined ? indefinite : float80(raw >> 79n !== 0n, Number((raw >> 64n) & 0x7fffn), BigInt.asUintN(64, raw));
-    store(context, fpu, 1n, PRE_STORE, () => writeExtended(context, linear!, value));
+    store(fpu, 1n, PRE_STORE, () => writeExtended(context, linear!, value));
     recordDataPointer(context, dataPointer!);
   },
   'x87-store-register': (context, index, pops) => {
@@ -111,6 +114,13 @@ export const STACK_HELPERS: Record<string, Helper> = {
       fpu.set(Number(index), value);
       if (pops) fpu.pop();
     }
+    fpu.commit();
+  },
+  /** FSTP1: like FSTP of a register, but an empty ST(0) is only popped. */
+  'x87-store-register-quietly': (context, index) => {
+    const fpu = new Fpu(context.view);
+    if (!fpu.isEmpty(0)) fpu.set(Number(index), fpu.get(0));
+    fpu.pop();
     fpu.commit();
   },
 
@@ -131,10 +141,12 @@ export const STACK_HELPERS: Record<string, Helper> = {
     if (!fpu.env.aborted && (underflow || condition)) fpu.set(0, underflow ? INDEFINITE : fpu.get(Number(index)));
     fpu.commit();
   },
+  /** FABS (`clears`) and FCHS. */
   'x87-sign': (context, clears) => {
     const fpu = new Fpu(context.view);
-    const value = fpu.underflows(0) ? INDEFINITE : { ...fpu.get(0) };
-    if (!fpu.env.aborted) fpu.set(0, value === INDEFINITE ? value : { ...value, negative: clears ? false : !value.negative });
+    const value = fpu.get(0);
+    const result = fpu.underflows(0) ? INDEFINITE : { ...value, negative: !clears && !value.negative };
+    if (!fpu.env.aborted) fpu.set(0, result);
     fpu.commit();
   },
   'x87-examine': (context) => {
@@ -147,7 +159,6 @@ export const STACK_HELPERS: Record<string, Helper> = {
     const fpu = new Fpu(context.view);
     fpu.free(Number(index));
     if (pops) fpu.pop();
-    fpu.keepCondition1();
     fpu.commit();
   },
   'x87-rotate': (context, distance) => {

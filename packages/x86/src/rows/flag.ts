@@ -64,7 +64,7 @@ export const SAHF = insn('SAHF', {
 export const PUSHF = insn('PUSHF', {
   rows: [row('9C', 'rAX', stack)],
   body(e, o) {
-    e.helper('check-virtual-8086-iopl');
+    if (!e.mode64) e.helper('check-virtual-8086-iopl');
     const image = e.or(e.flagsImage(), e.and(e.state('systemFlags'), e.constant(~VM_RF)));
     push(e, image, o.bits);
   },

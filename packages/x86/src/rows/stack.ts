@@ -1,4 +1,4 @@
-import type { Emit, IntegerBits, Operands, Value } from '../emit.ts';
+import type { Emit, IntegerBits, Value } from '../emit.ts';
 import { insn, row } from '../insn.ts';
 
 const RSP = 4;
@@ -58,10 +58,12 @@ export const POP = insn('POP', {
       o.write(0, value);
       return;
     }
-    // An address built on RSP uses its value after the pop (SDM vol. 2B, "POP"), and a fault puts it back.
+    // An address built on RSP uses its value after the pop (SDM vol. 2B, "POP"); it is put back until the write is done.
     const before = e.register(RSP);
     const after = movedStackPointer(e, before, o.bits / 8);
-    e.helper('pop-to-memory', after);
+    e.setRegister(RSP, after);
+    o.linear(0);
+    e.setRegister(RSP, before);
     o.write(0, value);
     e.setRegister(RSP, after);
   },

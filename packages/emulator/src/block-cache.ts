@@ -1,0 +1,267 @@
+import type { CodePages, GuestMemory } from '@hanok/machine';
+import { type Decoded, Decoder, type ModeBits, type OperandSpec } from '@hanok/x86';
+import type { CpuState } from './cpu-state.ts';
+import { formIndex } from './forms.ts';
+import type { InterpreterImage } from './interpreter.ts';
+import { ADDRESS_KIND, ARENA, BLOCK_HASH, CPU, SLOT, SPECIAL } from './layout.ts';
+import { type Mmu, nextPage } from './mmu.ts';
+import { operandField } from './operands.ts';
+import { segmentField } from './memory-emit.ts';
+
+const BLOCK_INSTRUCTIONS_MAX = 32;
+/** Single instructions are cached apart from blocks, under this bit of the tag. */
+export const STEP_TAG = 0x100;
+
+/** A decoded run of instructions: where its slots are, and under which address and tag it is found. */
+interface Block {
+  readonly firstSlot: number;
+  readonly endSlot: number;
+  readonly address: number;
+  readonly tag: number;
+}
+
+/** Decodes guest code into slots, finds it again by physical address, and drops it when its page is written. */
+export class BlockCache {
+  readonly #state: CpuState;
+  readonly #memory: GuestMemory;
+  readonly #image: InterpreterImage;
+  readonly #codePages: CodePages;
+  readonly #view: DataView;
+  readonly #ram: Uint8Array;
+  readonly #decoder = new Decoder();
+  readonly #blocksByPage = new Map<number, Block[]>();
+  readonly #crossing = new Uint8Array(32);
+  readonly #onUnknown: (bytes: string) => void;
+  #next: number;
+  #mmu: Mmu | undefined;
+  /** How often code was dropped because its page was written. */
+  dropCount = 0;
+
+  constructor(state: CpuState, memory: GuestMemory, image: InterpreterImage, codePages: CodePages, onUnknown: (bytes: string) => void) {
+    this.#state = state;
+    this.#memory = memory;
+    this.#image = image;
+    this.#codePages = codePages;
+    this.#onUnknown = onUnknown;
+    const buffer = memory.memory.buffer as ArrayBufferLike;
+    this.#view = new DataView(buffer);
+    this.#ram = new Uint8Array(buffer, memory.baseBytes, memory.sizeBytes);
+    this.#next = state.blockAddress + ARENA.offset;
+    this.#clearHash();
+  }
+
+  connect(mmu: Mmu): void {
+    this.#mmu = mmu;
+  }
+
+  #clearHash(): void {
+    const start = this.#state.blockAddress + BLOCK_HASH.offset;
+    new Uint8Array(this.#view.buffer, start, BLOCK_HASH.entryCount * BLOCK_HASH.entryBytes).fill(0xff);
+  }
+
+  /** Forgets everything. */
+  clear(): void {
+    this.#clearHash();
+    for (const page of this.#blocksByPage.keys()) this.#codePages.unmark(page);
+    this.#blocksByPage.clear();
+    this.#next = this.#state.blockAddress + ARENA.offset;
+  }
+
+  /** Drops all code on a physical page. Slots that still execute find their way back through the lookup. */
+  dropPage(page: number): void {
+    const blocks = this.#blocksByPage.get(page);
+    this.#codePages.unmark(page);
+    if (!blocks) return;
+    this.#blocksByPage.delete(page);
+    this.dropCount++;
+    for (const block of blocks) this.#dropBlock(block);
+  }
+
+  #dropBlock(block: Block): void {
+    const entry = this.#hashEntry(block.address);
+    if (this.#view.getInt32(entry + BLOCK_HASH.offset + 8, true) === block.firstSlot) {
+      this.#view.setBigInt64(entry + BLOCK_HASH.offset, -1n, true);
+    }
+    for (let slot = block.firstSlot; slot < block.endSlot; slot += SLOT.sizeBytes) {
+      this.#view.setUint16(slot + SLOT.handler, SPECIAL.Relookup, true);
+    }
+  }
+
+  #hashEntry(address: number): number {
+    return this.#state.blockAddress + (((address ^ (address >>> 12)) & (BLOCK_HASH.entryCount - 1)) << 4);
+  }
+
+  /** The import `decode`: the first slot of the block at an address of wasm memory, or 0 with an exception recorded. */
+  decode(address: number, linearLow: number, linearHigh: number): number {
+    if (this.#next + (BLOCK_INSTRUCTIONS_MAX + 4) * SLOT.sizeBytes > this.#state.blockAddress + ARENA.offset + ARENA.sizeBytes) this.clear();
+    const gpa = (address >>> 0) - this.#memory.baseBytes;
+    const first = this.#next;
+    const secondPage = this.#decodeRun(gpa, linearLow, linearHigh);
+    if (secondPage === -2) return 0;
+    const tag = this.#state.word(CPU.blockTag);
+    const block = { firstSlot: first, endSlot: this.#next, address: address >>> 0, tag };
+    this.#register(gpa >>> 12, block);
+    if (secondPage >= 0) this.#register(secondPage, block);
+    const entry = this.#hashEntry(block.address) + BLOCK_HASH.offset;
+    this.#view.setUint32(entry, block.address, true);
+    this.#view.setUint32(entry + 4, tag, true);
+    this.#view.setInt32(entry + 8, first, true);
+    return first;
+  }
+
+  #register(page: number, block: Block): void {
+    const list = this.#blocksByPage.get(page);
+    if (list) list.push(block);
+    else {
+      this.#blocksByPage.set(page, [block]);
+      this.#mmu!.protectCode(page);
+    }
+  }
+
+  /** Fills slots; the page of a crossing instruction's second half, -1 when there is none, -2 when it faults. */
+  #decodeRun(gpa: number, linearLow: number, linearHigh: number): number {
+    const mode = this.#state.mode as ModeBits;
+    const pageEnd = (gpa & ~0xfff) + 4096;
+    const max = this.#state.word(CPU.blockTag) & STEP_TAG ? 1 : BLOCK_INSTRUCTIONS_MAX;
+    let at = gpa;
+    for (let count = 0; count < max && at < pageEnd; count++) {
+      const decoded = this.#decoder.decode(this.#ram, at, pageEnd, mode);
+      if (typeof decoded === 'string') {
+        if (decoded === 'more') {
+          if (count > 0) break;
+          return this.#decodeCrossing(at, linearLow, linearHigh, mode);
+        }
+        this.#special(decoded === 'undefined' ? SPECIAL.Undefined : SPECIAL.TooLong, at);
+        if (decoded === 'undefined') this.#reportUnknown(at, pageEnd);
+        return -1;
+      }
+      this.#slot(decoded, at & 0xfff);
+      at += decoded.lengthBytes;
+      if (decoded.row.options.ends) {
+        this.#special(SPECIAL.Relookup, at, gpa);
+        return -1;
+      }
+    }
+    this.#special(SPECIAL.Continue, at, gpa);
+    return -1;
+  }
+
+  #reportUnknown(at: number, pageEnd: number): void {
+    const bytes = this.#ram.slice(at, Math.min(at + 8, pageEnd));
+    this.#onUnknown(Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join(' '));
+  }
+
+  /** An instruction over the page's end: its own block, behind a check that the second page has not moved. */
+  #decodeCrossing(gpa: number, linearLow: number, linearHigh: number, mode: ModeBits): number {
+    const next = nextPage(linearLow, linearHigh);
+    const second = this.#mmu!.translate(next.low, mode === 64 ? next.high : 0, 'fetch', this.#state.cpl === 3);
+    if (second < 0) return -2;
+    const firstBytes = 4096 - (gpa & 0xfff);
+    this.#crossing.fill(0xff);
+    this.#crossing.set(this.#ram.subarray(gpa, gpa + firstBytes));
+    if (second < this.#memory.sizeBytes) this.#crossing.set(this.#ram.subarray(second, second + 16 - firstBytes), firstBytes);
+    const decoded = this.#decoder.decode(this.#crossing, 0, 16, mode);
+    const check = this.#special(SPECIAL.Cross, gpa);
+    this.#view.setFloat64(check + SLOT.immediate, second, true);
+    if (typeof decoded === 'string') this.#special(decoded === 'too-long' ? SPECIAL.TooLong : SPECIAL.Undefined, gpa);
+    else {
+      this.#slot(decoded, gpa & 0xfff);
+      this.#special(SPECIAL.Relookup, gpa + decoded.lengthBytes, gpa);
+    }
+    return second < this.#memory.sizeBytes ? second >>> 12 : -1;
+  }
+
+  /** The import `cross`: whether the second page of the instruction behind `slot` is still the one it was decoded from. */
+  cross(slot: number): number {
+    const nextLinear = (this.#state.get(CPU.codePage) + this.#state.get(CPU.codeBase) + 4096n) & this.#state.get(CPU.codeMask);
+    const low = Number(nextLinear & 0xfffff000n);
+    const second = this.#mmu!.translate(low, Number(nextLinear >> 32n), 'fetch', this.#state.cpl === 3);
+    if (second >= 0 && second === this.#view.getFloat64(slot + SLOT.immediate, true)) return 1;
+    const block = [...this.#blocksByPage.values()].flat().find(({ firstSlot }) => firstSlot === slot);
+    if (block) this.#dropBlock(block);
+    return 0;
+  }
+
+  #special(handler: number, at: number, blockStart = at): number {
+    const slot = this.#next;
+    this.#next += SLOT.sizeBytes;
+    this.#clear(slot);
+    this.#view.setUint16(slot + SLOT.handler, handler, true);
+    // Past the page's last byte the offset is 4096 or more, relative to the page the block began in.
+    this.#view.setUint16(slot + SLOT.pageOffset, at - (blockStart & ~0xfff), true);
+    return slot;
+  }
+
+  #clear(slot: number): void {
+    for (let offset = 0; offset < SLOT.sizeBytes; offset += 4) this.#view.setInt32(slot + offset, 0, true);
+  }
+
+  #slot(d: Decoded, pageOffset: number): void {
+    const slot = this.#next;
+    const table = this.#image.handlersByRow.get(d.row)!;
+    const handler = table[formIndex(d.isMemory, d.bits, d.addressBits, d.repeat, d.mode === 64)]!;
+    if (handler === 0xffff) throw new Error(`no handler for ${d.row.insn.name} ${d.row.text} at ${d.bits} bits`);
+    this.#next += SLOT.sizeBytes;
+    this.#clear(slot);
+    const view = this.#view;
+    view.setUint16(slot + SLOT.handler, handler, true);
+    view.setUint8(slot + SLOT.length, d.lengthBytes);
+    view.setUint16(slot + SLOT.pageOffset, pageOffset, true);
+    d.row.operands.forEach((spec, index) => {
+      const field = this.#operandField(spec, d);
+      if (field >= 0) view.setUint16(slot + SLOT.operand0 + index * 2, field, true);
+    });
+    view.setBigInt64(slot + SLOT.immediate, d.immediate, true);
+    if (d.isMemory) this.#address(slot, d, pageOffset);
+    else {
+      view.setInt32(slot + SLOT.displacement, Number(BigInt.asIntN(32, d.immediate2)), true);
+      // String instructions have a segment without a memory operand.
+      view.setUint8(slot + SLOT.segment, d.segment);
+      view.setUint16(slot + SLOT.segmentBase, segmentBaseField(d), true);
+    }
+  }
+
+  #operandField(spec: OperandSpec, d: Decoded): number {
+    const wide = spec.size === 'b' && !d.hasRex && (spec.kind === 'E' || spec.kind === 'G' || spec.kind === 'Z' || spec.kind === 'R');
+    let number: number;
+    if (spec.kind === 'fixed') return spec.fixedClass === 'general' ? operandField(spec, spec.fixed, false) : -1;
+    if ('GSCDVP'.includes(spec.kind)) number = ((d.modrm >> 3) & 7) | (spec.kind === 'S' || spec.kind === 'P' ? 0 : d.rexR);
+    else if ('ERWUQNT'.includes(spec.kind)) number = (d.modrm & 7) | (spec.kind === 'Q' || spec.kind === 'N' || spec.kind === 'T' ? 0 : d.rexB);
+    else if (spec.kind === 'Z') number = (d.opcode & 7) | d.rexB;
+    else return -1;
+    return operandField(spec, number, wide && number >= 4 && number < 8);
+  }
+
+  #address(slot: number, d: Decoded, pageOffset: number): void {
+    const view = this.#view;
+    let { displacement } = d;
+    let kind: number = d.mode === 64 ? (d.addressBits === 64 ? ADDRESS_KIND.Long : ADDRESS_KIND.Long32) : d.addressBits === 32 ? ADDRESS_KIND.Legacy32 : ADDRESS_KIND.Legacy16;
+    let base: number = d.base < 0 ? CPU.zero : CPU.gpr + d.base * 8;
+    const index = d.index < 0 ? CPU.zero : CPU.gpr + d.index * 8;
+    if (d.base === 16) {
+      base = CPU.codePage;
+      displacement += BigInt(pageOffset + d.lengthBytes);
+    } else if (displacement !== BigInt.asIntN(32, displacement)) {
+      // MOV's 64-bit absolute offset: its register fields are free, and so is the immediate.
+      view.setBigInt64(slot + SLOT.immediate, BigInt.asIntN(64, displacement), true);
+      kind = ADDRESS_KIND.Absolute;
+      displacement = 0n;
+    }
+    if (displacement !== BigInt.asIntN(32, displacement)) {
+      kind = ADDRESS_KIND.FarRip;
+      displacement = d.displacement;
+    }
+    view.setUint8(slot + SLOT.addressKind, kind);
+    view.setUint8(slot + SLOT.scale, d.scale);
+    view.setUint16(slot + SLOT.base, base, true);
+    view.setUint16(slot + SLOT.index, index, true);
+    view.setInt32(slot + SLOT.displacement, Number(BigInt.asIntN(32, displacement)), true);
+    view.setUint8(slot + SLOT.segment, d.segment);
+    view.setUint16(slot + SLOT.segmentBase, segmentBaseField(d), true);
+  }
+}
+
+/** In 64-bit mode only FS and GS have a base. */
+function segmentBaseField(d: Decoded): number {
+  return d.mode === 64 && d.segment < 4 ? CPU.zero : segmentField(d.segment, 'base');
+}

@@ -1,0 +1,279 @@
+import { type CodePages, EXIT_KINDS, type GuestMemory, type Vcpu, type VcpuState, type VcpuStop } from '@hanok/machine';
+import { Vector } from '@hanok/x86';
+import { BlockCache, STEP_TAG } from './block-cache.ts';
+import { CpuState, RFLAGS } from './cpu-state.ts';
+import { ExecutionContext } from './execution-context.ts';
+import { GuestFault, type Helper, type SystemHelper } from './helper.ts';
+import { systemHelpers } from './helpers/index.ts';
+import { deliver, type Event } from './helpers/interrupts.ts';
+import { MsrFile } from './helpers/msr.ts';
+import type { EngineImports, InterpreterImage } from './interpreter.ts';
+import { CPU, RUN_END, STATUS, VCPU_BLOCK_BYTES } from './layout.ts';
+import { Mmu } from './mmu.ts';
+import { exportState, importState, resetState } from './state-exchange.ts';
+import { ExitTally, TimeStamp, type VcpuServices } from './system-services.ts';
+
+export interface EmulatedVcpuOptions {
+  readonly memory: GuestMemory;
+  /** Where in the wasm memory this vCPU's block of VCPU_BLOCK_BYTES starts; below the guest's RAM. */
+  readonly blockAddress: number;
+  readonly image: InterpreterImage;
+  readonly module: WebAssembly.Module;
+  readonly codePages: CodePages;
+  readonly services: VcpuServices;
+  /** Exceptions end `run` instead of going through the guest's interrupt table. */
+  readonly interceptExceptions?: boolean;
+}
+
+/** Instructions between two looks at time and interrupts. */
+const SLICE_INSTRUCTIONS = 20_000;
+
+/** Exceptions that make another one in their delivery a double fault (SDM vol. 3A table 6-5). */
+const CONTRIBUTORY = new Set<number>([Vector.DE, Vector.TS, Vector.NP, Vector.SS, Vector.GP]);
+
+/** A vCPU in software: the interpreter with its memory management, exceptions and interrupts. */
+export class EmulatedVcpu implements Vcpu {
+  readonly state: CpuState;
+  readonly #options: EmulatedVcpuOptions;
+  readonly #services: VcpuServices;
+  readonly #blocks: BlockCache;
+  readonly #mmu: Mmu;
+  readonly #context: ExecutionContext;
+  readonly #msrs = new MsrFile();
+  readonly #timeStamp: TimeStamp;
+  readonly #tally: ExitTally;
+  readonly #helpers: readonly (Helper | SystemHelper)[];
+  readonly #run: (cpu: number, budget: number) => number;
+  #intercepted: (VcpuStop & { reason: 'exception' }) | undefined;
+  #kicked = false;
+  #countedMisses = 0;
+  #countedDrops = 0;
+
+  constructor(options: EmulatedVcpuOptions) {
+    this.#options = options;
+    this.#services = options.services;
+    const { memory } = options;
+    const buffer = memory.memory.buffer as ArrayBufferLike;
+    this.state = new CpuState(buffer, options.blockAddress, VCPU_BLOCK_BYTES);
+    const unknown = new Set<string>();
+    this.#blocks = new BlockCache(this.state, memory, options.image, options.codePages, (bytes) => {
+      if (!unknown.has(bytes) && unknown.size < 100) this.#services.log(`no such instruction, raised #UD: ${bytes}`);
+      unknown.add(bytes);
+    });
+    this.#mmu = new Mmu(this.state, memory, this.#services.bus, options.codePages, (page) => this.#blocks.dropPage(page));
+    this.#blocks.connect(this.#mmu);
+    this.#timeStamp = new TimeStamp(this.#services);
+    this.#tally = new ExitTally(this.#services.exits, EXIT_KINDS);
+    this.#context = new ExecutionContext(this.state, this.#mmu, this.#services, this.#timeStamp, this.#tally, new DataView(buffer));
+    const known = systemHelpers(this.#msrs);
+    this.#helpers = options.image.helperNames.map((name) => {
+      const helper = known[name];
+      if (!helper) throw new Error(`no helper ${name} for an instruction that names it`);
+      return helper;
+    });
+    const instance = new WebAssembly.Instance(options.module, { env: { memory: memory.memory }, engine: { ...this.#imports() } });
+    this.#run = instance.exports['run'] as (cpu: number, budget: number) => number;
+    this.reset();
+  }
+
+  #imports(): EngineImports {
+    return {
+      fetchMiss: (low, high) => (this.#mmu.fetch(low, high) === 0 ? 0 : this.#raiseAtRip()),
+      decode: (address, low, high) => {
+        const slot = this.#blocks.decode(address, low, high);
+        if (slot === 0) this.#raiseAtRip();
+        return slot;
+      },
+      cross: (slot) => this.#blocks.cross(slot),
+      raise: (slot) => {
+        this.#context.begin(slot);
+        return this.#raiseAtRip();
+      },
+      helper: (number, slot, count) => this.#helper(number, slot, count),
+      read: (low, high, sizeBytes) => this.#mmu.read(low, high, sizeBytes),
+      write: (low, high, sizeBytes) => this.#mmu.write(low, high, sizeBytes),
+      modify: (low, high, sizeBytes) => this.#mmu.modify(low, high, sizeBytes),
+      segmentLinear: (segment, offset, sizeAndWrite) => this.#mmu.segmentLinear(segment, offset, sizeAndWrite),
+    };
+  }
+
+  #helper(number: number, slot: number, count: number): number {
+    const context = this.#context;
+    const { view } = context;
+    context.begin(slot);
+    const args: bigint[] = [];
+    for (let index = 0; index < count; index++) args.push(view.getBigUint64(CPU.arguments + index * 8, true));
+    try {
+      const result = (this.#helpers[number] as SystemHelper)(context, ...args);
+      if (result !== undefined) view.setBigUint64(CPU.result, BigInt.asUintN(64, result), true);
+      return context.status;
+    } catch (error) {
+      if (!(error instanceof GuestFault)) throw error;
+      this.#recordFault(error);
+      return STATUS.Fault;
+    }
+  }
+
+  #recordFault(fault: GuestFault): void {
+    this.state.setWord(CPU.faultVector, fault.vector | (fault.errorCode === undefined ? 0 : 0x80000000));
+    this.state.setWord(CPU.faultErrorCode, fault.errorCode ?? 0);
+  }
+
+  /** Delivers the recorded exception of the instruction at the state block's RIP: 1 goes on, 2 stops. */
+  #raiseAtRip(): number {
+    const word = this.state.word(CPU.faultVector);
+    const vector = word & 0xff;
+    const errorCode = word & 0x80000000 ? this.state.word(CPU.faultErrorCode) : undefined;
+    this.#tally.count(vector === Vector.PF ? 'page fault' : 'exception');
+    if (this.#options.interceptExceptions) {
+      this.#intercepted = { reason: 'exception', vector, errorCode: errorCode ?? 0, cr2: this.state.get(CPU.cr2) };
+      return 2;
+    }
+    return this.#deliver({ vector, errorCode, software: false, rip: this.state.get(CPU.rip) });
+  }
+
+  /** Delivers an event, folding faults of the delivery into double and triple faults. */
+  #deliver(first: Event): number {
+    let event = first;
+    for (;;) {
+      try {
+        deliver(this.#context, event);
+        return 1;
+      } catch (error) {
+        if (!(error instanceof GuestFault)) throw error;
+        if (event.vector === Vector.DF) return this.#tripleFault();
+        const isDouble = (CONTRIBUTORY.has(event.vector) && CONTRIBUTORY.has(error.vector)) || (event.vector === Vector.PF && (CONTRIBUTORY.has(error.vector) || error.vector === Vector.PF));
+        const { rip } = event;
+        event = isDouble ? { vector: Vector.DF, errorCode: 0, software: false, rip } : { vector: error.vector, errorCode: error.errorCode, software: false, rip: event.software ? this.#context.rip : rip };
+      }
+    }
+  }
+
+  #tripleFault(): number {
+    this.#services.log(`triple fault at RIP 0x${this.state.get(CPU.rip).toString(16)}`);
+    this.#context.stopReason = 'shutdown';
+    return 2;
+  }
+
+  run(limit = Number.POSITIVE_INFINITY): VcpuStop {
+    let left = limit;
+    this.#intercepted = undefined;
+    for (;;) {
+      if (this.#takeAttention()) return { reason: 'kick' };
+      const stop = this.#deliverPending();
+      if (stop) return stop;
+      if (left <= 0) return { reason: 'limit' };
+      const executed = this.#slice(left);
+      left -= executed.count;
+      if (executed.end === RUN_END.Stop) {
+        if (this.#intercepted) return this.#intercepted;
+        if (this.#context.stopReason === 'shutdown') return { reason: 'shutdown' };
+        if (!this.#wakesFromHalt()) return { reason: 'halt' };
+      }
+    }
+  }
+
+  /** Runs up to a slice; single instructions at the end of a limit, under RFLAGS.TF and in an interrupt shadow. */
+  #slice(left: number): { count: number; end: number } {
+    const { state } = this;
+    const trap = (state.word(CPU.systemFlags) & Number(RFLAGS.TF)) !== 0;
+    const shadowed = state.get(CPU.shadowRip) === state.get(CPU.rip);
+    const step = left < 64 || trap || shadowed;
+    state.setWord(CPU.blockTag, state.mode | (step ? STEP_TAG : 0));
+    const budget = step ? 1 : Math.min(left, SLICE_INSTRUCTIONS);
+    const ripBefore = state.get(CPU.rip);
+    const end = this.#run(this.#options.blockAddress, budget);
+    const count = budget - (state.word(CPU.budget) | 0);
+    state.view.setFloat64(CPU.instructionCount, state.view.getFloat64(CPU.instructionCount, true) + count, true);
+    if (shadowed && state.get(CPU.shadowRip) === ripBefore) state.set(CPU.shadowRip, NO_SHADOW);
+    if (trap && end === RUN_END.Budget && !this.#intercepted) this.#debugTrap();
+    return { count: Math.max(1, count), end };
+  }
+
+  /** #DB after the instruction that ran with TF set (SDM vol. 3B §18.3.1.4). */
+  #debugTrap(): void {
+    const { state } = this;
+    state.set(CPU.debug + 32, state.get(CPU.debug + 32) | 0x4000n);
+    this.#context.rip = state.get(CPU.rip);
+    this.#deliver({ vector: Vector.DB, software: false, rip: state.get(CPU.rip) });
+  }
+
+  /** Collects what happened outside; true when somebody kicked. */
+  #takeAttention(): boolean {
+    const { posted, interrupts } = this.#services;
+    this.#options.codePages.takeWritten((page) => this.#blocks.dropPage(page));
+    if (posted.takeAttention()) interrupts.collect(posted);
+    interrupts.tick(this.#services.nowNs());
+    this.#countQuietly();
+    const kicked = this.#kicked;
+    this.#kicked = false;
+    return kicked;
+  }
+
+  #countQuietly(): void {
+    for (; this.#countedMisses < this.#mmu.missCount; this.#countedMisses++) this.#tally.count('tlb miss');
+    for (; this.#countedDrops < this.#blocks.dropCount; this.#countedDrops++) this.#tally.count('self-modifying code');
+  }
+
+  /** Delivers an NMI or the highest interrupt where the guest takes it now. */
+  #deliverPending(): VcpuStop | undefined {
+    const { state } = this;
+    const { interrupts } = this.#services;
+    const shadowed = state.get(CPU.shadowRip) === state.get(CPU.rip);
+    const vector = interrupts.highestPending();
+    state.setWord(CPU.interruptPending, vector >= 0 ? 1 : 0);
+    if (shadowed) return undefined;
+    if (interrupts.takeNmi()) return this.#interrupt(Vector.NMI);
+    if (vector < 0 || (state.word(CPU.systemFlags) & Number(RFLAGS.IF)) === 0) return undefined;
+    interrupts.acknowledge(vector);
+    state.setWord(CPU.interruptPending, interrupts.highestPending() >= 0 ? 1 : 0);
+    return this.#interrupt(vector);
+  }
+
+  #interrupt(vector: number): VcpuStop | undefined {
+    this.#tally.count('interrupt');
+    this.#context.rip = this.state.get(CPU.rip);
+    const rip = this.#context.rip;
+    return this.#deliver({ vector, software: false, rip }) === 2 ? { reason: 'shutdown' } : undefined;
+  }
+
+  /** After HLT: true when something is there to be delivered at once. */
+  #wakesFromHalt(): boolean {
+    const { posted, interrupts } = this.#services;
+    if (posted.takeAttention()) interrupts.collect(posted);
+    interrupts.tick(this.#services.nowNs());
+    return interrupts.highestPending() >= 0 && (this.state.word(CPU.systemFlags) & Number(RFLAGS.IF)) !== 0;
+  }
+
+  kick(): void {
+    this.#kicked = true;
+    this.#services.posted.wake();
+  }
+
+  reset(): void {
+    this.#msrs.reset();
+    this.#timeStamp.reset();
+    resetState(this.state);
+    this.#services.interrupts.reset();
+    this.#mmu.flush(false);
+    this.#blocks.clear();
+  }
+
+  /** Instructions executed since creation. */
+  get instructionCount(): number {
+    return this.state.view.getFloat64(CPU.instructionCount, true);
+  }
+
+  getState(): VcpuState {
+    return exportState(this.state, this.#msrs, this.#services.interrupts.readTaskPriority());
+  }
+
+  setState(state: Partial<VcpuState>): void {
+    importState(this.state, this.#msrs, state);
+    if (state.cr8 !== undefined) this.#services.interrupts.writeTaskPriority(Number(state.cr8));
+    this.#mmu.flush(false);
+  }
+}
+
+/** No instruction starts here: the address is not canonical. */
+const NO_SHADOW = 0x8000_0000_0000_0000n;

@@ -1,0 +1,172 @@
+import { GuestFault, type SystemContext } from './helper.ts';
+import type { CpuState } from './cpu-state.ts';
+import { CPU, SLOT, STATUS } from './layout.ts';
+import type { Mmu } from './mmu.ts';
+import type { ExitTally, TimeStamp, VcpuServices } from './system-services.ts';
+
+const IA32_TIME_STAMP_COUNTER = 0x10;
+const IA32_TSC_ADJUST = 0x3b;
+
+/** What helpers see of a vCPU, and what they did to the flow of control. */
+export class ExecutionContext implements SystemContext {
+  readonly state: CpuState;
+  readonly view: DataView;
+  rip = 0n;
+  nextRip = 0n;
+  /** How generated code goes on after the helper. */
+  status: number = STATUS.Next;
+  stopReason: 'halt' | 'shutdown' = 'halt';
+  /** Somebody wants pending interrupts looked at. */
+  wantsWindow = false;
+  readonly #mmu: Mmu;
+  readonly #services: VcpuServices;
+  readonly #timeStamp: TimeStamp;
+  readonly #tally: ExitTally;
+  readonly #memory: DataView;
+
+  constructor(state: CpuState, mmu: Mmu, services: VcpuServices, timeStamp: TimeStamp, tally: ExitTally, memory: DataView) {
+    this.state = state;
+    this.view = state.view;
+    this.#mmu = mmu;
+    this.#services = services;
+    this.#timeStamp = timeStamp;
+    this.#tally = tally;
+    this.#memory = memory;
+  }
+
+  /** Starts on behalf of the instruction in `slot` (an address of wasm memory). */
+  begin(slot: number): void {
+    this.rip = BigInt.asUintN(64, this.state.get(CPU.codePage) + BigInt(this.#memory.getUint16(slot + SLOT.pageOffset, true)));
+    this.nextRip = this.rip + BigInt(this.#memory.getUint8(slot + SLOT.length));
+    if (this.state.mode === 16) this.nextRip &= 0xffffn;
+    this.state.set(CPU.rip, this.rip);
+    this.status = STATUS.Next;
+  }
+
+  raise(vector: number, errorCode?: number): never {
+    throw new GuestFault(vector, errorCode);
+  }
+
+  #pendingFault(): never {
+    const vector = this.state.word(CPU.faultVector);
+    throw new GuestFault(vector & 0xff, vector & 0x80000000 ? this.state.word(CPU.faultErrorCode) : undefined);
+  }
+
+  readMemory(linear: bigint, bits: 8 | 16 | 32 | 64): bigint {
+    const at = this.#mmu.read(Number(linear & 0xffffffffn), Number(BigInt.asUintN(32, linear >> 32n)), bits / 8);
+    if (at === 0) this.#pendingFault();
+    return readBits(this.#memory, at, bits);
+  }
+
+  writeMemory(linear: bigint, value: bigint, bits: 8 | 16 | 32 | 64): void {
+    this.view.setBigUint64(CPU.scratch, BigInt.asUintN(64, value), true);
+    if (this.#mmu.write(Number(linear & 0xffffffffn), Number(BigInt.asUintN(32, linear >> 32n)), bits / 8) === 0) this.#pendingFault();
+  }
+
+  probeWrite(linear: bigint, lengthBytes: number): void {
+    this.#probe(linear);
+    this.#probe(linear + BigInt(lengthBytes - 1));
+  }
+
+  #probe(linear: bigint): void {
+    const user = this.state.cpl === 3;
+    const gpa = this.#mmu.translate(Number(linear & 0xffffffffn), Number(BigInt.asUintN(32, linear >> 32n)), 'write', user);
+    if (gpa < 0) this.#pendingFault();
+  }
+
+  /** Runs `access` as the supervisor; the TLB of the present privilege must not see it. */
+  #asSupervisor<T>(access: () => T): T {
+    const { state } = this;
+    const cpl = state.word(CPU.cpl);
+    if (cpl === 0) return access();
+    const tlb = state.word(CPU.tlb);
+    state.setWord(CPU.cpl, 0);
+    state.selectTlb();
+    try {
+      return access();
+    } finally {
+      state.setWord(CPU.cpl, cpl);
+      state.setWord(CPU.tlb, tlb);
+    }
+  }
+
+  readSystem(linear: bigint, bits: 8 | 16 | 32 | 64): bigint {
+    return this.#asSupervisor(() => this.readMemory(linear, bits));
+  }
+  writeSystem(linear: bigint, value: bigint, bits: 8 | 16 | 32 | 64): void {
+    this.#asSupervisor(() => this.writeMemory(linear, value, bits));
+  }
+
+  jump(rip: bigint): void {
+    this.state.set(CPU.rip, BigInt.asUintN(64, rip));
+    if (this.status !== STATUS.Stop) this.status = STATUS.Jump;
+  }
+
+  stop(reason: 'halt' | 'shutdown'): void {
+    if (this.status !== STATUS.Jump) this.state.set(CPU.rip, this.nextRip);
+    this.status = STATUS.Stop;
+    this.stopReason = reason;
+  }
+
+  interruptWindow(): void {
+    this.wantsWindow = true;
+  }
+
+  flushTlb(keepGlobal: boolean): void {
+    this.#mmu.flush(keepGlobal);
+  }
+  flushPage(linear: bigint): void {
+    this.#mmu.flushPage(Number(linear & 0xffffffffn), Number(BigInt.asUintN(32, linear >> 32n)));
+  }
+
+  readPort(port: number, widthBytes: 1 | 2 | 4): number {
+    this.#tally.count('port read');
+    return this.#services.bus.readPort(port, widthBytes);
+  }
+  writePort(port: number, value: number, widthBytes: 1 | 2 | 4): void {
+    this.#tally.count('port write');
+    this.#services.bus.writePort(port, value, widthBytes);
+  }
+
+  readExternalMsr(number: number): bigint | undefined {
+    if (number === IA32_TIME_STAMP_COUNTER) return this.#timeStamp.read();
+    if (number === IA32_TSC_ADJUST) return this.#timeStamp.adjust;
+    const value = this.#services.interrupts.readMsr(number);
+    return value === 'fault' ? undefined : value;
+  }
+
+  writeExternalMsr(number: number, value: bigint): boolean {
+    if (number === IA32_TIME_STAMP_COUNTER || number === IA32_TSC_ADJUST) {
+      if (number === IA32_TSC_ADJUST) this.#timeStamp.adjust = value;
+      else this.#timeStamp.write(value);
+      this.#services.interrupts.tscChanged();
+      return true;
+    }
+    return this.#services.interrupts.writeMsr(number, value) === 'done';
+  }
+
+  readTimeStamp(): bigint {
+    return this.#timeStamp.read();
+  }
+  cpuid(leaf: number, subleaf: number): readonly [number, number, number, number] {
+    return this.#services.model.cpuid(leaf, subleaf, this.#services.apicId);
+  }
+  randomWord(): bigint {
+    return this.#services.randomWord();
+  }
+  readTaskPriority(): number {
+    return this.#services.interrupts.readTaskPriority();
+  }
+  writeTaskPriority(value: number): void {
+    this.#services.interrupts.writeTaskPriority(value);
+  }
+  count(kind: Parameters<SystemContext['count']>[0]): void {
+    this.#tally.count(kind);
+  }
+}
+
+function readBits(view: DataView, at: number, bits: 8 | 16 | 32 | 64): bigint {
+  if (bits === 64) return view.getBigUint64(at, true);
+  if (bits === 32) return BigInt(view.getUint32(at, true));
+  return BigInt(bits === 16 ? view.getUint16(at, true) : view.getUint8(at));
+}

@@ -1,0 +1,18 @@
+import type { Helper, SystemHelper } from '../helper.ts';
+import { X87_HELPERS } from '../x87/helpers.ts';
+import { CONTROL_HELPERS } from './control-registers.ts';
+import { FLAG_HELPERS } from './flags.ts';
+import { miscHelpers } from './misc.ts';
+import { msrHelpers, type MsrFile } from './msr.ts';
+import { PORT_HELPERS } from './ports.ts';
+import { SEGMENT_HELPERS } from './segments.ts';
+import { systemCallHelpers } from './system-calls.ts';
+import { TRANSFER_HELPERS } from './transfers.ts';
+
+/** Every helper by the name that instruction bodies use. */
+export function systemHelpers(msrs: MsrFile): Record<string, Helper | SystemHelper> {
+  return {
+    ...CONTROL_HELPERS, ...FLAG_HELPERS, ...PORT_HELPERS, ...SEGMENT_HELPERS, ...TRANSFER_HELPERS, ...X87_HELPERS,
+    ...miscHelpers(msrs), ...msrHelpers(msrs), ...systemCallHelpers(msrs),
+  };
+}

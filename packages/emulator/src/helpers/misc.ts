@@ -1,0 +1,76 @@
+import { Vector } from '@hanok/x86';
+import { CR4 } from '../cpu-state.ts';
+import type { SystemContext, SystemHelper } from '../helper.ts';
+import { CPU } from '../layout.ts';
+import { MSR, type MsrFile } from './msr.ts';
+
+const RAX = 0;
+const RCX = 1;
+const RDX = 2;
+const RBX = 3;
+
+function readTimeStamp(context: SystemContext): void {
+  if (context.state.get(CPU.cr4) & CR4.TSD && context.state.cpl !== 0) context.raise(Vector.GP, 0);
+  const value = context.readTimeStamp();
+  context.state.setRegister(RAX, value & 0xffffffffn);
+  context.state.setRegister(RDX, value >> 32n);
+}
+
+function divide128(context: SystemContext, dividend: bigint, divisor: bigint, fits: (quotient: bigint) => boolean): void {
+  const quotient = dividend / divisor;
+  if (!fits(quotient)) context.raise(Vector.DE);
+  context.state.setRegister(RAX, BigInt.asUintN(64, quotient));
+  context.state.setRegister(RDX, BigInt.asUintN(64, dividend % divisor));
+}
+
+/** Stops until an interrupt; a pending one ends it at once. */
+function halt(context: SystemContext): void {
+  if (context.state.cpl !== 0) context.raise(Vector.GP, 0);
+  context.count('halt');
+  context.stop('halt');
+}
+
+export function miscHelpers(msrs: MsrFile): Record<string, SystemHelper> {
+  return {
+    halt,
+    monitor: (context) => context.raise(Vector.UD),
+    'monitor-wait': (context) => context.raise(Vector.UD),
+    'read-time-stamp': readTimeStamp,
+    'read-time-stamp-and-id'(context) {
+      readTimeStamp(context);
+      context.state.setRegister(RCX, msrs.get(MSR.TscAux)!);
+    },
+    'read-performance-counter': (context) => context.raise(Vector.GP, 0),
+    hypercall(context) {
+      context.count('hypercall');
+      // No hypercall is offered: the ABI's answer is -ENOSYS.
+      context.state.setRegister(RAX, BigInt.asUintN(64, -1000n));
+    },
+    cpuid(context) {
+      const { state } = context;
+      context.count('cpuid');
+      const values = context.cpuid(Number(state.register(RAX) & 0xffffffffn), Number(state.register(RCX) & 0xffffffffn));
+      [RAX, RBX, RCX, RDX].forEach((register, index) => state.setRegister(register, BigInt(values[index]! >>> 0)));
+    },
+    random: (context) => context.randomWord(),
+    'divide-unsigned-128': (context, high, low, divisor) => divide128(context, (high! << 64n) | low!, divisor!, (quotient) => quotient >> 64n === 0n),
+    'divide-signed-128': (context, high, low, divisor) =>
+      divide128(context, BigInt.asIntN(128, (high! << 64n) | low!), BigInt.asIntN(64, divisor!), (quotient) => BigInt.asIntN(64, quotient) === quotient),
+    'compare-exchange-16'(context, linear) {
+      const { state } = context;
+      if (linear! & 15n) context.raise(Vector.GP, 0);
+      context.probeWrite(linear!, 16);
+      const low = context.readMemory(linear!, 64);
+      const high = context.readMemory(linear! + 8n, 64);
+      const equal = low === state.register(RAX) && high === state.register(RDX);
+      context.writeMemory(linear!, equal ? state.register(RBX) : low, 64);
+      context.writeMemory(linear! + 8n, equal ? state.register(RCX) : high, 64);
+      if (!equal) {
+        state.setRegister(RAX, low);
+        state.setRegister(RDX, high);
+      }
+      return equal ? 1n : 0n;
+    },
+  };
+}
+

@@ -1,0 +1,190 @@
+import { type Code, type FunctionBuilder, ModuleBuilder } from '@hanok/wasm';
+import { ALL_ROWS, type Row } from '@hanok/x86';
+import { Emitter, emitRip } from './emitter.ts';
+import { defineFlagFunctions } from './flag-emit.ts';
+import { FORM_INDEX_COUNT, formKey, formsOf } from './forms.ts';
+import { type Callees, type Flow, Lowering } from './ir.ts';
+import { CPU, SLOT, SPECIAL, STATUS } from './layout.ts';
+import { emitSlowAddress } from './memory-emit.ts';
+import { type Form, SlotOperands } from './operands.ts';
+import { writeRunFunction } from './run-function.ts';
+
+/** A handler: the code of one form, or a special one. */
+export interface Handler {
+  readonly form: Form;
+  readonly emitter: Emitter;
+  readonly name: string;
+}
+
+/** The interpreter as a module, and how the decoder finds handlers in it. */
+export interface InterpreterImage {
+  readonly bytes: Uint8Array;
+  /** Per row (in the order of ALL_ROWS) a table by `formIndex`; 0xffff where there is no such form. */
+  readonly handlersByRow: ReadonlyMap<Row, Uint16Array>;
+  readonly handlerNames: readonly string[];
+  readonly helperNames: readonly string[];
+  readonly hotCount: number;
+}
+
+const SPECIAL_COUNT = Object.keys(SPECIAL).length;
+
+function buildHandler(form: Form, helperNumber: (name: string) => number): Handler {
+  const trial = new Emitter(form.mode64, helperNumber);
+  const trialOperands = new SlotOperands(trial, form);
+  form.row.insn.body(trial, trialOperands);
+  const emitter = new Emitter(form.mode64, helperNumber);
+  form.row.insn.body(emitter, new SlotOperands(emitter, form, trialOperands.access));
+  return { form, emitter, name: `${form.row.insn.name} ${form.row.text}` };
+}
+
+/** Handlers worth a place in the main function; the rest are functions of their own, called through a table. */
+function isHot({ form, emitter }: Handler): boolean {
+  if (emitter.usesHelper || !form.mode64 || form.addressBits !== 64 || form.bits === 16) return false;
+  return !form.row.operands.some(({ kind }) => 'VWUPQNT'.includes(kind));
+}
+
+/** Builds the interpreter from the instruction rows. */
+export function buildInterpreter(memoryMaxPages: number): InterpreterImage {
+  const helperNames: string[] = [];
+  const helperNumber = (name: string) => {
+    const known = helperNames.indexOf(name);
+    return known >= 0 ? known : helperNames.push(name) - 1;
+  };
+  const byKey = new Map<string, Handler>();
+  for (const row of ALL_ROWS) {
+    for (const { form } of formsOf(row)) {
+      const key = formKey(form);
+      if (!byKey.has(key)) byKey.set(key, buildHandler(form, helperNumber));
+    }
+  }
+  const hot = [...byKey].filter(([, handler]) => isHot(handler));
+  const cold = [...byKey].filter(([, handler]) => !isHot(handler));
+  const numbers = new Map([...hot, ...cold].map(([key], index) => [key, SPECIAL_COUNT + index]));
+  const handlers = [...hot, ...cold].map(([, handler]) => handler);
+  return {
+    bytes: buildModule(memoryMaxPages, hot.map(([, handler]) => handler), cold.map(([, handler]) => handler)),
+    handlersByRow: rowTables(numbers),
+    handlerNames: [...Object.keys(SPECIAL), ...handlers.map(({ name }) => name)],
+    helperNames,
+    hotCount: SPECIAL_COUNT + hot.length,
+  };
+}
+
+function rowTables(numbers: ReadonlyMap<string, number>): Map<Row, Uint16Array> {
+  const tables = new Map<Row, Uint16Array>();
+  for (const row of ALL_ROWS) {
+    const table = new Uint16Array(FORM_INDEX_COUNT).fill(0xffff);
+    for (const { form, indices } of formsOf(row)) for (const index of indices) table[index] = numbers.get(formKey(form))!;
+    tables.set(row, table);
+  }
+  return tables;
+}
+
+/** Functions of the host that generated code calls. */
+export interface EngineImports {
+  /** Handles a fetch that misses the TLB: 0 goes on, 1 continues at the state block's RIP, 2 stops. */
+  fetchMiss(linearLow: number, linearHigh: number): number;
+  /** Decodes the block at this address of the wasm memory; its first slot, or 0 to continue at the state block's RIP. */
+  decode(address: number, linearLow: number, linearHigh: number): number;
+  /** Checks that the second page of a page-crossing instruction is still where it was: 1 goes on. */
+  cross(slot: number): number;
+  /** Delivers the exception that the state block names, raised by the instruction in `slot`: 2 stops. */
+  raise(slot: number): number;
+  /** Runs a helper; a STATUS. */
+  helper(number: number, slot: number, argumentCount: number): number;
+  /** Slow memory access: an address in wasm memory, or 0 with an exception in the state block. */
+  read(linearLow: number, linearHigh: number, sizeBytes: number): number;
+  write(linearLow: number, linearHigh: number, sizeBytes: number): number;
+  modify(linearLow: number, linearHigh: number, sizeBytes: number): number;
+  /** Linear address of an offset in a segment outside 64-bit mode, or -1 with an exception in the state block. */
+  segmentLinear(segment: number, offset: number, sizeAndWrite: number): number;
+}
+
+export interface ImportIndices {
+  readonly fetchMiss: number;
+  readonly decode: number;
+  readonly cross: number;
+  readonly raise: number;
+}
+
+function buildModule(memoryMaxPages: number, hot: readonly Handler[], cold: readonly Handler[]): Uint8Array {
+  const module = new ModuleBuilder();
+  module.importMemory('env', 'memory', { minPages: 1, maxPages: memoryMaxPages, shared: true });
+  const i32s = (count: number) => Array.from({ length: count }, () => 'i32' as const);
+  const host = (name: keyof EngineImports, parameters: number) => module.importFunction('engine', name, module.type(i32s(parameters), ['i32']));
+  const imports = { fetchMiss: host('fetchMiss', 2), decode: host('decode', 3), cross: host('cross', 1), raise: host('raise', 1) };
+  const helper = host('helper', 3);
+  const [read, write, modify] = [host('read', 3), host('write', 3), host('modify', 3)];
+  const segmentLinear = module.importFunction('engine', 'segmentLinear', module.type(i32s(3), ['f64']));
+  const slow = (name: string, target: number) => slowAccess(module, name, target);
+  const partial = {
+    helper,
+    slowRead: slow('slow read', read),
+    slowWrite: slow('slow write', write),
+    slowModify: slow('slow modify', modify),
+    segmentLinear: defineSegmentLinear(module, segmentLinear),
+    ...defineFlagFunctions(module),
+  };
+  const slowAddress = module.function(module.type(['i32', 'i32'], ['i64']));
+  const callees: Callees = { ...partial, slowAddress: slowAddress.index };
+  emitSlowAddress(new Lowering(slowAddress.code, (type) => slowAddress.local(type), coldFlow(slowAddress, undefined), callees, 0, 1, -1));
+  const coldType = module.type(['i32', 'i32'], ['i32']);
+  const functions = cold.map((handler) => defineCold(module, coldType, handler, callees));
+  const table = module.defineTable({ min: Math.max(1, functions.length) });
+  module.elements(table, 0, functions);
+  writeRunFunction(module, hot, { callees, imports, coldType, table });
+  return module.toBytes();
+}
+
+/** (cpu, linear, size) → address or 0; the host takes halves because an i64 would cost a BigInt. */
+function slowAccess(module: ModuleBuilder, name: string, target: number): number {
+  const f = module.function(module.type(['i32', 'i64', 'i32'], ['i32']));
+  f.name = name;
+  f.code.localGet(1).op('i32.wrap_i64').localGet(1).i64(32).op('i64.shr_u').op('i32.wrap_i64').localGet(2).call(target);
+  return f.index;
+}
+
+/** (cpu, offset, segment, size and write) → linear or -1; flat segments need no check. */
+function defineSegmentLinear(module: ModuleBuilder, host: number): number {
+  const f = module.function(module.type(['i32', 'i64', 'i32', 'i32'], ['i64']));
+  f.name = 'segment linear';
+  f.code.localGet(0).memory('i32.load', CPU.flatSegments).localGet(2).op('i32.shr_u').i32(1).op('i32.and').if();
+  f.code.localGet(1).op('return').op('end');
+  f.code.localGet(2).localGet(1).op('i32.wrap_i64').localGet(3).call(host).op('i64.trunc_f64_s');
+  return f.index;
+}
+
+/** Control flow of a handler that is a function (cpu, slot) → STATUS. */
+function coldFlow(f: FunctionBuilder, form: Form | undefined): Flow {
+  const leave = (code: Code, status: number) => void code.i32(status).op('return');
+  let target = -1;
+  const jump = (code: Code) => {
+    if (target < 0) target = f.local('i64');
+    code.localSet(target).localGet(0).localGet(target).memory('i64.store', CPU.rip);
+    leave(code, STATUS.Jump);
+  };
+  return {
+    fault: (code) => leave(code, STATUS.Fault),
+    jump,
+    branch(code) {
+      emitRip(code, 0, 1, true);
+      code.localGet(1).memory('i64.load', SLOT.immediate).op('i64.add');
+      if (form && !form.mode64) code.i64((1n << BigInt(form.bits)) - 1n).op('i64.and');
+      jump(code);
+    },
+    leaveOnStatus(code) {
+      const status = f.local('i32');
+      code.localTee(status).if().localGet(status).op('return').op('end');
+    },
+    interruptWindow: (code) => leave(code, STATUS.NextSoon),
+  };
+}
+
+function defineCold(module: ModuleBuilder, type: number, handler: Handler, callees: Callees): number {
+  const f = module.function(type);
+  f.name = handler.name;
+  new Lowering(f.code, (valueType) => f.local(valueType), coldFlow(f, handler.form), callees, 0, 1, -1).block(handler.emitter.root);
+  f.code.i32(STATUS.Next);
+  return f.index;
+}
+

@@ -1,0 +1,279 @@
+import type { CodePages, GuestMemory, VcpuBus } from '@hanok/machine';
+import { ACCESS, type CpuState } from './cpu-state.ts';
+import { CPU, SEGMENT, SEGMENT_INDEX, TLB, TLB_TABLE_BYTES } from './layout.ts';
+import { type AccessKind, PageWalker } from './page-walker.ts';
+
+const ENTRY_WORDS = TLB.entryBytes / 4;
+/** Word of a TLB entry that the host keeps for itself: the guest-physical page, and whether the translation is global. */
+const HOST_WORD = 7;
+const GLOBAL = 0x80000000;
+/** Entries filled since the last flush that a flush visits one by one; above it sweeps the tables. */
+const FILL_LOG_MAX = 512;
+
+/** Linear memory: TLBs, their fills and flushes, and every access that the generated code does not make itself. */
+export class Mmu {
+  readonly walker: PageWalker;
+  readonly #state: CpuState;
+  readonly #memory: GuestMemory;
+  readonly #bus: VcpuBus;
+  readonly #codePages: CodePages;
+  readonly #words: Uint32Array;
+  readonly #bytes: Uint8Array;
+  readonly #filled: number[] = [];
+  /** Drops translated code of a page that is about to be written. */
+  readonly #dropCode: (page: number) => void;
+  /** Counts of fills, for traces. */
+  missCount = 0;
+
+  constructor(state: CpuState, memory: GuestMemory, bus: VcpuBus, codePages: CodePages, dropCode: (page: number) => void) {
+    this.#state = state;
+    this.#memory = memory;
+    this.#bus = bus;
+    this.#codePages = codePages;
+    this.#dropCode = dropCode;
+    const buffer = memory.memory.buffer as ArrayBufferLike;
+    this.#words = new Uint32Array(buffer);
+    this.#bytes = new Uint8Array(buffer);
+    this.walker = new PageWalker(state, memory);
+    this.#sweep(false);
+  }
+
+  get #user(): boolean {
+    return this.#state.cpl === 3;
+  }
+
+  /** Records a #PF or #GP in the state block; always 0. */
+  #fault(low: number, high: number): 0 {
+    const { walker } = this;
+    this.#state.setWord(CPU.faultVector, (walker.canonical ? 14 : 13) | 0x80000000);
+    this.#state.setWord(CPU.faultErrorCode, walker.canonical ? walker.errorCode : 0);
+    if (walker.canonical) {
+      this.#state.setWord(CPU.cr2, low);
+      this.#state.setWord(CPU.cr2 + 4, high);
+    }
+    return 0;
+  }
+
+  /** Guest-physical address, or -1 with the exception recorded. */
+  translate(low: number, high: number, kind: AccessKind, user: boolean): number {
+    if (!this.walker.walk(low, high, kind, user)) {
+      this.#fault(low, high);
+      return -1;
+    }
+    return this.walker.gpa + (low & 0xfff);
+  }
+
+  /** The import `read`. */
+  read(low: number, high: number, sizeBytes: number): number {
+    if ((low & 0xfff) + sizeBytes > 4096) return this.#gather(low, high, sizeBytes, 'read');
+    const gpa = this.translate(low, high, 'read', this.#user);
+    if (gpa < 0) return 0;
+    if (gpa >= this.#memory.sizeBytes) return this.#readMmio(gpa, sizeBytes);
+    this.#fill(low, high, gpa, 'read');
+    return this.#memory.baseBytes + gpa;
+  }
+
+  /** The import `modify`: like `read`, with the right to write checked. */
+  modify(low: number, high: number, sizeBytes: number): number {
+    if ((low & 0xfff) + sizeBytes > 4096) return this.#gather(low, high, sizeBytes, 'write');
+    const gpa = this.translate(low, high, 'write', this.#user);
+    if (gpa < 0) return 0;
+    if (gpa >= this.#memory.sizeBytes) return this.#readMmio(gpa, sizeBytes);
+    this.#beforeWrite(gpa);
+    this.#fill(low, high, gpa, 'write');
+    return this.#memory.baseBytes + gpa;
+  }
+
+  /** The import `write`: moves the scratch area's bytes to their place. */
+  write(low: number, high: number, sizeBytes: number): number {
+    const scratch = this.#state.blockAddress + CPU.scratch;
+    const first = Math.min(sizeBytes, 4096 - (low & 0xfff));
+    const gpa = this.translate(low, high, 'write', this.#user);
+    if (gpa < 0) return 0;
+    if (first < sizeBytes) {
+      const next = nextPage(low, high);
+      const second = this.translate(next.low, next.high, 'write', this.#user);
+      if (second < 0) return 0;
+      this.#put(gpa, scratch, first);
+      this.#put(second, scratch + first, sizeBytes - first);
+      return 1;
+    }
+    this.#put(gpa, scratch, sizeBytes);
+    if (gpa < this.#memory.sizeBytes) this.#fill(low, high, gpa, 'write');
+    return 1;
+  }
+
+  #put(gpa: number, from: number, sizeBytes: number): void {
+    if (gpa < this.#memory.sizeBytes) {
+      this.#beforeWrite(gpa);
+      this.#bytes.copyWithin(this.#memory.baseBytes + gpa, from, from + sizeBytes);
+      return;
+    }
+    for (let done = 0; done < sizeBytes; ) {
+      const width = mmioWidth(gpa + done, sizeBytes - done);
+      let value = 0;
+      for (let index = 0; index < width; index++) value |= this.#bytes[from + done + index]! << (index * 8);
+      this.#bus.writeMmio(gpa + done, value >>> 0, width);
+      done += width;
+    }
+  }
+
+  #readMmio(gpa: number, sizeBytes: number): number {
+    const scratch = this.#state.blockAddress + CPU.scratch;
+    this.#get(gpa, scratch, sizeBytes);
+    return scratch;
+  }
+
+  #get(gpa: number, to: number, sizeBytes: number): void {
+    if (gpa < this.#memory.sizeBytes) {
+      const from = this.#memory.baseBytes + gpa;
+      this.#bytes.copyWithin(to, from, from + sizeBytes);
+      return;
+    }
+    for (let done = 0; done < sizeBytes; ) {
+      const width = mmioWidth(gpa + done, sizeBytes - done);
+      const value = this.#bus.readMmio(gpa + done, width);
+      for (let index = 0; index < width; index++) this.#bytes[to + done + index] = value >>> (index * 8);
+      done += width;
+    }
+  }
+
+  /** Collects bytes of two pages in the scratch area. */
+  #gather(low: number, high: number, sizeBytes: number, kind: AccessKind): number {
+    const scratch = this.#state.blockAddress + CPU.scratch;
+    const first = 4096 - (low & 0xfff);
+    const next = nextPage(low, high);
+    const gpa = this.translate(low, high, kind, this.#user);
+    if (gpa < 0) return 0;
+    const second = this.translate(next.low, next.high, kind, this.#user);
+    if (second < 0) return 0;
+    this.#get(gpa, scratch, first);
+    this.#get(second, scratch + first, sizeBytes - first);
+    return scratch;
+  }
+
+  #beforeWrite(gpa: number): void {
+    const page = gpa >>> 12;
+    if (this.#codePages.has(page)) this.#dropCode(page);
+  }
+
+  /** Fetch for the block at a linear address: 0, or 1 with the exception recorded. Pages outside RAM hold no code. */
+  fetch(low: number, high: number): number {
+    const gpa = this.translate(low, high, 'fetch', this.#user);
+    if (gpa < 0) return 1;
+    if (gpa >= this.#memory.sizeBytes) {
+      this.#state.setWord(CPU.faultVector, 6);
+      return 1;
+    }
+    this.#fill(low, high, gpa, 'fetch');
+    return 0;
+  }
+
+  #fill(low: number, high: number, gpa: number, kind: AccessKind): void {
+    this.missCount++;
+    const { walker } = this;
+    const index = (low >>> 12) & (TLB.entryCount - 1);
+    const at = (this.#state.blockAddress + this.#state.word(CPU.tlb) + index * TLB.entryBytes) >> 2;
+    const words = this.#words;
+    const pageLow = (low & 0xfffff000) >>> 0;
+    const page = gpa >>> 12;
+    const same = words[at + HOST_WORD]! === ((page | (walker.global ? GLOBAL : 0)) >>> 0) && this.#holds(at, pageLow, high);
+    if (!same) {
+      words.fill(0xffffffff, at, at + 6);
+      words[at + 6] = this.#memory.baseBytes + (gpa & ~0xfff) - pageLow;
+      words[at + HOST_WORD] = page | (walker.global ? GLOBAL : 0);
+      if (this.#filled.length < FILL_LOG_MAX) this.#filled.push(at);
+    }
+    if (kind === 'fetch') this.#tag(at + TLB.tagExecute / 4, pageLow, high);
+    else this.#tag(at, pageLow, high);
+    if (walker.dirtyWritable && !this.#codePages.has(page)) this.#tag(at + TLB.tagWrite / 4, pageLow, high);
+    if (kind === 'fetch' && walker.readableToo) this.#tag(at, pageLow, high);
+  }
+
+  #tag(at: number, low: number, high: number): void {
+    this.#words[at] = low;
+    this.#words[at + 1] = high;
+  }
+
+  /** True when some tag of the entry is this page's. */
+  #holds(at: number, low: number, high: number): boolean {
+    const words = this.#words;
+    for (let tag = 0; tag < 6; tag += 2) if (words[at + tag] === low && words[at + tag + 1] === high) return true;
+    return false;
+  }
+
+  /** Forgets that a physical page may be written without being looked at: it holds code now. */
+  protectCode(page: number): void {
+    this.#codePages.mark(page);
+    const start = (this.#state.blockAddress + TLB.offset) >> 2;
+    const end = start + (TLB.tableCount * TLB_TABLE_BYTES) / 4;
+    for (let at = start; at < end; at += ENTRY_WORDS) {
+      if ((this.#words[at + HOST_WORD]! & ~GLOBAL) === page) this.#tag(at + TLB.tagWrite / 4, 0xffffffff, 0xffffffff);
+    }
+  }
+
+  /** CR3 loads keep global translations; everything else drops all. */
+  flush(keepGlobal: boolean): void {
+    if (this.#filled.length >= FILL_LOG_MAX) {
+      this.#sweep(keepGlobal);
+      return;
+    }
+    let kept = 0;
+    for (const at of this.#filled) {
+      if (keepGlobal && this.#words[at + HOST_WORD]! & GLOBAL) this.#filled[kept++] = at;
+      else this.#words.fill(0xffffffff, at, at + 6);
+    }
+    this.#filled.length = kept;
+  }
+
+  #sweep(keepGlobal: boolean): void {
+    this.#filled.length = 0;
+    const start = (this.#state.blockAddress + TLB.offset) >> 2;
+    const end = start + (TLB.tableCount * TLB_TABLE_BYTES) / 4;
+    for (let at = start; at < end; at += ENTRY_WORDS) {
+      if (keepGlobal && this.#words[at + HOST_WORD]! & GLOBAL) {
+        if (this.#filled.length < FILL_LOG_MAX) this.#filled.push(at);
+      } else this.#words.fill(0xffffffff, at, at + 6);
+    }
+  }
+
+  /** INVLPG. Large pages are cached by 4 KiB, so a page inside one is dropped alone: its neighbours go too. */
+  flushPage(low: number, high: number): void {
+    const pageLow = (low & 0xfffff000) >>> 0;
+    const index = (low >>> 12) & (TLB.entryCount - 1);
+    for (let table = 0; table < TLB.tableCount; table++) {
+      const at = (this.#state.blockAddress + TLB.offset + table * TLB_TABLE_BYTES + index * TLB.entryBytes) >> 2;
+      if (this.#holds(at, pageLow, high)) this.#words.fill(0xffffffff, at, at + 6);
+    }
+    if (this.walker.sawLargePage) this.flush(false);
+  }
+
+  /** The import `segmentLinear`: checks type and limit outside 64-bit mode (SDM vol. 3A §5.3, §5.4). */
+  segmentLinear(index: number, offset: number, sizeAndWrite: number): number {
+    const at = CPU.segments + index * SEGMENT.sizeBytes;
+    const access = this.#state.word(at + SEGMENT.access);
+    const limit = this.#state.word(at + SEGMENT.limit);
+    const write = (sizeAndWrite & 0x100) !== 0;
+    const first = offset >>> 0;
+    const last = first + (sizeAndWrite & 0xff) - 1;
+    const isCode = (access & ACCESS.code) !== 0;
+    const allowed = isCode ? !write && (access & ACCESS.readable) !== 0 : !write || (access & ACCESS.writable) !== 0;
+    const top = access & ACCESS.big ? 0xffffffff : 0xffff;
+    const inside = !isCode && access & ACCESS.expandDown ? first > limit && last <= top : last <= limit;
+    const typed = allowed || !this.#state.isProtected || this.#state.isVirtual8086;
+    if (access & ACCESS.present && !(access & ACCESS.unusable) && typed && inside) return (this.#state.word(at) + first) % 0x100000000;
+    this.#state.setWord(CPU.faultVector, (index === SEGMENT_INDEX.SS ? 12 : 13) | 0x80000000);
+    this.#state.setWord(CPU.faultErrorCode, 0);
+    return -1;
+  }
+}
+
+export function nextPage(low: number, high: number): { low: number; high: number } {
+  const next = ((low & 0xfffff000) >>> 0) + 4096;
+  return { low: next >>> 0, high: (high + (next > 0xffffffff ? 1 : 0)) | 0 };
+}
+
+function mmioWidth(gpa: number, left: number): 1 | 2 | 4 {
+  if (left >= 4 && (gpa & 3) === 0) return 4;
+  return left >= 2 && (gpa & 1) === 0 ? 2 : 1;
+}

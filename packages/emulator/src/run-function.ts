@@ -1,0 +1,212 @@
+import type { Code, ModuleBuilder } from '@hanok/wasm';
+import { Vector } from '@hanok/x86';
+import { emitRip } from './emitter.ts';
+import type { Handler, ImportIndices } from './interpreter.ts';
+import { type Callees, type Flow, Lowering } from './ir.ts';
+import { BLOCK_HASH, CPU, RUN_END, SLOT, SPECIAL, STATUS, TLB } from './layout.ts';
+
+interface Parts {
+  readonly callees: Callees;
+  readonly imports: ImportIndices;
+  readonly coldType: number;
+  readonly table: number;
+}
+
+/** Locals of the main function; 0 and 1 are its parameters. */
+interface Locals {
+  readonly cpu: number;
+  readonly budget: number;
+  readonly slot: number;
+  /** First slot of the run that executes, for counting instructions. */
+  readonly start: number;
+  /** Slot of a direct branch that waits to be told its target's slot, or 0. */
+  readonly link: number;
+  readonly tlb: number;
+  readonly status: number;
+  readonly address: number;
+  readonly hash: number;
+  readonly rip: number;
+  readonly linear: number;
+  readonly tag: number;
+}
+
+/**
+ * The main function: run(cpu, budget) → RUN_END. One loop finds the block at RIP, an inner one executes its decoded
+ * instructions through a jump table. The budget counts instructions and is checked between blocks.
+ */
+export function writeRunFunction(module: ModuleBuilder, hot: readonly Handler[], parts: Parts): void {
+  const f = module.function(module.type(['i32', 'i32'], ['i32']));
+  f.name = 'run';
+  module.export('run', 'func', f.index);
+  const { code } = f;
+  const i32 = () => f.local('i32');
+  const i64 = () => f.local('i64');
+  const locals: Locals = {
+    cpu: 0, budget: 1, slot: i32(), start: i32(), link: i32(), tlb: i32(), status: i32(), address: i32(), hash: i32(), rip: i64(), linear: i64(), tag: i64(),
+  };
+  loadRip(code, locals);
+  code.loop();
+  const lookup = code.depth;
+  writeLookup(code, locals, parts, lookup);
+  code.loop();
+  const next = code.depth;
+  const labels = { fault: 0, jump: 0, taken: 0, advance: 0 };
+  for (const name of ['fault', 'jump', 'taken', 'advance'] as const) {
+    code.block();
+    labels[name] = code.depth;
+  }
+  const flow: Flow = {
+    fault: (c) => void c.br(c.depth - labels.fault),
+    jump: (c) => void c.localSet(locals.rip).br(c.depth - labels.jump),
+    branch: (c) => void c.br(c.depth - labels.taken),
+    leaveOnStatus: () => {
+      throw new Error('a handler of the main function calls no helper');
+    },
+    interruptWindow: (c) => void c.localGet(0).memory('i32.load', CPU.interruptPending).if().i32(0).localSet(locals.budget).op('end'),
+  };
+  const lowering = new Lowering(code, (type) => f.local(type), flow, parts.callees, locals.cpu, locals.slot, locals.tlb);
+  writeDispatch(code, locals, parts, hot, lowering, labels);
+  code.op('end'); // advance
+  code.localGet(locals.slot).i32(SLOT.sizeBytes).op('i32.add').localSet(locals.slot).br(code.depth - next);
+  code.op('end'); // taken
+  writeTaken(code, locals, next, lookup);
+  code.op('end'); // jump
+  countExecuted(code, locals);
+  code.br(code.depth - lookup);
+  code.op('end'); // fault
+  code.localGet(locals.slot).call(parts.imports.raise).localSet(locals.status);
+  countExecuted(code, locals);
+  resume(code, locals, lookup);
+  code.op('end').op('end').op('unreachable');
+}
+
+const loadRip = (code: Code, l: Locals) => code.localGet(l.cpu).memory('i64.load', CPU.rip).localSet(l.rip);
+
+function leave(code: Code, l: Locals, reason: number): void {
+  code.localGet(l.cpu).localGet(l.budget).memory('i32.store', CPU.budget).i32(reason).op('return');
+}
+
+/** After the host changed RIP: stops when it said so, else looks the new RIP up. */
+function resume(code: Code, l: Locals, lookup: number): void {
+  code.localGet(l.status).i32(2).op('i32.eq').if();
+  leave(code, l, RUN_END.Stop);
+  code.op('end');
+  code.i32(0).localSet(l.link);
+  loadRip(code, l);
+  code.br(code.depth - lookup);
+}
+
+/** budget -= instructions from `start` to `slot`, both included. */
+function countExecuted(code: Code, l: Locals): void {
+  code.localGet(l.budget).localGet(l.slot).localGet(l.start).op('i32.sub').i32(5).op('i32.shr_u').op('i32.sub').i32(1).op('i32.sub').localSet(l.budget);
+}
+
+const storeRip = (code: Code, l: Locals) => code.localGet(l.cpu).localGet(l.rip).memory('i64.store', CPU.rip);
+
+function writeLookup(code: Code, l: Locals, { imports }: Parts, lookup: number): void {
+  code.localGet(l.budget).i32(0).op('i32.le_s').if();
+  storeRip(code, l);
+  leave(code, l, RUN_END.Budget);
+  code.op('end');
+  code.localGet(l.cpu).localGet(l.cpu).memory('i32.load', CPU.tlb).op('i32.add').localSet(l.tlb);
+  code.localGet(l.rip).localGet(l.cpu).memory('i64.load', CPU.codeBase).op('i64.add');
+  code.localGet(l.cpu).memory('i64.load', CPU.codeMask).op('i64.and').localSet(l.linear);
+  code.localGet(l.linear).i64(12).op('i64.shr_u').op('i32.wrap_i64').i32(TLB.entryCount - 1).op('i32.and').i32(5).op('i32.shl');
+  code.localGet(l.tlb).op('i32.add').localSet(l.hash);
+  code.localGet(l.hash).memory('i64.load', TLB.tagExecute).localGet(l.linear).i64(-4096).op('i64.and').op('i64.ne').if();
+  storeRip(code, l);
+  pushHalves(code, l).call(imports.fetchMiss).localTee(l.status).if();
+  resume(code, l, lookup);
+  code.op('end').op('end');
+  code.localGet(l.linear).op('i32.wrap_i64').localGet(l.hash).memory('i32.load', TLB.addend).op('i32.add').localSet(l.address);
+  code.localGet(l.address).op('i64.extend_i32_u').localGet(l.cpu).memory('i64.load32_u', CPU.blockTag).i64(32).op('i64.shl').op('i64.or').localSet(l.tag);
+  code.localGet(l.address).localGet(l.address).i32(12).op('i32.shr_u').op('i32.xor').i32(BLOCK_HASH.entryCount - 1).op('i32.and').i32(4).op('i32.shl');
+  code.localGet(l.cpu).op('i32.add').localSet(l.hash);
+  code.localGet(l.hash).memory('i64.load', BLOCK_HASH.offset).localGet(l.tag).op('i64.eq').if();
+  code.localGet(l.hash).memory('i32.load', BLOCK_HASH.offset + 8).localSet(l.slot);
+  code.op('else');
+  storeRip(code, l);
+  code.localGet(l.address);
+  pushHalves(code, l).call(imports.decode).localTee(l.slot).op('i32.eqz').if();
+  code.i32(1).localSet(l.status);
+  resume(code, l, lookup);
+  code.op('end').i32(0).localSet(l.link).op('end');
+  code.localGet(l.link).if().localGet(l.link).localGet(l.slot).memory('i32.store', SLOT.displacement).i32(0).localSet(l.link).op('end');
+  code.localGet(l.cpu).localGet(l.rip).localGet(l.linear).i64(4095).op('i64.and').op('i64.sub').memory('i64.store', CPU.codePage);
+  code.localGet(l.slot).localSet(l.start);
+}
+
+const pushHalves = (code: Code, l: Locals) =>
+  code.localGet(l.linear).op('i32.wrap_i64').localGet(l.linear).i64(32).op('i64.shr_u').op('i32.wrap_i64');
+
+/** A direct branch: straight to its target's slot where that is known, else through the lookup, which fills it in. */
+function writeTaken(code: Code, l: Locals, next: number, lookup: number): void {
+  countExecuted(code, l);
+  code.localGet(l.slot).memory('i32.load', SLOT.displacement).localTee(l.address).if();
+  code.localGet(l.budget).i32(0).op('i32.gt_s').if();
+  code.localGet(l.address).localTee(l.slot).localSet(l.start).br(code.depth - next);
+  code.op('end').op('end');
+  emitRip(code, l.cpu, l.slot, true);
+  code.localGet(l.slot).memory('i64.load', SLOT.immediate).op('i64.add').localSet(l.rip);
+  // Only within the page may the target be remembered: the mapping of another page can change.
+  code.localGet(l.slot).i32(0).localGet(l.rip).localGet(l.cpu).memory('i64.load', CPU.codePage).op('i64.sub').i64(4096).op('i64.lt_u').op('select').localSet(l.link);
+  code.br(code.depth - lookup);
+}
+
+function writeDispatch(code: Code, l: Locals, parts: Parts, hot: readonly Handler[], lowering: Lowering, labels: Record<string, number>): void {
+  const specials = Object.keys(SPECIAL).length;
+  const count = specials + hot.length;
+  code.block(); // everything else: cold
+  for (let index = count - 1; index >= 0; index--) code.block();
+  code.localGet(l.slot).memory('i32.load16_u', SLOT.handler);
+  code.brTable(Array.from({ length: count }, (_, index) => index), count);
+  for (let index = 0; index < specials; index++) {
+    code.op('end');
+    writeSpecial(code, l, parts, lowering, labels, index);
+  }
+  for (const handler of hot) {
+    code.op('end');
+    lowering.releaseLocals();
+    lowering.block(handler.emitter.root);
+    code.br(code.depth - labels['advance']!);
+  }
+  code.op('end');
+  code.localGet(l.cpu).localGet(l.slot).localGet(l.slot).memory('i32.load16_u', SLOT.handler).i32(count).op('i32.sub');
+  code.callIndirect(parts.coldType, parts.table).localTee(l.status).op('i32.eqz').brIf(code.depth - labels['advance']!);
+  code.localGet(l.status).i32(STATUS.Fault).op('i32.eq').brIf(code.depth - labels['fault']!);
+  code.localGet(l.status).i32(STATUS.NextSoon).op('i32.eq').if().i32(0).localSet(l.budget).br(code.depth - labels['advance']!).op('end');
+  loadRip(code, l);
+  code.localGet(l.status).i32(STATUS.Jump).op('i32.eq').brIf(code.depth - labels['jump']!);
+  countExecuted(code, l);
+  leave(code, l, RUN_END.Stop);
+}
+
+function writeSpecial(code: Code, l: Locals, parts: Parts, lowering: Lowering, labels: Record<string, number>, index: number): void {
+  const raise = (vector: number, errorCode: number) => {
+    code.localGet(l.cpu).i32(vector).memory('i32.store', CPU.faultVector).localGet(l.cpu).i32(errorCode).memory('i32.store', CPU.faultErrorCode);
+    lowering.flow.fault(code);
+  };
+  const again = () => {
+    emitRip(code, l.cpu, l.slot, false);
+    code.localSet(l.rip);
+    // These slots stand for no instruction: one less is counted.
+    code.localGet(l.budget).i32(1).op('i32.add').localSet(l.budget).br(code.depth - labels['jump']!);
+  };
+  switch (index) {
+    case SPECIAL.Continue:
+      code.localGet(l.budget).i32(1).op('i32.add').localSet(l.budget).br(code.depth - labels['taken']!);
+      break;
+    case SPECIAL.Relookup:
+      again();
+      break;
+    case SPECIAL.Cross:
+      code.localGet(l.slot).call(parts.imports.cross).if().br(code.depth - labels['advance']!).op('end');
+      again();
+      break;
+    case SPECIAL.Undefined:
+      raise(Vector.UD, 0);
+      break;
+    default:
+      raise(Vector.GP | 0x80000000, 0);
+  }
+}

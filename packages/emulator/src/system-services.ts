@@ -1,0 +1,80 @@
+import type { ExitCounters, ExitKind, InterruptController, PostedInterrupts, VcpuBus } from '@hanok/machine';
+import type { CpuModel } from './cpu-model.ts';
+
+/** A vCPU's local APIC, as far as the vCPU is concerned. */
+export interface LocalInterrupts extends InterruptController {
+  collect(posted: PostedInterrupts): void;
+  takeNmi(): boolean;
+  tick(nowNs: number): void;
+  /** When `tick` is needed next; Infinity when not at all. */
+  nextDeadlineNs(): number;
+  readMsr(number: number): bigint | 'fault' | undefined;
+  writeMsr(number: number, value: bigint): 'done' | 'fault' | undefined;
+  tscChanged(): void;
+  reset(): void;
+}
+
+/** Everything outside a vCPU that it reaches. */
+export interface VcpuServices {
+  readonly bus: VcpuBus;
+  readonly interrupts: LocalInterrupts;
+  readonly posted: PostedInterrupts;
+  readonly exits: ExitCounters;
+  readonly model: CpuModel;
+  readonly apicId: number;
+  /** Nanoseconds of machine time. */
+  nowNs(): number;
+  /** 64 random bits. */
+  randomWord(): bigint;
+  /** One line about something odd that the guest did. */
+  log(line: string): void;
+}
+
+/** Time-stamp counter: machine time at the model's frequency, moved by what the guest wrote. */
+export class TimeStamp {
+  readonly #services: VcpuServices;
+  #offset = 0n;
+  #adjust = 0n;
+
+  constructor(services: VcpuServices) {
+    this.#services = services;
+  }
+
+  read(): bigint {
+    const ticks = BigInt(Math.round(this.#services.nowNs() * (this.#services.model.tscHz / 1e9)));
+    return BigInt.asUintN(64, ticks + this.#offset);
+  }
+
+  /** IA32_TIME_STAMP_COUNTER. IA32_TSC_ADJUST moves along (SDM vol. 3B §18.17.3). */
+  write(value: bigint): void {
+    const delta = value - this.read();
+    this.#offset += delta;
+    this.#adjust = BigInt.asUintN(64, this.#adjust + delta);
+  }
+
+  get adjust(): bigint {
+    return this.#adjust;
+  }
+  set adjust(value: bigint) {
+    this.#offset += value - this.#adjust;
+    this.#adjust = value;
+  }
+  reset(): void {
+    this.#offset = 0n;
+    this.#adjust = 0n;
+  }
+}
+
+/** Indices of exit kinds, so that counting one is an array access. */
+export class ExitTally {
+  readonly #counters: ExitCounters;
+  readonly #indices = new Map<ExitKind, number>();
+
+  constructor(counters: ExitCounters, kinds: readonly ExitKind[]) {
+    this.#counters = counters;
+    kinds.forEach((kind, index) => this.#indices.set(kind, index));
+  }
+  count(kind: ExitKind): void {
+    this.#counters.count(this.#indices.get(kind)!);
+  }
+}

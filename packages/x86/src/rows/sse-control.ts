@@ -1,0 +1,77 @@
+import { type Emit, Vector } from '../emit.ts';
+import { insn, row } from '../insn.ts';
+
+/** State management, ordering and cache hints of SSE and SSE2 (SDM vol. 1 §10.4.6, §10.5, §11.4.4). */
+
+const CR0_EM_BIT = 2;
+const CR0_TS_BIT = 3;
+const CR4_OSFXSR_BIT = 9;
+
+/** The checks of an SSE instruction that has no XMM operand for the engine to see (SDM vol. 3A §14.1). */
+function requireSse(e: Emit): void {
+  const cr0 = e.state('cr0');
+  const disabled = e.op('i32.or', e.bit(cr0, CR0_EM_BIT), e.op('i32.eqz', e.bit(e.state('cr4'), CR4_OSFXSR_BIT)));
+  e.if(disabled, () => e.fault(Vector.UD));
+  e.if(e.bit(cr0, CR0_TS_BIT), () => e.fault(Vector.NM));
+}
+
+/** Bits 31:16 of MXCSR are reserved; setting one is #GP (SDM vol. 1 §10.2.3). */
+const MXCSR_RESERVED = 0xffff_0000n;
+
+export const LDMXCSR = insn('LDMXCSR', {
+  rows: [row('NP 0F AE /2', 'Md')],
+  body(e, o) {
+    requireSse(e);
+    const value = o.read(0);
+    e.if(e.nez(e.and(value, e.constant(MXCSR_RESERVED))), () => e.fault(Vector.GP, 0));
+    e.setState('mxcsr', value);
+  },
+});
+export const STMXCSR = insn('STMXCSR', {
+  rows: [row('NP 0F AE /3', 'Md')],
+  body(e, o) {
+    requireSse(e);
+    o.write(0, e.state('mxcsr'));
+  },
+});
+
+/** The helpers' second argument: bit 0 is 64-bit mode (XMM8-15 exist), bit 1 REX.W (64-bit x87 pointers). */
+function fxFlags(e: Emit, bits: number): number {
+  return (e.mode64 ? 1 : 0) | (bits === 64 ? 2 : 0);
+}
+
+const PER_MODE = { perMode: true } as const;
+export const FXSAVE = insn('FXSAVE', {
+  rows: [row('NP 0F AE /0', 'M', PER_MODE)],
+  body: (e, o) => void e.helper('fxsave', o.linear(0), e.constant(fxFlags(e, o.bits))),
+});
+export const FXRSTOR = insn('FXRSTOR', {
+  rows: [row('NP 0F AE /1', 'M', PER_MODE)],
+  body: (e, o) => void e.helper('fxrstor', o.linear(0), e.constant(fxFlags(e, o.bits))),
+});
+
+/** ModRM.rm of the fences is ignored (SDM vol. 2A, "LFENCE"). */
+function fenceRows(extension: number) {
+  return Array.from({ length: 8 }, (_, rm) => row(`NP 0F AE ${(0xc0 + 8 * extension + rm).toString(16).toUpperCase()}`));
+}
+
+function nothing(): void {}
+
+// One vCPU's accesses happen in program order in WebAssembly; between vCPUs the engine's locked operations order them.
+export const LFENCE = insn('LFENCE', { rows: fenceRows(5), body: nothing });
+export const MFENCE = insn('MFENCE', { rows: fenceRows(6), body: nothing });
+export const SFENCE = insn('SFENCE', { rows: fenceRows(7), body: nothing });
+
+/** Nothing is cached, but the address is checked as a load's would be. */
+export const CLFLUSH = insn('CLFLUSH', { rows: [row('NP 0F AE /7', 'Mb')], body: (_e, o) => void o.read(0) });
+
+/** Hints never fault. */
+export const PREFETCHNTA = insn('PREFETCHNTA', { rows: [row('0F 18 /0', 'Mb')], body: nothing });
+export const PREFETCHT0 = insn('PREFETCHT0', { rows: [row('0F 18 /1', 'Mb')], body: nothing });
+export const PREFETCHT1 = insn('PREFETCHT1', { rows: [row('0F 18 /2', 'Mb')], body: nothing });
+export const PREFETCHT2 = insn('PREFETCHT2', { rows: [row('0F 18 /3', 'Mb')], body: nothing });
+export const PREFETCHW = insn('PREFETCHW', { rows: [row('0F 0D /1', 'Mb')], body: nothing });
+
+export const SSE_CONTROL = [
+  LDMXCSR, STMXCSR, FXSAVE, FXRSTOR, LFENCE, MFENCE, SFENCE, CLFLUSH, PREFETCHNTA, PREFETCHT0, PREFETCHT1, PREFETCHT2, PREFETCHW,
+];

@@ -1,0 +1,103 @@
+import type { Emit, Value } from '../emit.ts';
+import { type Insn, insn, row } from '../insn.ts';
+import { fromInteger, fromIntegers, narrowFloats, roundByMode, truncatePacked, truncateScalar, widenFloats } from './sse-arithmetic.ts';
+import { FLOAT_FORMATS, fromHalves, lowHalf, mergeLow, withMmx } from './sse-vector.ts';
+
+/** Conversions of SSE and SSE2 (SDM vol. 1 §10.4.4, §11.4.1.6; the map is figure 11-8). */
+
+/** A vector result from a vector source, the whole destination written. */
+function vectorForm(name: string, encoding: string, operands: string, convert: (e: Emit, source: Value) => Value): Insn {
+  return insn(name, { rows: [row(encoding, operands)], body: (e, o) => o.writeVector(0, convert(e, o.readVector(1))) });
+}
+
+const roundPacked = (vector: 'f32x4' | 'f64x2') => (e: Emit, v: Value) => truncatePacked(e, vector, roundByMode(e, vector, v));
+const chopPacked = (vector: 'f32x4' | 'f64x2') => (e: Emit, v: Value) => truncatePacked(e, vector, v);
+
+export const CVTPS2PD = vectorForm('CVTPS2PD', 'NP 0F 5A', 'Vpd,Wq', widenFloats);
+export const CVTPD2PS = vectorForm('CVTPD2PS', '66 0F 5A', 'Vps,Wpd', narrowFloats);
+export const CVTDQ2PS = vectorForm('CVTDQ2PS', 'NP 0F 5B', 'Vps,Wdq', fromIntegers);
+export const CVTDQ2PD = vectorForm('CVTDQ2PD', 'F3 0F E6', 'Vpd,Wq', (e, v) => e.op('f64x2.convert_low_i32x4_s', v));
+export const CVTPS2DQ = vectorForm('CVTPS2DQ', '66 0F 5B', 'Vdq,Wps', roundPacked('f32x4'));
+export const CVTTPS2DQ = vectorForm('CVTTPS2DQ', 'F3 0F 5B', 'Vdq,Wps', chopPacked('f32x4'));
+export const CVTPD2DQ = vectorForm('CVTPD2DQ', 'F2 0F E6', 'Vdq,Wpd', roundPacked('f64x2'));
+export const CVTTPD2DQ = vectorForm('CVTTPD2DQ', '66 0F E6', 'Vdq,Wpd', chopPacked('f64x2'));
+
+export const CVTSS2SD = insn('CVTSS2SD', {
+  rows: [row('F3 0F 5A', 'Vsd,Wss')],
+  body(e, o) {
+    // The lane above may hold anything, so it is cleared: a NaN there must not cost the slow path.
+    const source = e.op('v128.and', o.readVector(1), e.constantVector([255, 255, 255, 255, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]));
+    o.writeVector(0, mergeLow(e, 8, widenFloats(e, source), o.readVector(0)));
+  },
+});
+export const CVTSD2SS = insn('CVTSD2SS', {
+  rows: [row('F2 0F 5A', 'Vss,Wsd')],
+  body(e, o) {
+    const source = fromHalves(e, lowHalf(e, o.readVector(1)));
+    o.writeVector(0, mergeLow(e, 4, narrowFloats(e, source), o.readVector(0)));
+  },
+});
+
+function fromIntegerForm(name: string, encoding: string, format: 'ss' | 'sd'): Insn {
+  return insn(name, {
+    rows: [row(encoding, `V${format},Ey`)],
+    body(e, o) {
+      const value = o.readSigned(1);
+      o.writeVector(0, fromInteger(e, format, o.readVector(0), value));
+    },
+  });
+}
+
+export const CVTSI2SS = fromIntegerForm('CVTSI2SS', 'F3 0F 2A', 'ss');
+export const CVTSI2SD = fromIntegerForm('CVTSI2SD', 'F2 0F 2A', 'sd');
+
+function toIntegerForm(name: string, encoding: string, format: 'ss' | 'sd', rounds: boolean): Insn {
+  const { vector, element } = FLOAT_FORMATS[format];
+  return insn(name, {
+    rows: [row(encoding, `Gy,W${format}`)],
+    body(e, o) {
+      const value = e.lane(`${vector}.extract_lane`, 0, o.readVector(1));
+      const bits = o.sizeBits(0) === 64 ? 64 : 32;
+      o.write(0, truncateScalar(e, element, bits, rounds ? roundByMode(e, element, value) : value));
+    },
+  });
+}
+
+export const CVTSS2SI = toIntegerForm('CVTSS2SI', 'F3 0F 2D', 'ss', true);
+export const CVTTSS2SI = toIntegerForm('CVTTSS2SI', 'F3 0F 2C', 'ss', false);
+export const CVTSD2SI = toIntegerForm('CVTSD2SI', 'F2 0F 2D', 'sd', true);
+export const CVTTSD2SI = toIntegerForm('CVTTSD2SI', 'F2 0F 2C', 'sd', false);
+
+/** To an MMX register. */
+function toMmxForm(name: string, encoding: string, operands: string, convert: (e: Emit, source: Value) => Value): Insn {
+  const body: Insn['body'] = (e, o) => withMmx(e, o, 0, () => o.write(0, lowHalf(e, convert(e, o.readVector(1)))));
+  return insn(name, { rows: [row(encoding, operands)], body });
+}
+
+export const CVTPS2PI = toMmxForm('CVTPS2PI', 'NP 0F 2D', 'Pq,Wq', roundPacked('f32x4'));
+export const CVTTPS2PI = toMmxForm('CVTTPS2PI', 'NP 0F 2C', 'Pq,Wq', chopPacked('f32x4'));
+export const CVTPD2PI = toMmxForm('CVTPD2PI', '66 0F 2D', 'Pq,Wpd', roundPacked('f64x2'));
+export const CVTTPD2PI = toMmxForm('CVTTPD2PI', '66 0F 2C', 'Pq,Wpd', chopPacked('f64x2'));
+
+export const CVTPI2PS = insn('CVTPI2PS', {
+  rows: [row('NP 0F 2A', 'Vps,Qq')],
+  body: (e, o) =>
+    withMmx(e, o, undefined, () => {
+      const source = fromHalves(e, o.read(1));
+      o.writeVector(0, mergeLow(e, 8, fromIntegers(e, source), o.readVector(0)));
+    }),
+});
+/** With a memory operand it does not touch the MMX state (SDM vol. 2A, "CVTPI2PD"). */
+export const CVTPI2PD = insn('CVTPI2PD', {
+  rows: [row('66 0F 2A', 'Vpd,Qq')],
+  body(e, o) {
+    const convert = (): void => o.writeVector(0, e.op('f64x2.convert_low_i32x4_s', fromHalves(e, o.read(1))));
+    if (o.isMemory(1)) convert();
+    else withMmx(e, o, undefined, convert);
+  },
+});
+
+export const SSE_CONVERT = [
+  CVTPS2PD, CVTPD2PS, CVTDQ2PS, CVTDQ2PD, CVTPS2DQ, CVTTPS2DQ, CVTPD2DQ, CVTTPD2DQ, CVTSS2SD, CVTSD2SS, CVTSI2SS, CVTSI2SD,
+  CVTSS2SI, CVTTSS2SI, CVTSD2SI, CVTTSD2SI, CVTPS2PI, CVTTPS2PI, CVTPD2PI, CVTTPD2PI, CVTPI2PS, CVTPI2PD,
+];

@@ -1,0 +1,134 @@
+/** x87 (SDM vol. 1 §8, vol. 2A "F…"). The arithmetic is in the engine's helpers named `x87-…`; bodies bring the operands. */
+import type { Emit, Operands, Value } from '../emit.ts';
+import { insn, type Insn, row } from '../insn.ts';
+import { X87_ARITHMETIC } from './x87-arithmetic.ts';
+import { begin } from './x87-begin.ts';
+import { X87_CONTROL } from './x87-control.ts';
+
+type Body = (e: Emit, o: Operands) => void;
+
+/** Raw bits of an integer operand for helpers that take 64. */
+const loadFloat = (bits: number): Body => (e, o) => {
+  begin(e);
+  e.helper('x87-load-float', o.read(0), e.constant(bits), o.offset(0));
+};
+const loadInteger: Body = (e, o) => {
+  begin(e);
+  e.helper('x87-load-integer', o.readSigned(0), o.offset(0));
+};
+const memoryHelper = (name: string): Body => (e, o) => {
+  begin(e);
+  e.helper(name, o.linear(0), o.offset(0));
+};
+const storeFloat = (bits: number, pops: number): Body => (e, o) => {
+  begin(e);
+  e.helper('x87-store-float', o.linear(0), e.constant(bits), e.constant(pops), o.offset(0));
+};
+const storeInteger = (bits: number, pops: number, truncates = 0): Body => (e, o) => {
+  begin(e);
+  e.helper('x87-store-integer', o.linear(0), e.constant(bits), e.constant(pops), e.constant(truncates), o.offset(0));
+};
+const storeRegister = (pops: number): Body => (e, o) => {
+  begin(e);
+  e.helper('x87-store-register', o.number(0), e.constant(pops));
+};
+/** A helper that takes nothing or constants. */
+const fixed = (name: string, ...args: number[]): Body => (e) => {
+  begin(e);
+  e.helper(name, ...args.map((value) => e.constant(value)));
+};
+
+const one = (name: string, encoding: string, operands: string, body: Body): Insn => insn(name, { rows: [row(encoding, operands)], body });
+
+const MOVES: Insn[] = [
+  one('FLD', 'D9 /0', 'Md', loadFloat(32)),
+  one('FLD', 'DD /0', 'Mq', loadFloat(64)),
+  one('FLD', 'DB /5', 'Mt', memoryHelper('x87-load-extended')),
+  one('FLD', 'D9 /0', 'Tt', (e, o) => {
+    begin(e);
+    e.helper('x87-load-register', o.number(0));
+  }),
+  one('FILD', 'DF /0', 'Mw', loadInteger),
+  one('FILD', 'DB /0', 'Md', loadInteger),
+  one('FILD', 'DF /5', 'Mq', loadInteger),
+  one('FBLD', 'DF /4', 'Mt', memoryHelper('x87-load-bcd')),
+  one('FST', 'D9 /2', 'Md', storeFloat(32, 0)),
+  one('FST', 'DD /2', 'Mq', storeFloat(64, 0)),
+  one('FST', 'DD /2', 'Tt', storeRegister(0)),
+  one('FSTP', 'D9 /3', 'Md', storeFloat(32, 1)),
+  one('FSTP', 'DD /3', 'Mq', storeFloat(64, 1)),
+  one('FSTP', 'DB /7', 'Mt', memoryHelper('x87-store-extended')),
+  // DF /2, DF /3 and D9 /3 are the undocumented FSTP8, FSTP9 and FSTP1, which every processor has.
+  insn('FSTP', { rows: [row('DD /3', 'Tt'), row('DF /2', 'Tt'), row('DF /3', 'Tt')], body: storeRegister(1) }),
+  one('FSTP1', 'D9 /3', 'Tt', (e, o) => {
+    begin(e);
+    e.helper('x87-store-register-quietly', o.number(0));
+  }),
+  one('FIST', 'DF /2', 'Mw', storeInteger(16, 0)),
+  one('FIST', 'DB /2', 'Md', storeInteger(32, 0)),
+  one('FISTP', 'DF /3', 'Mw', storeInteger(16, 1)),
+  one('FISTP', 'DB /3', 'Md', storeInteger(32, 1)),
+  one('FISTP', 'DF /7', 'Mq', storeInteger(64, 1)),
+  one('FISTTP', 'DF /1', 'Mw', storeInteger(16, 1, 1)),
+  one('FISTTP', 'DB /1', 'Md', storeInteger(32, 1, 1)),
+  one('FISTTP', 'DD /1', 'Mq', storeInteger(64, 1, 1)),
+  one('FBSTP', 'DF /6', 'Mt', memoryHelper('x87-store-bcd')),
+  // DD and DF /1 are the undocumented FXCH4 and FXCH7.
+  insn('FXCH', {
+    rows: [row('D9 /1', 'Tt'), row('DD /1', 'Tt'), row('DF /1', 'Tt')],
+    body(e, o) {
+      begin(e);
+      e.helper('x87-exchange', o.number(0));
+    },
+  }),
+];
+
+const CONSTANTS: Insn[] = ['FLD1', 'FLDL2T', 'FLDL2E', 'FLDPI', 'FLDLG2', 'FLDLN2', 'FLDZ'].map((name, index) =>
+  one(name, `D9 ${(0xe8 + index).toString(16).toUpperCase()}`, '', fixed('x87-load-constant', index)));
+
+function moveIf(name: string, encoding: string, condition: (e: Emit) => Value): Insn {
+  return one(name, encoding, 'Tt', (e, o) => {
+    begin(e);
+    e.helper('x87-move-if', o.number(0), e.widen(condition(e)));
+  });
+}
+
+const belowOrEqual = (e: Emit): Value => e.op('i32.or', e.flag('CF'), e.flag('ZF'));
+const not = (condition: (e: Emit) => Value) => (e: Emit): Value => e.op('i32.eqz', condition(e));
+
+const CONDITIONAL_MOVES: Insn[] = [
+  moveIf('FCMOVB', 'DA /0', (e) => e.flag('CF')),
+  moveIf('FCMOVE', 'DA /1', (e) => e.flag('ZF')),
+  moveIf('FCMOVBE', 'DA /2', belowOrEqual),
+  moveIf('FCMOVU', 'DA /3', (e) => e.flag('PF')),
+  moveIf('FCMOVNB', 'DB /0', not((e) => e.flag('CF'))),
+  moveIf('FCMOVNE', 'DB /1', not((e) => e.flag('ZF'))),
+  moveIf('FCMOVNBE', 'DB /2', not(belowOrEqual)),
+  moveIf('FCMOVNU', 'DB /3', not((e) => e.flag('PF'))),
+];
+
+/** One-operand functions on ST(0), and those on ST(0) and ST(1) that name no register: second byte after D9. */
+const FUNCTIONS: Insn[] = [
+  one('FCHS', 'D9 E0', '', fixed('x87-sign', 0)),
+  one('FABS', 'D9 E1', '', fixed('x87-sign', 1)),
+  one('FTST', 'D9 E4', '', fixed('x87-test')),
+  one('FXAM', 'D9 E5', '', fixed('x87-examine')),
+  one('F2XM1', 'D9 F0', '', fixed('x87-f2xm1')),
+  one('FYL2X', 'D9 F1', '', fixed('x87-fyl2x')),
+  one('FPTAN', 'D9 F2', '', fixed('x87-fptan')),
+  one('FPATAN', 'D9 F3', '', fixed('x87-fpatan')),
+  one('FXTRACT', 'D9 F4', '', fixed('x87-extract')),
+  one('FPREM1', 'D9 F5', '', fixed('x87-remainder', 1)),
+  one('FDECSTP', 'D9 F6', '', fixed('x87-rotate', -1)),
+  one('FINCSTP', 'D9 F7', '', fixed('x87-rotate', 1)),
+  one('FPREM', 'D9 F8', '', fixed('x87-remainder', 0)),
+  one('FYL2XP1', 'D9 F9', '', fixed('x87-fyl2xp1')),
+  one('FSQRT', 'D9 FA', '', fixed('x87-square-root')),
+  one('FSINCOS', 'D9 FB', '', fixed('x87-fsincos')),
+  one('FRNDINT', 'D9 FC', '', fixed('x87-round-to-integer')),
+  one('FSCALE', 'D9 FD', '', fixed('x87-scale')),
+  one('FSIN', 'D9 FE', '', fixed('x87-fsin')),
+  one('FCOS', 'D9 FF', '', fixed('x87-fcos')),
+];
+
+export const X87: Insn[] = [...MOVES, ...CONSTANTS, ...CONDITIONAL_MOVES, ...FUNCTIONS, ...X87_ARITHMETIC, ...X87_CONTROL];
