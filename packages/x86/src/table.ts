@@ -8,13 +8,22 @@ import { LOGIC } from './rows/logic.ts';
 import { MOVE } from './rows/move.ts';
 import { MULTIPLY } from './rows/multiply.ts';
 import { SHIFT } from './rows/shift.ts';
+import { SSE_COMPARE } from './rows/sse-compare.ts';
+import { SSE_CONTROL } from './rows/sse-control.ts';
+import { SSE_CONVERT } from './rows/sse-convert.ts';
+import { SSE_FLOAT } from './rows/sse-float.ts';
+import { SSE_MOVE } from './rows/sse-move.ts';
+import { SSE2_INTEGER } from './rows/sse2-integer.ts';
+import { SSE2_SHUFFLE } from './rows/sse2-shuffle.ts';
 import { STACK } from './rows/stack.ts';
 import { STRING } from './rows/string.ts';
 import { SYSTEM } from './rows/system.ts';
+import { X87 } from './rows/x87.ts';
 
 /** Every instruction this processor has. */
 export const ALL_INSNS: readonly Insn[] = [
   ...ARITHMETIC, ...LOGIC, ...MULTIPLY, ...SHIFT, ...BIT, ...MOVE, ...STACK, ...CONTROL, ...STRING, ...FLAG, ...LEGACY, ...SYSTEM,
+  ...SSE_MOVE, ...SSE_FLOAT, ...SSE_COMPARE, ...SSE_CONVERT, ...SSE_CONTROL, ...SSE2_INTEGER, ...SSE2_SHUFFLE, ...X87,
 ];
 
 export const ALL_ROWS: readonly Row[] = ALL_INSNS.flatMap((insn) => insn.rows);

@@ -1,7 +1,7 @@
 /** Helpers that compute: the four operations, comparison, and the one-operand functions. */
 import type { Helper } from '../helper.ts';
 import { add, divide, multiply, squareRoot, subtract } from './arithmetic.ts';
-import { compare, Condition, Order } from './compare.ts';
+import { compare, Condition, Order, ORDER_CONDITIONS } from './compare.ts';
 import { fromFloat, fromInteger, roundToIntegral } from './convert.ts';
 import { type Float80, INDEFINITE, POSITIVE_ZERO } from './float80.ts';
 import { recordDataPointer } from './memory.ts';
@@ -35,18 +35,17 @@ function unary(compute: (env: FloatEnvironment, a: Float80) => Float80): Helper 
   };
 }
 
+/** The condition codes tell the order even after an unmasked exception; only popping does not happen then. */
 function finishComparison(fpu: Fpu, order: number, pops: bigint): void {
   const { aborted } = fpu.env;
   for (let count = 0n; count < pops && !aborted; count++) fpu.pop();
-  fpu.commit(order);
+  fpu.commit(order, ORDER_CONDITIONS);
 }
 
 /** ZF, PF and CF as FCOMI sets them, in bits 0 to 2. */
 function orderFlags(order: number): bigint {
   return (order & Condition.C3 ? 1n : 0n) | (order & Condition.C2 ? 2n : 0n) | (order & Condition.C0 ? 4n : 0n);
 }
-
-const KEEP_FLAGS = 8n;
 
 export const ARITHMETIC_HELPERS: Record<string, Helper> = {
   /** ST(0) = ST(0) op memory. */
@@ -82,15 +81,14 @@ export const ARITHMETIC_HELPERS: Record<string, Helper> = {
     const order = fpu.underflows(0, other) ? Order.Unordered : compare(fpu.env, fpu.get(0), fpu.get(other), quietly !== 0n);
     finishComparison(fpu, order, pops!);
   },
-  /** FCOMI and kin. Result: see orderFlags; KEEP_FLAGS after an unmasked exception. */
+  /** FCOMI and kin. Like the condition codes, the flags tell the order even after an unmasked exception. */
   'x87-compare-flags': (context, index, quietly, pops) => {
     const fpu = new Fpu(context.view);
     const other = Number(index);
     const order = fpu.underflows(0, other) ? Order.Unordered : compare(fpu.env, fpu.get(0), fpu.get(other), quietly !== 0n);
-    const { aborted } = fpu.env;
-    if (pops && !aborted) fpu.pop();
+    if (pops && !fpu.env.aborted) fpu.pop();
     fpu.commit();
-    return aborted ? KEEP_FLAGS : orderFlags(order);
+    return orderFlags(order);
   },
   'x87-test': (context) => {
     const fpu = new Fpu(context.view);
@@ -107,20 +105,14 @@ export const ARITHMETIC_HELPERS: Record<string, Helper> = {
   /** @param nearest FPREM1 */
   'x87-remainder': (context, nearest) => {
     const fpu = new Fpu(context.view);
-    if (fpu.underflows(0, 1)) {
-      if (!fpu.env.aborted) fpu.set(0, INDEFINITE);
-      fpu.commit();
-      return;
-    }
-    const { value, quotient } = remainder(fpu.env, fpu.get(0), fpu.get(1), nearest !== 0n);
-    if (fpu.env.aborted) {
-      fpu.commit();
-      return;
-    }
-    fpu.set(0, value);
+    const { value, quotient, incomplete } = fpu.underflows(0, 1)
+      ? { value: INDEFINITE, quotient: undefined, incomplete: false }
+      : remainder(fpu.env, fpu.get(0), fpu.get(1), nearest !== 0n);
+    if (!fpu.env.aborted) fpu.set(0, value);
     fpu.env.roundedUp = ((quotient ?? 0) & 1) !== 0;
-    if (quotient === undefined) fpu.commit(Condition.C2);
-    else fpu.commit((quotient & 4 ? Condition.C0 : 0) | (quotient & 2 ? Condition.C3 : 0));
+    if (quotient !== undefined) fpu.commit((quotient & 4 ? Condition.C0 : 0) | (quotient & 2 ? Condition.C3 : 0), ORDER_CONDITIONS);
+    else if (incomplete) fpu.commit(Condition.C2, ORDER_CONDITIONS);
+    else fpu.commit(0, Condition.C2);
   },
   'x87-extract': (context) => {
     const fpu = new Fpu(context.view);

@@ -54,13 +54,13 @@ export function divide(env: FloatEnvironment, a: Float80, b: Float80): Float80 {
   if (special) return special;
   const negative = a.negative !== b.negative;
   if ((isInfinity(a) && isInfinity(b)) || (isZero(a) && isZero(b))) return invalid(env);
-  if (denormalOperand(env, a, b)) return INDEFINITE;
-  if (isInfinity(a)) return infinity(negative);
-  if (isInfinity(b) || isZero(a)) return zero(negative);
-  if (isZero(b)) {
+  if (isZero(b) && !isInfinity(a)) {
     env.signal(Exception.ZE);
     return infinity(negative);
   }
+  if (denormalOperand(env, a, b)) return INDEFINITE;
+  if (isInfinity(a)) return infinity(negative);
+  if (isInfinity(b) || isZero(a)) return zero(negative);
   const dividend = normalize(a);
   const divisor = normalize(b);
   const scaled = dividend.significand << 66n;

@@ -4,6 +4,8 @@ import type { FloatEnvironment } from './rounding.ts';
 
 /** Condition codes of the status word (SDM vol. 1 §8.1.3.1). */
 export const Condition = { C0: 0x100, C1: 0x200, C2: 0x400, C3: 0x4000 } as const;
+/** What comparisons and FXAM set. */
+export const ORDER_CONDITIONS = Condition.C0 | Condition.C2 | Condition.C3;
 
 /** Results of a comparison as FCOM reports them. */
 export const Order = { Greater: 0, Less: Condition.C0, Equal: Condition.C3, Unordered: Condition.C0 | Condition.C2 | Condition.C3 } as const;

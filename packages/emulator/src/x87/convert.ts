@@ -38,7 +38,7 @@ export function fromFloat(raw: bigint, bits: number): Float80 {
   return { negative, exponent: 1 - exponentMax - shift + EXPONENT_BIAS, significand: fraction << BigInt(shift), denormal: true };
 }
 
-/** What FLD of a 32- or 64-bit number puts into a register. A denormal is loaded even when its exception is unmasked. */
+/** What FLD of a 32- or 64-bit number puts into a register. */
 export function loadFloat(env: FloatEnvironment, raw: bigint, bits: number): Float80 {
   const value = fromFloat(raw, bits);
   const special = specialOperand(env, value);

@@ -155,10 +155,15 @@ export class Fpu {
     this.commit();
   }
 
-  /** Writes back; `conditions` replaces C0, C2 and C3 where given. C1 tells of rounding and of stack overflow. */
-  commit(conditions?: number): void {
+  /** For the few instructions that leave C1 alone. */
+  keepCondition1(): void {
+    this.env.roundedUp = (this.status & Condition.C1) !== 0;
+  }
+
+  /** Writes back; `conditions` replaces those of C0, C2 and C3 in `which`. C1 tells of rounding and of stack overflow. */
+  commit(conditions = 0, which = 0): void {
     let status = (this.status & ~(Status.TOP | Condition.C1)) | this.env.raised | (this.top << TOP_SHIFT);
-    if (conditions !== undefined) status = (status & ~(Condition.C0 | Condition.C2 | Condition.C3)) | conditions;
+    status = (status & ~which) | conditions;
     if (this.env.roundedUp) status |= Condition.C1;
     this.view.setUint16(CPU.x87Status, withSummary(status, this.view.getUint16(CPU.x87Control, true)), true);
     this.view.setUint16(CPU.x87Tag, this.tags, true);

@@ -1,5 +1,5 @@
 import {
-  bitLength, EXPONENT_BIAS, EXPONENT_MAX, Exception, float80, type Float80, infinity, MASK64, Rounding, zero,
+  bitLength, EXPONENT_BIAS, Exception, float80, type Float80, infinity, MASK64, Rounding, zero,
 } from './float80.ts';
 
 /** Added to or taken from the exponent of an unmasked underflow's or overflow's result (SDM vol. 1 §8.5.4). */
@@ -109,6 +109,7 @@ export function roundToFormat(
     env.signal(Exception.UE);
     if (!wrap) return { kind: 'finite', significand: 0n, exponent: exponentMin };
     top += EXPONENT_WRAP;
+    if (top < exponentMin) return massive(env, 'finite');
   }
   const rounded = carries ? result.quotient >> 1n : result.quotient;
   if (carries) top += 1;
@@ -116,6 +117,7 @@ export function roundToFormat(
     env.signal(Exception.OE);
     if (!wrap) return { kind: 'finite', significand: 0n, exponent: exponentMax };
     top -= EXPONENT_WRAP;
+    if (top > exponentMax) return massive(env, 'infinity');
   }
   finish(env, result, 0);
   if (top <= exponentMax) return { kind: 'finite', significand: rounded, exponent: top };
@@ -124,6 +126,13 @@ export function roundToFormat(
   env.roundedUp = env.roundsUp(negative, true, 1);
   if (env.roundedUp) return { kind: 'infinity', significand: 0n, exponent: exponentMax };
   return { kind: 'finite', significand: (1n << BigInt(precisionBits)) - 1n, exponent: exponentMax };
+}
+
+/** FSCALE may go so far that not even the scaled result fits: zero or infinity then (SDM vol. 1 §8.5.4, §8.5.5). */
+function massive(env: FloatEnvironment, kind: Rounded['kind']): Rounded {
+  env.signal(Exception.PE);
+  env.roundedUp = kind === 'infinity';
+  return { kind, significand: 0n, exponent: 0 };
 }
 
 function finish(env: FloatEnvironment, result: { inexact: boolean; up: boolean }, flags: number): void {
@@ -140,6 +149,5 @@ export function roundToRegister(env: FloatEnvironment, negative: boolean, signif
   if (rounded.kind === 'infinity') return infinity(negative);
   const bits = (rounded.significand << BigInt(64 - precisionBits)) & MASK64;
   const biased = rounded.exponent + EXPONENT_BIAS;
-  if (biased > EXPONENT_MAX - 1) return infinity(negative);
   return float80(negative, bits >> 63n ? biased : 0, bits);
 }

@@ -8,26 +8,31 @@ import { type FloatEnvironment, roundToRegister } from './rounding.ts';
 
 export interface Remainder {
   readonly value: Float80;
-  /** Low three bits of the quotient, or undefined when the reduction is incomplete. */
+  /** Low three bits of the quotient; undefined when it has none, for the reduction is incomplete or the operands special. */
   readonly quotient: number | undefined;
+  readonly incomplete: boolean;
+}
+
+function withoutQuotient(value: Float80): Remainder {
+  return { value, quotient: undefined, incomplete: false };
 }
 
 /** @param nearest FPREM1: the quotient is the nearest integer (ties to even) and not the truncated one */
 export function remainder(env: FloatEnvironment, a: Float80, b: Float80, nearest: boolean): Remainder {
   const special = specialOperand(env, a, b);
-  if (special) return { value: special, quotient: 0 };
-  if (isInfinity(a) || isZero(b)) return { value: invalid(env), quotient: 0 };
-  if (denormalOperand(env, a, b)) return { value: INDEFINITE, quotient: 0 };
-  if (isZero(a)) return { value: a, quotient: 0 };
-  if (isInfinity(b)) return { value: roundToRegister(env, a.negative, a.significand, lsbExponent(a)), quotient: 0 };
+  if (special) return withoutQuotient(special);
+  if (isInfinity(a) || isZero(b)) return withoutQuotient(invalid(env));
+  if (denormalOperand(env, a, b)) return withoutQuotient(INDEFINITE);
+  if (isZero(a)) return { value: a, quotient: 0, incomplete: false };
+  if (isInfinity(b)) return { value: roundToRegister(env, a.negative, a.significand, lsbExponent(a)), quotient: 0, incomplete: false };
   const dividend = normalize(a);
   const divisor = normalize(b);
   const distance = dividend.exponent - divisor.exponent;
-  if (distance < -1) return { value: roundToRegister(env, a.negative, dividend.significand, dividend.exponent - 63), quotient: 0 };
+  if (distance < -1) return { value: roundToRegister(env, a.negative, dividend.significand, dividend.exponent - 63), quotient: 0, incomplete: false };
   if (distance >= 64) {
     const reducedBits = (distance & 31) | 32;
     const rest = (dividend.significand << BigInt(reducedBits)) % divisor.significand;
-    return { value: roundToRegister(env, a.negative, rest, dividend.exponent - reducedBits - 63), quotient: undefined };
+    return { value: roundToRegister(env, a.negative, rest, dividend.exponent - reducedBits - 63), quotient: undefined, incomplete: true };
   }
   // At a distance of -1 both significands are counted in units half as large.
   const unit = Math.min(dividend.exponent, divisor.exponent) - 63;
@@ -43,7 +48,7 @@ export function remainder(env: FloatEnvironment, a: Float80, b: Float80, nearest
     negative = !negative;
   }
   if (rest === 0n) negative = a.negative;
-  return { value: roundToRegister(env, negative, rest, unit), quotient: Number(quotient & 7n) };
+  return { value: roundToRegister(env, negative, rest, unit), quotient: Number(quotient & 7n), incomplete: false };
 }
 
 /** a × 2^trunc(b). */

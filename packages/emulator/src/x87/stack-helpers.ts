@@ -1,9 +1,9 @@
 /** Helpers that move values: loads, stores, exchange, conditional moves, constants, and the control words. */
 import type { Helper } from '../helper.ts';
 import { CPU } from '../layout.ts';
-import { examine, Condition } from './compare.ts';
+import { Condition, examine, ORDER_CONDITIONS } from './compare.ts';
 import { fromBcd, fromInteger, loadFloat, toBcd, toFloat, toInteger } from './convert.ts';
-import { EXPONENT_MAX, float80, type Float80, INDEFINITE, INTEGER_BIT, ONE, POSITIVE_ZERO, QUIET_BIT, Rounding } from './float80.ts';
+import { Exception, EXPONENT_MAX, float80, type Float80, INDEFINITE, INTEGER_BIT, ONE, POSITIVE_ZERO, QUIET_BIT, Rounding } from './float80.ts';
 import { byteAddress, readExtended, recordDataPointer, writeExtended } from './memory.ts';
 import { type FloatEnvironment } from './rounding.ts';
 import { Fpu, initialize, setControl, setStatus, Status } from './registers.ts';
@@ -48,7 +48,10 @@ export const STACK_HELPERS: Record<string, Helper> = {
   'x87-load-float': (context, raw, bits, dataPointer) => {
     recordDataPointer(context, dataPointer!);
     const fpu = new Fpu(context.view);
-    fpu.pushResult(() => loadFloat(fpu.env, raw!, Number(bits)));
+    const result = fpu.overflows() ? INDEFINITE : loadFloat(fpu.env, raw!, Number(bits));
+    // A denormal is loaded even when its exception is unmasked.
+    if (fpu.env.isMasked(fpu.env.raised & Exception.IE)) fpu.push(result);
+    fpu.commit();
   },
   /** @param value sign-extended to 64 bits */
   'x87-load-integer': (context, value, dataPointer) => {
@@ -139,6 +142,7 @@ export const STACK_HELPERS: Record<string, Helper> = {
     const fpu = new Fpu(context.view);
     const underflow = fpu.underflows(0, Number(index));
     if (!fpu.env.aborted && (underflow || condition)) fpu.set(0, underflow ? INDEFINITE : fpu.get(Number(index)));
+    if (!underflow) fpu.keepCondition1();
     fpu.commit();
   },
   /** FABS (`clears`) and FCHS. */
@@ -153,7 +157,7 @@ export const STACK_HELPERS: Record<string, Helper> = {
     const fpu = new Fpu(context.view);
     const value = fpu.get(0);
     fpu.env.roundedUp = value.negative;
-    fpu.commit(fpu.isEmpty(0) ? Condition.C3 | Condition.C0 : examine(value));
+    fpu.commit(fpu.isEmpty(0) ? Condition.C3 | Condition.C0 : examine(value), ORDER_CONDITIONS);
   },
   'x87-free': (context, index, pops) => {
     const fpu = new Fpu(context.view);

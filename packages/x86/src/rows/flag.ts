@@ -76,7 +76,7 @@ export const POPF = insn('POPF', {
   body(e, o) {
     const value = peek(e, o.bits);
     const changed = e.xor(value, e.state('systemFlags'));
-    const simple = e.op('i32.and', e.eqz(e.and(changed, e.constant(0x77100n))), e.eqz(e.state('cpl')));
+    const simple = e.op('i32.and', e.eqz(e.and(changed, e.constant(0x277100n))), e.eqz(e.state('cpl')));
     dropStack(e, o.bits / 8);
     e.if(
       simple,

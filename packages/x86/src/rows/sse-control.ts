@@ -35,21 +35,6 @@ export const STMXCSR = insn('STMXCSR', {
   },
 });
 
-/** The helpers' second argument: bit 0 is 64-bit mode (XMM8-15 exist), bit 1 REX.W (64-bit x87 pointers). */
-function fxFlags(e: Emit, bits: number): number {
-  return (e.mode64 ? 1 : 0) | (bits === 64 ? 2 : 0);
-}
-
-const PER_MODE = { perMode: true } as const;
-export const FXSAVE = insn('FXSAVE', {
-  rows: [row('NP 0F AE /0', 'M', PER_MODE)],
-  body: (e, o) => void e.helper('fxsave', o.linear(0), e.constant(fxFlags(e, o.bits))),
-});
-export const FXRSTOR = insn('FXRSTOR', {
-  rows: [row('NP 0F AE /1', 'M', PER_MODE)],
-  body: (e, o) => void e.helper('fxrstor', o.linear(0), e.constant(fxFlags(e, o.bits))),
-});
-
 /** ModRM.rm of the fences is ignored (SDM vol. 2A, "LFENCE"). */
 function fenceRows(extension: number) {
   return Array.from({ length: 8 }, (_, rm) => row(`NP 0F AE ${(0xc0 + 8 * extension + rm).toString(16).toUpperCase()}`));
@@ -73,5 +58,5 @@ export const PREFETCHT2 = insn('PREFETCHT2', { rows: [row('0F 18 /3', 'Mb')], bo
 export const PREFETCHW = insn('PREFETCHW', { rows: [row('0F 0D /1', 'Mb')], body: nothing });
 
 export const SSE_CONTROL = [
-  LDMXCSR, STMXCSR, FXSAVE, FXRSTOR, LFENCE, MFENCE, SFENCE, CLFLUSH, PREFETCHNTA, PREFETCHT0, PREFETCHT1, PREFETCHT2, PREFETCHW,
+  LDMXCSR, STMXCSR, LFENCE, MFENCE, SFENCE, CLFLUSH, PREFETCHNTA, PREFETCHT0, PREFETCHT1, PREFETCHT2, PREFETCHW,
 ];

@@ -1,0 +1,3 @@
+export * from './pci/index.ts';
+export * from './platform/index.ts';
+export * from './virtio/index.ts';

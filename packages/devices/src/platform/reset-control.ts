@@ -1,0 +1,85 @@
+import type { AccessWidthBytes, Device, IoHandler, SavedState } from '@hanok/machine';
+import { registerTable } from './register-table.ts';
+import { SavedFields } from './saved-fields.ts';
+
+export const RESET_CONTROL_PORT = 0xcf9;
+/** What ACPI's reset register is written with: a full reset through port 0xCF9. */
+export const RESET_CONTROL_ACPI_VALUE = 0x06;
+export const KEYBOARD_CONTROLLER_PORT = 0x64;
+
+const RST_CPU = 4;
+/** SYS_RST and FULL_RST: which kind of reset RST_CPU makes. All kinds are the same to a virtual board. */
+const KEPT = 0x0a;
+const KEYBOARD_PULSE_RESET = 0xfe;
+
+/** The ways a guest resets the board: the reset control register at port 0xCF9, and the keyboard controller's pulse. */
+export class ResetControl implements Device {
+  readonly name = 'reset-control';
+  /** One byte at port 0xCF9. Use `composeCf8` to put it into the range of the PCI configuration ports. */
+  readonly resetPort: IoHandler;
+  /** One byte at port 0x64 of a board without keyboard controller: always ready for a command, knows only "reset". */
+  readonly keyboardPort: IoHandler;
+  #register = 0;
+
+  constructor(onReset: () => void) {
+    this.resetPort = registerTable([
+      {
+        name: 'RST_CNT',
+        offset: 0,
+        widthBytes: 1,
+        read: () => this.#register,
+        write: (value) => {
+          this.#register = value & KEPT;
+          if ((value & RST_CPU) !== 0) onReset();
+        },
+      },
+    ]);
+    this.keyboardPort = registerTable([
+      {
+        name: 'status/command',
+        offset: 0,
+        widthBytes: 1,
+        write: (value) => {
+          if (value === KEYBOARD_PULSE_RESET) onReset();
+        },
+      },
+    ]);
+  }
+
+  reset(): void {
+    this.#register = 0;
+  }
+
+  pause(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  resume(): void {}
+
+  stop(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  save(): SavedState {
+    return { version: 1, register: this.#register };
+  }
+
+  restore(state: SavedState): void {
+    this.#register = new SavedFields(this.name, state, 1).integer('register', 0xff) & KEPT;
+  }
+}
+
+/**
+ * The handler of ports 0xCF8 to 0xCFF: byte accesses to 0xCF9 are the reset control register, all else is PCI's. (PCI's
+ * address register answers only 4-byte accesses, PCI 3.0 §3.2.2.3.2.)
+ */
+export function composeCf8(pci: IoHandler, reset: IoHandler): IoHandler {
+  const isReset = (offset: number, widthBytes: AccessWidthBytes): boolean => offset === 1 && widthBytes === 1;
+  return {
+    read: (offset, widthBytes) => (isReset(offset, widthBytes) ? reset.read(0, 1) : pci.read(offset, widthBytes)),
+    write: (offset, value, widthBytes) => {
+      if (isReset(offset, widthBytes)) reset.write(0, value, 1);
+      else pci.write(offset, value, widthBytes);
+    },
+  };
+}

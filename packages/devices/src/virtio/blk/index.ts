@@ -1,0 +1,3 @@
+export * from './blk.ts';
+export * from './config.ts';
+export * from './constants.ts';

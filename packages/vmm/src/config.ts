@@ -1,0 +1,37 @@
+import type { BlockBackend, ConsoleBackend, EntropySource } from '@hanok/machine';
+
+/** One port of the virtio console. Port 0 with `isConsole` is the guest's hvc0. */
+export interface ConsolePort {
+  readonly name: string;
+  readonly backend: ConsoleBackend;
+  readonly isConsole: boolean;
+}
+
+/** Everything that makes one machine. */
+export interface MachineConfig {
+  readonly memoryBytes: number;
+  readonly kernel: Uint8Array;
+  readonly initrd?: Uint8Array;
+  readonly commandLine: string;
+  readonly serial?: ConsoleBackend;
+  readonly ports: readonly ConsolePort[];
+  /** In the order in which the guest finds them: vda, vdb, … */
+  readonly disks: readonly BlockBackend[];
+  readonly entropy: EntropySource;
+  readonly onLog?: (line: string) => void;
+}
+
+/** Why a machine ended. A guest's reset restarts it; `reset` is an end only where that was asked for. */
+export type MachineEnd = { readonly reason: 'power-off' | 'reset' | 'stopped' } | { readonly reason: 'crashed'; readonly detail: string };
+
+/** A machine that was made and can run. */
+export interface Machine {
+  start(): void;
+  readonly ended: Promise<MachineEnd>;
+  /** Powers off at once; the guest is not asked. */
+  stop(): Promise<void>;
+  /** Asks the guest to power off, as the button of a computer does. */
+  pressPowerButton(): void;
+  exitCounts(): { kind: string; count: number }[];
+  instructionCount(): number;
+}
