@@ -47,7 +47,11 @@ const view = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.b
 
 /** True for a file with the boot sector's and the setup header's signatures, of whatever protocol version. */
 export function isBzImage(file: Uint8Array): boolean {
-  return file.length >= Setup.version + 2 && view(file).getUint16(Setup.boot_flag, true) === 0xaa55 && view(file).getUint32(Setup.header, true) === MAGIC_HDRS;
+  return (
+    file.length >= Setup.version + 2 &&
+    view(file).getUint16(Setup.boot_flag, true) === 0xaa55 &&
+    view(file).getUint32(Setup.header, true) === MAGIC_HDRS
+  );
 }
 
 interface Header {
@@ -63,7 +67,9 @@ function parseHeader(file: Uint8Array): Header {
   const data = view(file);
   const version = data.getUint16(Setup.version, true);
   if (version < VERSION_MIN) {
-    throw new BootError(`kernel: boot protocol ${version >> 8}.${version & 0xff} is too old; use a kernel of Linux 3.8 or later (protocol 2.12)`);
+    throw new BootError(
+      `kernel: boot protocol ${version >> 8}.${version & 0xff} is too old; use a kernel of Linux 3.8 or later (protocol 2.12)`,
+    );
   }
   const endOffset = Setup.header + file[Setup.jump + 1]!;
   if (file.length < HEADER_END_MAX || endOffset < HEADER_END_MIN || endOffset > HEADER_END_MAX) {
@@ -77,12 +83,16 @@ function parseHeader(file: Uint8Array): Header {
   }
   const setupSizeBytes = ((data.getUint8(Setup.setup_sects) || 4) + 1) * SECTOR_SIZE_BYTES;
   const payloadSizeBytes = data.getUint32(Setup.syssize, true) * 16;
-  if (payloadSizeBytes <= ENTRY64_OFFSET) throw new BootError('kernel: the setup header says that there is no kernel behind it; the file is damaged');
+  if (payloadSizeBytes <= ENTRY64_OFFSET)
+    throw new BootError('kernel: the setup header says that there is no kernel behind it; the file is damaged');
   if (setupSizeBytes + payloadSizeBytes > file.length) {
-    throw new BootError(`kernel: the file is truncated: it has ${file.length} of ${setupSizeBytes + payloadSizeBytes} bytes; copy it again`);
+    throw new BootError(
+      `kernel: the file is truncated: it has ${file.length} of ${setupSizeBytes + payloadSizeBytes} bytes; copy it again`,
+    );
   }
   const loadAddress = data.getBigUint64(Setup.pref_address, true);
-  if (loadAddress > 0xffffffffn) throw new BootError(`kernel: its preferred address ${hex(loadAddress)} is above 4 GiB; the file is damaged`);
+  if (loadAddress > 0xffffffffn)
+    throw new BootError(`kernel: its preferred address ${hex(loadAddress)} is above 4 GiB; the file is damaged`);
   return {
     endOffset,
     payload: file.subarray(setupSizeBytes, setupSizeBytes + payloadSizeBytes),

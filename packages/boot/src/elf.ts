@@ -36,7 +36,8 @@ export const isElf = (file: Uint8Array): boolean => file[0] === 0x7f && file[1] 
 /** The program headers of an x86-64 executable. */
 export function elfSegments(file: Uint8Array): ElfSegment[] {
   const data = new DataView(file.buffer, file.byteOffset, file.byteLength);
-  if (file.length < HEADER_SIZE_BYTES) throw new BootError(`kernel: the ELF file is truncated: it has only ${file.length} bytes; copy it again`);
+  if (file.length < HEADER_SIZE_BYTES)
+    throw new BootError(`kernel: the ELF file is truncated: it has only ${file.length} bytes; copy it again`);
   const machine = data.getUint16(18, file[5] !== ELFDATA2LSB ? false : true);
   if (machine !== EM_X86_64 || file[4] !== ELFCLASS64 || file[5] !== ELFDATA2LSB) {
     throw new BootError(`kernel: this ELF file is for ${MACHINE_NAMES[machine] ?? `machine ${machine}`}, not x86-64; use an amd64 kernel`);
@@ -45,7 +46,9 @@ export function elfSegments(file: Uint8Array): ElfSegment[] {
   const entrySizeBytes = data.getUint16(54, true);
   const count = data.getUint16(56, true);
   if (entrySizeBytes < PROGRAM_HEADER_SIZE_BYTES || count === 0 || count > SEGMENT_COUNT_MAX) {
-    throw new BootError(`kernel: the ELF header lists ${count} segments of ${entrySizeBytes} bytes, which no kernel has; the file is damaged`);
+    throw new BootError(
+      `kernel: the ELF header lists ${count} segments of ${entrySizeBytes} bytes, which no kernel has; the file is damaged`,
+    );
   }
   if (tableOffset + BigInt(count * entrySizeBytes) > BigInt(file.length)) {
     throw new BootError('kernel: the ELF file is truncated: it ends before its program headers; copy it again');
@@ -56,9 +59,16 @@ export function elfSegments(file: Uint8Array): ElfSegment[] {
 function readSegment(file: Uint8Array, data: DataView, at: number, index: number): ElfSegment {
   const type = data.getUint32(at, true);
   if (type !== PT_LOAD && type !== PT_NOTE) return { type, physicalAddress: 0, memorySizeBytes: 0, bytes: file.subarray(0, 0) };
-  const [offset, physicalAddress, fileSize, memorySize] = [8, 24, 32, 40].map((field) => data.getBigUint64(at + field, true)) as [bigint, bigint, bigint, bigint];
+  const [offset, physicalAddress, fileSize, memorySize] = [8, 24, 32, 40].map((field) => data.getBigUint64(at + field, true)) as [
+    bigint,
+    bigint,
+    bigint,
+    bigint,
+  ];
   if (offset + fileSize > BigInt(file.length)) {
-    throw new BootError(`kernel: the ELF file is truncated: segment ${index} ends at ${hex(offset + fileSize)}, the file at ${hex(file.length)}; copy it again`);
+    throw new BootError(
+      `kernel: the ELF file is truncated: segment ${index} ends at ${hex(offset + fileSize)}, it at ${hex(file.length)}; copy it again`,
+    );
   }
   const limit = BigInt(Number.MAX_SAFE_INTEGER) / 2n;
   if (physicalAddress > limit || memorySize > limit || (type === PT_LOAD && memorySize < fileSize)) {

@@ -18,14 +18,31 @@ function random(limit: number): number {
 
 /** Where the loaders look: mutations aim here most of the time. */
 const INTERESTING_BZIMAGE = [0x1f1, 0x1f4, 0x1fe, 0x201, 0x202, 0x206, 0x211, 0x22c, 0x236, 0x238, 0x258, 0x25c, 0x260];
-const INTERESTING_ELF = [4, 5, 18, 32, 36, 54, 56, ...[0, 56].flatMap((at) => [64, 72, 76, 88, 92, 96, 100, 104, 108].map((field) => field + at)), 256, 260, 264, 284, 288, 292, 300];
+const INTERESTING_ELF = [
+  4,
+  5,
+  18,
+  32,
+  36,
+  54,
+  56,
+  ...[0, 56].flatMap((at) => [64, 72, 76, 88, 92, 96, 100, 104, 108].map((field) => field + at)),
+  256,
+  260,
+  264,
+  284,
+  288,
+  292,
+  300,
+];
 
 function mutate(template: Uint8Array, interesting: readonly number[]): Uint8Array {
   const file = template.slice();
   const data = new DataView(file.buffer);
   for (let count = random(4); count > 0; count--) {
     const at = Math.min(file.length - 8, random(3) === 0 ? random(file.length) : interesting[random(interesting.length)]!);
-    const value = [0, 1, 0xffffffff, 0x80000000, 1 << random(32), random(0x10000), 0x100000 + random(0x100000), random(2 ** 32)][random(8)]! >>> 0;
+    const value =
+      [0, 1, 0xffffffff, 0x80000000, 1 << random(32), random(0x10000), 0x100000 + random(0x100000), random(2 ** 32)][random(8)]! >>> 0;
     const width = random(4);
     if (width === 0) data.setUint8(at, value & 0xff);
     else if (width === 1) data.setUint16(at, value & 0xffff, true);
@@ -44,7 +61,12 @@ test('mutated kernels and random bytes: a state or a BootError, and no byte outs
   let refused = 0;
   for (let operation = 0; operation < OPERATION_COUNT; operation++) {
     const kind = random(9);
-    const kernel = kind < 4 ? mutate(bzImage, INTERESTING_BZIMAGE) : kind < 8 ? mutate(elf, INTERESTING_ELF) : new Uint8Array(random(2000)).map(() => random(256));
+    const kernel =
+      kind < 4
+        ? mutate(bzImage, INTERESTING_BZIMAGE)
+        : kind < 8
+          ? mutate(elf, INTERESTING_ELF)
+          : new Uint8Array(random(2000)).map(() => random(256));
     const initrd = random(2) === 0 ? undefined : new Uint8Array(random(64) === 0 ? random(0x200000) : random(5000));
     try {
       const state = loadKernel({ ...imageOf(memory, kernel), initrd });

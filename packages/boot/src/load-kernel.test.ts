@@ -27,7 +27,10 @@ test('bzImage: the state of the 64-bit boot protocol', () => {
   assert.equal(state.cr0! & 0x80000001n, 0x80000001n);
   assert.equal(state.cr4, 0x20n);
   assert.equal(state.efer, 0x500n);
-  assert.deepEqual(state.segments!.map((segment) => segment.selector), [0x18, 0x10, 0x18, 0x18, 0x18, 0x18]);
+  assert.deepEqual(
+    state.segments!.map((segment) => segment.selector),
+    [0x18, 0x10, 0x18, 0x18, 0x18, 0x18],
+  );
   assert.equal(state.segments![1]!.access, 0xa09b);
   assert.equal(memory.readU64(Number(state.gdtr!.base) + 0x10), 0x00af9b000000ffffn);
   assert.equal(memory.readU64(Number(state.gdtr!.base) + 0x18), 0x00cf93000000ffffn);
@@ -81,7 +84,10 @@ test('PVH: the state of the direct boot ABI', () => {
   assert.equal(state.cr0, 0x11n);
   assert.equal(state.efer, 0n);
   assert.equal(state.segments![1]!.access, 0xc09b);
-  assert.ok(memory.slice(KERNEL_ADDRESS + 512, 4096 - 512)!.every((byte) => byte === 0), 'the rest of the segment is cleared');
+  assert.ok(
+    memory.slice(KERNEL_ADDRESS + 512, 4096 - 512)!.every((byte) => byte === 0),
+    'the rest of the segment is cleared',
+  );
   const info = Number(state.gpr![3]!);
   assert.equal(memory.readU32(info), 0x336ec578);
   assert.equal(memory.readU32(info + 4), 1);
@@ -118,7 +124,11 @@ const WRONG_KERNELS: [string, Uint8Array, RegExp][] = [
   ['ELF without program headers', smallElf().subarray(0, 100), /truncated: it ends before/],
   ['ELF without PVH', elfWith((data) => data.setUint32(292, 7, true)), /no PVH entry point/],
   ['ELF with many segments', elfWith((data) => data.setUint16(56, 0xffff, true)), /lists 65535 segments/],
-  ['ELF with overlap', elfWith((data) => (data.setUint32(64 + 56, 1, true), data.setBigUint64(64 + 56 + 24, 0x100100n, true))), /no PVH|overlaps/],
+  [
+    'ELF with overlap',
+    elfWith((data) => (data.setUint32(64 + 56, 1, true), data.setBigUint64(64 + 56 + 24, 0x100100n, true))),
+    /no PVH|overlaps/,
+  ],
   ['ELF entry outside', elfWith((data) => data.setUint32(284 + 16, 0x40, true)), /entry point 0x40 lies outside/],
   ['ELF at huge address', elfWith((data) => data.setBigUint64(64 + 24, 0xffff_ffff_8100_0000n, true)), /impossible addresses/],
   ['ELF segment wraps', elfWith((data) => data.setBigUint64(64 + 8, 0xffff_ffff_ffff_ffffn, true)), /truncated/],
@@ -149,7 +159,10 @@ for (const [name, kernel, message] of WRONG_KERNELS) {
 test('refuses what does not fit beside the kernel', () => {
   const { memory } = guardedRam();
   const image = imageOf(memory, smallBzImage());
-  assert.throws(() => loadKernel({ ...image, initrd: new Uint8Array(0x200000) }), /initrd of 2 MiB does not fit beside the kernel: give the machine at least 4 MiB/);
+  assert.throws(
+    () => loadKernel({ ...image, initrd: new Uint8Array(0x200000) }),
+    /initrd of 2 MiB does not fit beside the kernel: give the machine at least 4 MiB/,
+  );
   const low = bzImageWith((data) => data.setUint32(0x22c, 0x1fffff, true));
   assert.throws(() => loadKernel({ ...image, kernel: low, initrd: new Uint8Array(0x200000) }), /do not fit below 0x200000/);
   assert.throws(() => loadKernel({ ...image, commandLine: 'x'.repeat(2048) }), /2048 characters are more than this kernel's 2047/);

@@ -29,5 +29,7 @@ export function loadKernel(image: KernelImage): Partial<VcpuState> {
   if (isElf(kernel)) return loadPvh(image);
   if (kernel.length === 0) throw new BootError('kernel: the file is empty; copy it again');
   const found = NOT_KERNELS.find(({ offset, bytes }) => bytes.every((byte, index) => kernel[offset + index] === byte));
-  throw new BootError(`kernel: this is ${found?.what ?? 'no x86-64 Linux kernel; use a bzImage (vmlinuz) or an ELF file with a PVH entry'}`);
+  throw new BootError(
+    `kernel: this is ${found?.what ?? 'no x86-64 Linux kernel; use a bzImage (vmlinuz) or an ELF file with a PVH entry'}`,
+  );
 }

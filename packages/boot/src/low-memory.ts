@@ -41,7 +41,8 @@ export function claimLowMemory(placement: Placement): void {
 
 /** Writes that must succeed, because the range was claimed. */
 export function mustWrite(memory: GuestMemory, address: number, bytes: Uint8Array): void {
-  if (!memory.write(address, bytes)) throw new BootError(`memory: ${bytes.length} bytes at 0x${address.toString(16)} are not RAM; give the machine more memory`);
+  if (!memory.write(address, bytes))
+    throw new BootError(`memory: ${bytes.length} bytes at 0x${address.toString(16)} are not RAM; give the machine more memory`);
 }
 
 /** Puts the command line, with a NUL at its end, where `LowMemory.CommandLine` says. */

@@ -31,10 +31,14 @@ export function memoryMap(sizeBytes: number): MemoryRegion[] {
     throw new BootError(`memory: a size of ${sizeBytes} bytes is not a whole number of 4 KiB pages; round it`);
   }
   if (sizeBytes > MEMORY_SIZE_MAX_BYTES) {
-    throw new BootError(`memory: ${mebibytes(sizeBytes)} is more than the board's ${mebibytes(MEMORY_SIZE_MAX_BYTES)}; give the machine less`);
+    throw new BootError(
+      `memory: ${mebibytes(sizeBytes)} is more than the board's ${mebibytes(MEMORY_SIZE_MAX_BYTES)}; give the machine less`,
+    );
   }
   if (sizeBytes < MEMORY_SIZE_MIN_BYTES) {
-    throw new BootError(`memory: ${mebibytes(sizeBytes)} is less than the board's ${mebibytes(MEMORY_SIZE_MIN_BYTES)}; give the machine more`);
+    throw new BootError(
+      `memory: ${mebibytes(sizeBytes)} is less than the board's ${mebibytes(MEMORY_SIZE_MIN_BYTES)}; give the machine more`,
+    );
   }
   return [
     { base: 0, sizeBytes: LOW_RESERVED_BASE, type: MemoryType.Usable },

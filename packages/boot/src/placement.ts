@@ -30,7 +30,10 @@ export class Placement {
     const clash = this.#claims.find((claim) => base < claim.end && claim.base < end);
     if (clash) throw new BootError(`${what} at ${hex(base)} overlaps ${clash.what}; the file is damaged or not meant for this loader`);
     if (!this.#usable.some((region) => base >= region.base && end <= region.base + region.sizeBytes)) {
-      const mend = end > this.#memory.sizeBytes ? `give the machine at least ${mebibytes(end)} of memory, it has ${this.#have()}` : 'it lies in a reserved range';
+      const mend =
+        end > this.#memory.sizeBytes
+          ? `give the machine at least ${mebibytes(end)} of memory, it has ${this.#have()}`
+          : 'it lies in a reserved range';
       throw new BootError(`${what} needs ${mebibytes(sizeBytes)} at ${hex(base)}: ${mend}`);
     }
     this.#claims.push({ base, end, what });
@@ -48,8 +51,12 @@ export class Placement {
     if (best < 0) {
       const used = Math.max(0, ...this.#claims.map((claim) => claim.end));
       const needed = Math.ceil(used / PAGE_SIZE_BYTES) * PAGE_SIZE_BYTES + roundedBytes;
-      if (needed > limit) throw new BootError(`${what}: ${mebibytes(sizeBytes)} do not fit below ${hex(limit)}, where this kernel reads it; make it smaller`);
-      throw new BootError(`${what} of ${mebibytes(sizeBytes)} does not fit beside the kernel: give the machine at least ${mebibytes(needed)} of memory, it has ${this.#have()}`);
+      if (needed > limit)
+        throw new BootError(`${what}: ${mebibytes(sizeBytes)} do not fit below ${hex(limit)}, where this kernel reads it; make it smaller`);
+      throw new BootError(
+        `${what} of ${mebibytes(sizeBytes)} does not fit beside the kernel: ` +
+          `give the machine at least ${mebibytes(needed)} of memory, it has ${this.#have()}`,
+      );
     }
     this.#claims.push({ base: best, end: best + roundedBytes, what });
     return best;

@@ -40,7 +40,14 @@ export function smallElf(): Uint8Array {
   const segment = (index: number, type: number, offset: number, address: number, fileSize: number, memorySize: number): void => {
     const at = 64 + index * 56;
     data.setUint32(at, type, true);
-    for (const [field, value] of [[8, offset], [16, address], [24, address], [32, fileSize], [40, memorySize]] as const) data.setBigUint64(at + field, BigInt(value), true);
+    for (const [field, value] of [
+      [8, offset],
+      [16, address],
+      [24, address],
+      [32, fileSize],
+      [40, memorySize],
+    ] as const)
+      data.setBigUint64(at + field, BigInt(value), true);
   };
   segment(0, 1, 512, KERNEL_ADDRESS, 512, 4096);
   segment(1, 4, 256, 0, 60, 60);

@@ -63,9 +63,18 @@ test('FADT: the ports and interrupt of the power block, and the reset register',
   const data = viewOf(build(1).tables.get('FACP')!);
   assert.equal(data.getUint16(46, true), 9);
   assert.equal(data.getUint32(48, true), 0, 'no SMI command port');
-  assert.deepEqual([56, 64, 76].map((at) => data.getUint32(at, true)), [0x600, 0x604, 0x608]);
-  assert.deepEqual([88, 89, 91].map((at) => data.getUint8(at)), [4, 2, 4]);
-  assert.deepEqual([116, 117, 119].map((at) => data.getUint8(at)), [1, 8, 1]);
+  assert.deepEqual(
+    [56, 64, 76].map((at) => data.getUint32(at, true)),
+    [0x600, 0x604, 0x608],
+  );
+  assert.deepEqual(
+    [88, 89, 91].map((at) => data.getUint8(at)),
+    [4, 2, 4],
+  );
+  assert.deepEqual(
+    [116, 117, 119].map((at) => data.getUint8(at)),
+    [1, 8, 1],
+  );
   assert.equal(data.getBigUint64(120, true), 0xcf9n);
   assert.equal(data.getUint8(128), 6);
   assert.equal(data.getUint32(112, true) & 0x100000, 0, 'not hardware-reduced');
@@ -75,7 +84,8 @@ test('FADT: the ports and interrupt of the power block, and the reset register',
 test('MADT: its entries tile the table', () => {
   const table = build(3).tables.get('APIC')!;
   const entries: number[][] = [];
-  for (let at = 44; at < table.bytes.length; at += table.bytes[at + 1]!) entries.push([...table.bytes.subarray(at, at + table.bytes[at + 1]!)]);
+  for (let at = 44; at < table.bytes.length; at += table.bytes[at + 1]!)
+    entries.push([...table.bytes.subarray(at, at + table.bytes[at + 1]!)]);
   assert.deepEqual(entries, [
     [0, 8, 0, 0, 1, 0, 0, 0],
     [0, 8, 1, 1, 1, 0, 0, 0],
@@ -145,7 +155,10 @@ test('DSDT: every object ends inside its parent; the devices are there', () => {
 });
 
 test('PCI interrupts take turns over four lines', () => {
-  assert.deepEqual([0, 1, 2, 3].map((pin) => pciInterruptGsi(PARAVIRT_BOARD, 0, pin)), [16, 17, 18, 19]);
+  assert.deepEqual(
+    [0, 1, 2, 3].map((pin) => pciInterruptGsi(PARAVIRT_BOARD, 0, pin)),
+    [16, 17, 18, 19],
+  );
   assert.equal(pciInterruptGsi(PARAVIRT_BOARD, 5, 3), 16);
 });
 

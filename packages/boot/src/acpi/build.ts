@@ -30,7 +30,8 @@ export function buildAcpiTables(options: AcpiOptions): { rsdp: number; end: numb
     const address = next;
     next = Math.ceil((address + bytes.length) / ALIGNMENT_BYTES) * ALIGNMENT_BYTES;
     const fits = next <= ACPI_AREA_BASE + ACPI_AREA_SIZE_BYTES;
-    if (!fits || !memory.write(address, bytes)) throw new BootError(`ACPI: the tables need memory up to 0x${next.toString(16)}; give the machine at least 2 MiB`);
+    if (!fits || !memory.write(address, bytes))
+      throw new BootError(`ACPI: the tables need memory up to 0x${next.toString(16)}; give the machine at least 2 MiB`);
     return address;
   };
 

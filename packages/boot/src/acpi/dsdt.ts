@@ -1,4 +1,19 @@
-import { busNumbers, device, eisaId, integer, ioPorts, ioWindow, irq, memory32Fixed, memoryWindow, name, pack, resources, scope, string } from './aml.ts';
+import {
+  busNumbers,
+  device,
+  eisaId,
+  integer,
+  ioPorts,
+  ioWindow,
+  irq,
+  memory32Fixed,
+  memoryWindow,
+  name,
+  pack,
+  resources,
+  scope,
+  string,
+} from './aml.ts';
 import type { Aml } from './aml.ts';
 import type { AcpiBoard } from './board.ts';
 

@@ -12,7 +12,8 @@ export class PciMmioAllocator {
 
   allocate(name: string, sizeBytes: number): number {
     const address = Math.ceil(this.#next / sizeBytes) * sizeBytes;
-    if (address + sizeBytes > this.#end) throw new Error(`${name}: no room for ${sizeBytes} bytes in the PCI memory window; attach fewer devices`);
+    if (address + sizeBytes > this.#end)
+      throw new Error(`${name}: no room for ${sizeBytes} bytes in the PCI memory window; attach fewer devices`);
     this.#next = address + sizeBytes;
     return address;
   }

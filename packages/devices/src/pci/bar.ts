@@ -57,7 +57,10 @@ export class Bar {
       afterWrite: moved,
     };
     if (!this.#is64Bit) return [low];
-    return [low, { name: `${this.name} high`, offset: this.#offset + 4, widthBytes: 4, value: 0, writeMask: 0xffffffff, afterWrite: moved }];
+    return [
+      low,
+      { name: `${this.name} high`, offset: this.#offset + 4, widthBytes: 4, value: 0, writeMask: 0xffffffff, afterWrite: moved },
+    ];
   }
 
   /** Puts the assigned address into the registers, as firmware does. */

@@ -139,7 +139,9 @@ export class PciBus implements Device {
   #remap(): void {
     const { mmio } = this.#wiring;
     const wanted = this.#functions.flatMap((pciFunction) =>
-      pciFunction ? pciFunction.bars.map((bar) => ({ bar, address: pciFunction.memoryEnabled ? bar.address(pciFunction.config) : undefined })) : [],
+      pciFunction
+        ? pciFunction.bars.map((bar) => ({ bar, address: pciFunction.memoryEnabled ? bar.address(pciFunction.config) : undefined }))
+        : [],
     );
     for (const { bar, address } of wanted) {
       if (bar.mappedAt === undefined || bar.mappedAt === address) continue;

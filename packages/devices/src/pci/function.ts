@@ -57,7 +57,9 @@ export class PciFunction {
     this.interruptPin = declaration.interruptPin ?? 0;
     this.#onBusMaster = declaration.onBusMaster && (() => declaration.onBusMaster!());
     if (msix) this.msix = new Msix(msix, { config: this.config, sink: () => this.#sink(), changed: () => this.#updateIntx() });
-    this.bars = (declaration.bars ?? []).map((bar) => new Bar(name, this.msix && msix?.barIndex === bar.index ? withMsix(bar, this.msix, msix) : bar));
+    this.bars = (declaration.bars ?? []).map(
+      (bar) => new Bar(name, this.msix && msix?.barIndex === bar.index ? withMsix(bar, this.msix, msix) : bar),
+    );
     this.#declareHeader(declaration);
     const capabilities = [...(declaration.capabilities ?? []), ...(this.msix ? [this.msix.capability] : [])];
     this.#declareCapabilities(capabilities);
@@ -111,7 +113,8 @@ export class PciFunction {
 
   #declareHeader(declaration: PciFunctionDeclaration): void {
     const { Command, Status, InterruptLine } = PciRegister;
-    const commandMask = PciCommand.MemorySpace | PciCommand.BusMaster | PciCommand.ParityError | PciCommand.Serr | PciCommand.InterruptDisable;
+    const commandMask =
+      PciCommand.MemorySpace | PciCommand.BusMaster | PciCommand.ParityError | PciCommand.Serr | PciCommand.InterruptDisable;
     this.config.declare([
       { name: 'vendor ID', offset: PciRegister.VendorId, widthBytes: 2, value: declaration.vendorId },
       { name: 'device ID', offset: PciRegister.DeviceId, widthBytes: 2, value: declaration.deviceId },
@@ -134,7 +137,8 @@ export class PciFunction {
     let offset = CAPABILITIES_START;
     capabilities.forEach((capability, index) => {
       const next = (offset + capability.sizeBytes + 3) & ~3;
-      if (next > CAPABILITIES_END) throw new Error(`${this.name}: the capabilities do not fit 256 bytes of configuration space; declare fewer`);
+      if (next > CAPABILITIES_END)
+        throw new Error(`${this.name}: the capabilities do not fit 256 bytes of configuration space; declare fewer`);
       this.config.declare([
         { name: 'capability ID', offset, widthBytes: 1, value: capability.id },
         { name: 'next capability', offset: offset + 1, widthBytes: 1, value: index + 1 < capabilities.length ? next : 0 },
@@ -143,7 +147,9 @@ export class PciFunction {
       offset = next;
     });
     if (capabilities.length > 0) {
-      this.config.declare([{ name: 'capabilities pointer', offset: PciRegister.CapabilitiesPointer, widthBytes: 1, value: CAPABILITIES_START }]);
+      this.config.declare([
+        { name: 'capabilities pointer', offset: PciRegister.CapabilitiesPointer, widthBytes: 1, value: CAPABILITIES_START },
+      ]);
     }
   }
 

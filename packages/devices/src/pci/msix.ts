@@ -47,7 +47,10 @@ export class Msix {
     this.capability = { id: PciCapabilityId.MsiX, sizeBytes: 12, registers: (offset) => this.#registers(offset, layout) };
     this.#words = new Uint32Array(layout.vectorCount * 4);
     this.#pending = new Uint32Array(Math.ceil(layout.vectorCount / 64) * 2);
-    this.table = { read: (offset, width) => readWords(this.#words, offset, width), write: (offset, value, width) => this.#writeTable(offset, value, width) };
+    this.table = {
+      read: (offset, width) => readWords(this.#words, offset, width),
+      write: (offset, value, width) => this.#writeTable(offset, value, width),
+    };
     // Writes to pending bits are undefined in §6.8.2.10; they are ignored here.
     this.pendingArray = { read: (offset, width) => readWords(this.#pending, offset, width), write: () => {} };
     this.reset();

@@ -18,7 +18,9 @@ export class StateReader {
     const reader = new StateReader(device, state);
     const found = reader.#get('version');
     if (found !== version) {
-      throw new Error(`saved state of ${device} has version ${String(found)}, this build reads version ${version}; use the build that saved it`);
+      throw new Error(
+        `saved state of ${device} has version ${String(found)}, this build reads version ${version}; use the build that saved it`,
+      );
     }
     return reader;
   }
@@ -40,7 +42,8 @@ export class StateReader {
   /** A private copy of a byte array of exactly `lengthBytes`. */
   bytes(field: string, lengthBytes: number): Uint8Array {
     const value = this.#get(field);
-    if (!(value instanceof Uint8Array) || value.length !== lengthBytes) throw this.fail(field, `is not a byte array of length ${lengthBytes}`);
+    if (!(value instanceof Uint8Array) || value.length !== lengthBytes)
+      throw this.fail(field, `is not a byte array of length ${lengthBytes}`);
     return value.slice();
   }
 

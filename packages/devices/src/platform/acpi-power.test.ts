@@ -68,5 +68,6 @@ test('pause, save and restore', async () => {
   other.power.restore(state);
   assert.equal(other.seen.level, true);
   assert.equal(other.power.read(2, 2), 0x101);
-  for (const field of ['version', 'status', 'enable', 'control']) assert.throws(() => other.power.restore({ ...state, [field]: -1 }), /acpi-power/);
+  for (const field of ['version', 'status', 'enable', 'control'])
+    assert.throws(() => other.power.restore({ ...state, [field]: -1 }), /acpi-power/);
 });

@@ -116,7 +116,11 @@ export class AcpiPower implements IoHandler, Device {
 
   restore(state: SavedState): void {
     const fields = new SavedFields(this.name, state, 1);
-    const [status, enable, control] = [fields.integer('status', 0xffff), fields.integer('enable', 0xffff), fields.integer('control', 0xffff)];
+    const [status, enable, control] = [
+      fields.integer('status', 0xffff),
+      fields.integer('enable', 0xffff),
+      fields.integer('control', 0xffff),
+    ];
     this.#status = status & STATUS_BITS;
     this.#enable = enable & ENABLE_BITS;
     this.#control = control & CONTROL_KEPT;

@@ -60,7 +60,17 @@ test('update in progress shows before a second ends', () => {
 test('the guest sets the time', () => {
   const { clock, write, time, read } = setUp();
   write(0x0b, 0x82);
-  for (const [index, value] of [[0x32, 0x19], [9, 0x99], [8, 0x12], [7, 0x31], [4, 0x23], [2, 0x59], [0, 0x59], [6, 6]] as const) write(index, value);
+  for (const [index, value] of [
+    [0x32, 0x19],
+    [9, 0x99],
+    [8, 0x12],
+    [7, 0x31],
+    [4, 0x23],
+    [2, 0x59],
+    [0, 0x59],
+    [6, 6],
+  ] as const)
+    write(index, value);
   clock.advance(5e9);
   assert.equal(time(), '19 99 12 31 23 59 59', 'SET holds it');
   write(0x0b, 0x02);

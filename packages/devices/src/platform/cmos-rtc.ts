@@ -191,7 +191,11 @@ export class CmosRtc implements IoHandler, Device {
     const year = load(CMOS_CENTURY_INDEX) * 100 + load(Index.Year);
     const rest = { month: load(Index.Month), day: load(Index.Day), minute: load(Index.Minute), second: load(Index.Second) };
     // Years before 1900 and far ones overflow the host's calendar and our nanoseconds; no guest clock shows them.
-    const seconds = secondsFromCalendar({ year: Math.min(2200, Math.max(1900, year)), hour: this.#decodeHour(this.#nvram[Index.Hour]!), ...rest });
+    const seconds = secondsFromCalendar({
+      year: Math.min(2200, Math.max(1900, year)),
+      hour: this.#decodeHour(this.#nvram[Index.Hour]!),
+      ...rest,
+    });
     this.#offsetUs = Math.round(seconds * 1e6 - this.#clock.wallNs() / 1000);
     const weekday = load(Index.Weekday) - calendarFromSeconds(seconds).weekday;
     this.#weekdayOffset = ((weekday % 7) + 7) % 7;

@@ -36,7 +36,13 @@ export class IoApic implements IoHandler, Device {
     this.#sink = sink;
     this.#handler = registerTable([
       { name: 'IOREGSEL', offset: 0x00, widthBytes: 4, read: () => this.#select, write: (value) => void (this.#select = value & 0xff) },
-      { name: 'IOWIN', offset: 0x10, widthBytes: 4, read: () => this.#readSelected(), write: (value, mask) => this.#writeSelected(value, mask) },
+      {
+        name: 'IOWIN',
+        offset: 0x10,
+        widthBytes: 4,
+        read: () => this.#readSelected(),
+        write: (value, mask) => this.#writeSelected(value, mask),
+      },
       { name: 'EOI', offset: 0x40, widthBytes: 4, write: (value) => this.eoi(value & 0xff) },
     ]);
     this.reset();

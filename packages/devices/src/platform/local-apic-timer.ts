@@ -138,16 +138,17 @@ export class ApicTimer {
   }
 
   /** `mode` and `masked` come from the restored LVT entry; the TSC must have been restored before. */
-  restore(mode: number, masked: boolean, initialCount: number, divide: number, remainingNs: number, deadlineTsc: bigint): void {
+  restore(mode: number, masked: boolean, saved: Omit<SavedApicTimer, 'timerDeadlineTsc'> & { readonly timerDeadlineTsc: bigint }): void {
     this.reset();
     this.#mode = mode;
     this.#masked = masked;
-    this.#setDivide(divide);
+    this.#setDivide(saved.timerDivideConfiguration);
     if (mode === TimerMode.TscDeadline) {
-      this.setDeadlineTsc(deadlineTsc);
+      this.setDeadlineTsc(saved.timerDeadlineTsc);
     } else {
-      this.#initialCount = initialCount;
-      this.#arm(remainingNs < 0 || initialCount === 0 ? Infinity : this.#time.nowNs() + remainingNs);
+      const idle = saved.timerRemainingNs < 0 || saved.timerInitialCount === 0;
+      this.#initialCount = saved.timerInitialCount;
+      this.#arm(idle ? Infinity : this.#time.nowNs() + saved.timerRemainingNs);
     }
   }
 

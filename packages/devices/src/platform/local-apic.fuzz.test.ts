@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { FakeClock, PostedInterrupts } from '@hanok/machine';
 import { OPERATION_COUNT, Random, randomAccess } from './fuzz-traffic.test.ts';
-import { IA32_APIC_BASE, IA32_TSC_DEADLINE, LocalApic } from './local-apic.ts';
+import { IA32_APIC_BASE, IA32_TSC_DEADLINE } from './local-apic-registers.ts';
+import { LocalApic } from './local-apic.ts';
 
 const OPTIONS = { id: 1, bootProcessor: false, physicalAddressBits: 40, crystalHz: 25_000_000, tscHz: 1_000_000_000 };
 
@@ -23,7 +24,13 @@ test('random register traffic: never throws, and the cached vector is the right 
   const random = new Random('local-apic');
   const clock = new FakeClock();
   const make = (): LocalApic =>
-    new LocalApic({ ...OPTIONS, nowNs: () => clock.nowNs(), tscNow: () => BigInt(Math.floor(clock.nowNs())), onEoi: () => {}, sendIpi: () => {} });
+    new LocalApic({
+      ...OPTIONS,
+      nowNs: () => clock.nowNs(),
+      tscNow: () => BigInt(Math.floor(clock.nowNs())),
+      onEoi: () => {},
+      sendIpi: () => {},
+    });
   let apic = make();
   const posted = new PostedInterrupts(new SharedArrayBuffer(PostedInterrupts.sizeBytes));
   const wide = (): bigint => (BigInt(random.pick([0, 0, random.value()])) << 32n) | BigInt(random.value());

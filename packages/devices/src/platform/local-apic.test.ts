@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { FakeClock, PostedInterrupts } from '@hanok/machine';
-import { IA32_APIC_BASE, IA32_TSC_DEADLINE, LocalApic } from './local-apic.ts';
+import { IA32_APIC_BASE, IA32_TSC_DEADLINE } from './local-apic-registers.ts';
+import { LocalApic } from './local-apic.ts';
 import type { IpiMessage } from './local-apic-ipi.ts';
 
 const CRYSTAL_HZ = 25_000_000;

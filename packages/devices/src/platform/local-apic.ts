@@ -1,38 +1,30 @@
 import { DeliveryMode } from '@hanok/machine';
 import type { AccessWidthBytes, Device, InterruptController, IoHandler, PostedInterrupts, SavedState } from '@hanok/machine';
+import { InterruptPriority } from './interrupt-priority.ts';
 import { matchesDestination, planIpi, x2apicLogicalDestination } from './local-apic-ipi.ts';
 import type { ApicAddress, IpiMessage } from './local-apic-ipi.ts';
 import { ApicTimer } from './local-apic-timer.ts';
 import type { ApicTimerTime } from './local-apic-timer.ts';
-import { SavedFields } from './saved-fields.ts';
-import { VectorSet } from './vector-set.ts';
-
-export const LOCAL_APIC_BASE = 0xfee00000;
-export const LOCAL_APIC_SIZE_BYTES = 0x1000;
-
-export const IA32_APIC_BASE = 0x1b;
-export const IA32_TSC_DEADLINE = 0x6e0;
-const X2APIC_MSR_FIRST = 0x800;
-const X2APIC_MSR_LAST = 0x8ff;
-
-const BASE_BSP = 0x100;
-const BASE_EXTD = 0x400;
-const BASE_EN = 0x800;
-
-const LVT_MASKED = 0x10000;
-const SVR_ENABLE = 0x100;
-/** 7 LVT entries, no suppression of EOI broadcasts (SDM vol. 3A §11.4.8). */
-const VERSION = 0x15 | (6 << 16);
-
-const ERROR_SEND_ILLEGAL_VECTOR = 0x20;
-const ERROR_RECEIVE_ILLEGAL_VECTOR = 0x40;
-const ERROR_ILLEGAL_REGISTER = 0x80;
-
-/** LVT entries in the order of this class's table; the bits a guest can set in each (SDM vol. 3A figure 11-8). */
-const Lvt = { Timer: 0, Thermal: 1, Performance: 2, Lint0: 3, Lint1: 4, Error: 5, Cmci: 6 } as const;
-const LVT_WRITABLE = [0x700ff, 0x107ff, 0x107ff, 0x1a7ff, 0x1a7ff, 0x100ff, 0x107ff];
-/** Delivery status and remote IRR: read-only, but no fault to write. */
-const LVT_IGNORED = 0x5000;
+import {
+  ApicBase,
+  apicBaseReserved,
+  ApicError,
+  IA32_APIC_BASE,
+  IA32_TSC_DEADLINE,
+  ICR_INDEX,
+  LOCAL_APIC_BASE,
+  Lvt,
+  LVT_IGNORED,
+  LVT_MASKED,
+  LVT_WRITABLE,
+  parseLocalApic,
+  SVR_ENABLE,
+  VERSION,
+  X2APIC_MSR_FIRST,
+  X2APIC_MSR_LAST,
+} from './local-apic-registers.ts';
+import type { ApicRegister } from './local-apic-registers.ts';
+import type { VectorSet } from './vector-set.ts';
 
 export interface LocalApicOptions extends ApicTimerTime {
   readonly id: number;
@@ -44,19 +36,6 @@ export interface LocalApicOptions extends ApicTimerTime {
   sendIpi(message: IpiMessage): void;
 }
 
-/** One register: its offset in the xAPIC page is `index` * 16, its x2APIC MSR number 0x800 + `index`. */
-interface ApicRegister {
-  readonly name: string;
-  readonly index: number;
-  readonly read?: () => number;
-  readonly write?: (value: number) => void;
-  /** Bits whose setting faults in x2APIC mode. */
-  readonly reserved?: number;
-  readonly only?: 'xapic' | 'x2apic';
-  /** Writing faults in x2APIC mode. */
-  readonly fixedInX2apic?: boolean;
-}
-
 /**
  * The local APIC of one vCPU (SDM vol. 3A chapter 11), in xAPIC and x2APIC mode. It lives in the vCPU's thread; other
  * threads reach it through `PostedInterrupts`. It is the handler of its 4 KiB page, too.
@@ -66,15 +45,12 @@ export class LocalApic implements InterruptController, IoHandler, Device {
   readonly #options: LocalApicOptions;
   readonly #timer: ApicTimer;
   readonly #registers: (ApicRegister | undefined)[] = [];
-  readonly #irr = new VectorSet();
-  readonly #isr = new VectorSet();
-  readonly #tmr = new VectorSet();
-  readonly #lvt = new Uint32Array(7);
+  readonly #priority = new InterruptPriority();
+  readonly #lvt = new Uint32Array(LVT_WRITABLE.length);
   readonly #lintLevels = [false, false];
   #base = 0n;
   #enabled = true;
   #x2apic = false;
-  #taskPriority = 0;
   #ldr = 0;
   #dfr = 0xffffffff;
   #svr = 0xff;
@@ -82,8 +58,6 @@ export class LocalApic implements InterruptController, IoHandler, Device {
   #icrHigh = 0;
   #errorStatus = 0;
   #errorsSeen = 0;
-  #inService = -1;
-  #pending = -1;
   #nmi = false;
 
   constructor(options: LocalApicOptions) {
@@ -97,22 +71,19 @@ export class LocalApic implements InterruptController, IoHandler, Device {
   // What the vCPU sees.
 
   highestPending(): number {
-    return this.#pending;
+    return this.#priority.pending;
   }
 
   acknowledge(vector: number): void {
-    this.#irr.remove(vector);
-    this.#isr.add(vector);
-    this.#update();
+    this.#priority.acknowledge(vector);
   }
 
   readTaskPriority(): number {
-    return this.#taskPriority >> 4;
+    return this.#priority.taskPriority >> 4;
   }
 
   writeTaskPriority(value: number): void {
-    this.#taskPriority = (value & 0xf) << 4;
-    this.#update();
+    this.#priority.setTaskPriority((value & 0xf) << 4);
   }
 
   /** True once for each non-maskable interrupt; several that come before it is taken are one. */
@@ -158,26 +129,17 @@ export class LocalApic implements InterruptController, IoHandler, Device {
   /** Moves what other threads posted into this APIC. */
   collect(posted: PostedInterrupts): void {
     if (posted.takeNmi()) this.#nmi = true;
-    for (let word = 0; word < 8; word++) {
-      const { requests, levels } = posted.take(word);
-      if (requests === 0 || !this.#softwareEnabled()) continue;
-      this.#irr.words[word]! |= requests;
-      this.#tmr.words[word] = (this.#tmr.words[word]! & ~requests) | (levels & requests);
-    }
-    this.#update();
+    this.#priority.collect(posted, this.#softwareEnabled());
   }
 
   /** A fixed interrupt message arrives. */
   accept(vector: number, levelTriggered: boolean): void {
     if (!this.#softwareEnabled()) return;
     if (vector < 16) {
-      this.#error(ERROR_RECEIVE_ILLEGAL_VECTOR);
+      this.#error(ApicError.ReceiveIllegalVector);
       return;
     }
-    this.#irr.add(vector);
-    if (levelTriggered) this.#tmr.add(vector);
-    else this.#tmr.remove(vector);
-    this.#update();
+    this.#priority.request(vector, levelTriggered);
   }
 
   /** The local interrupt pins: 0 is the legacy interrupt controller's, 1 usually NMI. */
@@ -200,7 +162,7 @@ export class LocalApic implements InterruptController, IoHandler, Device {
     if (byte + widthBytes > 4) return 0;
     const register = this.#registers[offset >> 4];
     if (!register || register.only === 'x2apic') {
-      this.#error(ERROR_ILLEGAL_REGISTER);
+      this.#error(ApicError.IllegalRegister);
       return 0;
     }
     return (register.read?.() ?? 0) >>> (byte * 8);
@@ -209,7 +171,7 @@ export class LocalApic implements InterruptController, IoHandler, Device {
   write(offset: number, value: number, widthBytes: AccessWidthBytes): void {
     if (!this.#enabled || this.#x2apic || widthBytes !== 4 || (offset & 0xf) !== 0) return;
     const register = this.#registers[offset >> 4];
-    if (!register || register.only === 'x2apic') this.#error(ERROR_ILLEGAL_REGISTER);
+    if (!register || register.only === 'x2apic') this.#error(ApicError.IllegalRegister);
     else register.write?.(value >>> 0);
   }
 
@@ -220,7 +182,7 @@ export class LocalApic implements InterruptController, IoHandler, Device {
     if (number < X2APIC_MSR_FIRST || number > X2APIC_MSR_LAST) return undefined;
     const register = this.#registers[number - X2APIC_MSR_FIRST];
     if (!this.#x2apic || !register?.read || register.only === 'xapic') return 'fault';
-    if (register.index === 0x30) return (BigInt(this.#icrHigh) << 32n) | BigInt(this.#icrLow);
+    if (register.index === ICR_INDEX) return (BigInt(this.#icrHigh) << 32n) | BigInt(this.#icrLow);
     return BigInt(register.read() >>> 0);
   }
 
@@ -236,8 +198,8 @@ export class LocalApic implements InterruptController, IoHandler, Device {
     if (!this.#x2apic || !register?.write || register.only === 'xapic' || register.fixedInX2apic) return 'fault';
     const low = Number(BigInt.asUintN(32, value));
     const high = Number(BigInt.asUintN(32, value >> 32n));
-    if (((low & (register.reserved ?? 0)) >>> 0) !== 0) return 'fault';
-    if (register.index === 0x30) this.#icrHigh = high;
+    if ((low & (register.reserved ?? 0)) >>> 0 !== 0) return 'fault';
+    if (register.index === ICR_INDEX) this.#icrHigh = high;
     else if (high !== 0) return 'fault';
     register.write(low);
     return 'done';
@@ -246,19 +208,16 @@ export class LocalApic implements InterruptController, IoHandler, Device {
   // Lifecycle.
 
   reset(): void {
-    this.#base = BigInt(LOCAL_APIC_BASE | BASE_EN | (this.#options.bootProcessor ? BASE_BSP : 0)) & 0xffffffffn;
-    this.#enabled = true;
-    this.#x2apic = false;
+    this.#setBase(BigInt(LOCAL_APIC_BASE) | BigInt(ApicBase.En | (this.#options.bootProcessor ? ApicBase.Bsp : 0)));
     this.#lintLevels.fill(false);
     this.init();
   }
 
   /** The effect of an INIT: the registers return to their power-on values, the mode stays (SDM vol. 3A §11.4.7.3). */
   init(): void {
-    for (const set of [this.#irr, this.#isr, this.#tmr]) set.clear();
+    this.#priority.clear();
     this.#lvt.fill(LVT_MASKED);
     this.#timer.reset();
-    this.#taskPriority = 0;
     this.#ldr = this.#x2apic ? x2apicLogicalDestination(this.#options.id) : 0;
     this.#dfr = 0xffffffff;
     this.#svr = 0xff;
@@ -267,7 +226,6 @@ export class LocalApic implements InterruptController, IoHandler, Device {
     this.#errorStatus = 0;
     this.#errorsSeen = 0;
     this.#nmi = false;
-    this.#update();
   }
 
   pause(): Promise<void> {
@@ -286,12 +244,12 @@ export class LocalApic implements InterruptController, IoHandler, Device {
       version: 1,
       ...timer,
       base: `0x${this.#base.toString(16)}`,
-      irr: this.#irr.save(),
-      isr: this.#isr.save(),
-      tmr: this.#tmr.save(),
+      irr: this.#priority.requests.save(),
+      isr: this.#priority.inService.save(),
+      tmr: this.#priority.levels.save(),
       lvt: Array.from(this.#lvt),
       lint: this.#lintLevels.map(Number),
-      taskPriority: this.#taskPriority,
+      taskPriority: this.#priority.taskPriority,
       ldr: this.#ldr,
       dfr: this.#dfr,
       svr: this.#svr,
@@ -302,37 +260,21 @@ export class LocalApic implements InterruptController, IoHandler, Device {
   }
 
   restore(state: SavedState): void {
-    const fields = new SavedFields(this.name, state, 1);
-    const base = fields.uint64('base');
-    if ((base & this.#baseReserved()) !== 0n || (base & 0xc00n) === BigInt(BASE_EXTD)) {
-      throw new Error(`${this.name}: field "base" of the saved state has reserved bits set`);
-    }
-    const sets = (['irr', 'isr', 'tmr'] as const).map((field) => fields.integers(field, 8, 0xffffffff));
-    if (sets.some((words) => (words[0]! & 0xffff) !== 0)) throw new Error(`${this.name}: the saved state has a vector under 16`);
-    const lvt = fields.integers('lvt', 7, 0x7ffff).map((value, index) => value & LVT_WRITABLE[index]!);
-    const lint = fields.integers('lint', 2, 1);
-    const icr = fields.integers('icr', 2, 0xffffffff);
-    const errors = fields.integers('errors', 2, 0xff);
-    const registers = { taskPriority: fields.integer('taskPriority', 0xff), ldr: fields.integer('ldr', 0xffffffff) };
-    const more = { dfr: fields.integer('dfr', 0xffffffff), svr: fields.integer('svr', 0x3ff), nmi: fields.boolean('nmi') };
-    const initialCount = fields.integer('timerInitialCount', 0xffffffff);
-    const divide = fields.integer('timerDivideConfiguration', 0xb);
-    const remainingNs = fields.integer('timerRemainingNs', Number.MAX_SAFE_INTEGER, -1);
-    const deadlineTsc = fields.uint64('timerDeadlineTsc');
-
-    this.#setBase(base);
-    [this.#irr, this.#isr, this.#tmr].forEach((set, index) => set.restore(sets[index]!));
-    this.#lvt.set(lvt);
-    this.#lintLevels.splice(0, 2, lint[0] === 1, lint[1] === 1);
-    [this.#icrLow, this.#icrHigh] = icr as [number, number];
-    [this.#errorStatus, this.#errorsSeen] = errors as [number, number];
-    this.#taskPriority = registers.taskPriority;
-    this.#ldr = registers.ldr;
-    this.#dfr = more.dfr;
-    this.#svr = more.svr;
-    this.#nmi = more.nmi;
-    this.#timer.restore((lvt[0]! >> 17) & 3, (lvt[0]! & LVT_MASKED) !== 0, initialCount, divide, remainingNs, deadlineTsc);
-    this.#update();
+    const saved = parseLocalApic(this.name, state, apicBaseReserved(this.#options.physicalAddressBits));
+    this.#setBase(saved.base);
+    this.#priority.requests.restore(saved.irr);
+    this.#priority.inService.restore(saved.isr);
+    this.#priority.levels.restore(saved.tmr);
+    this.#priority.setTaskPriority(saved.taskPriority);
+    this.#lvt.set(saved.lvt);
+    this.#lintLevels.splice(0, 2, ...saved.lint);
+    [this.#icrLow, this.#icrHigh] = saved.icr as [number, number];
+    [this.#errorStatus, this.#errorsSeen] = saved.errors as [number, number];
+    this.#ldr = saved.ldr;
+    this.#dfr = saved.dfr;
+    this.#svr = saved.svr;
+    this.#nmi = saved.nmi;
+    this.#timer.restore((this.#lvt[Lvt.Timer]! >> 17) & 3, (this.#lvt[Lvt.Timer]! & LVT_MASKED) !== 0, saved);
   }
 
   // Inside.
@@ -350,9 +292,15 @@ export class LocalApic implements InterruptController, IoHandler, Device {
     return [
       { name: 'ID', index: 0x02, read: () => (this.#x2apic ? this.#options.id : this.#options.id << 24) },
       { name: 'version', index: 0x03, read: () => VERSION },
-      { name: 'TPR', index: 0x08, read: () => this.#taskPriority, write: (value) => this.#writeTpr(value), reserved: ~0xff },
+      {
+        name: 'TPR',
+        index: 0x08,
+        read: () => this.#priority.taskPriority,
+        write: (value) => this.#priority.setTaskPriority(value),
+        reserved: ~0xff,
+      },
       { name: 'APR', index: 0x09, only: 'xapic' },
-      { name: 'PPR', index: 0x0a, read: () => this.#processorPriority() },
+      { name: 'PPR', index: 0x0a, read: () => this.#priority.processorPriority },
       { name: 'EOI', index: 0x0b, write: () => this.#endOfInterrupt(), reserved: ~0 },
       { name: 'RRD', index: 0x0c, only: 'xapic' },
       {
@@ -364,12 +312,12 @@ export class LocalApic implements InterruptController, IoHandler, Device {
       },
       { name: 'DFR', index: 0x0e, read: () => this.#dfr, write: (value) => void (this.#dfr = (value | 0x0fffffff) >>> 0), only: 'xapic' },
       { name: 'SVR', index: 0x0f, read: () => this.#svr, write: (value) => this.#writeSvr(value), reserved: ~0x3ff },
-      ...sets('ISR', 0x10, this.#isr),
-      ...sets('TMR', 0x18, this.#tmr),
-      ...sets('IRR', 0x20, this.#irr),
+      ...sets('ISR', 0x10, this.#priority.inService),
+      ...sets('TMR', 0x18, this.#priority.levels),
+      ...sets('IRR', 0x20, this.#priority.requests),
       { name: 'ESR', index: 0x28, read: () => this.#errorStatus, write: () => this.#latchErrors(), reserved: ~0 },
       lvt('LVT CMCI', 0x2f, Lvt.Cmci),
-      { name: 'ICR', index: 0x30, read: () => this.#icrLow, write: (value) => this.#writeIcr(value), reserved: 0xfff33000 },
+      { name: 'ICR', index: ICR_INDEX, read: () => this.#icrLow, write: (value) => this.#writeIcr(value), reserved: 0xfff33000 },
       { name: 'ICR high', index: 0x31, read: () => this.#icrHigh, write: (value) => void (this.#icrHigh = value), only: 'xapic' },
       lvt('LVT timer', 0x32, Lvt.Timer),
       lvt('LVT thermal', 0x33, Lvt.Thermal),
@@ -394,29 +342,9 @@ export class LocalApic implements InterruptController, IoHandler, Device {
     return this.#enabled && (this.#svr & SVR_ENABLE) !== 0;
   }
 
-  #processorPriority(): number {
-    const service = this.#inService < 0 ? 0 : this.#inService & 0xf0;
-    return this.#taskPriority >> 4 >= service >> 4 ? this.#taskPriority : service;
-  }
-
-  /** Finds what to deliver again; whatever changes IRR, ISR, TPR or the enable bit calls this. */
-  #update(): void {
-    this.#inService = this.#isr.highest();
-    const requested = this.#irr.highest();
-    this.#pending = this.#enabled && requested >> 4 > this.#processorPriority() >> 4 ? requested : -1;
-  }
-
   #endOfInterrupt(): void {
-    const vector = this.#inService;
-    if (vector < 0) return;
-    this.#isr.remove(vector);
-    this.#update();
-    if (this.#tmr.has(vector)) this.#options.onEoi(vector);
-  }
-
-  #writeTpr(value: number): void {
-    this.#taskPriority = value & 0xff;
-    this.#update();
+    const vector = this.#priority.end();
+    if (vector >= 0 && this.#priority.levels.has(vector)) this.#options.onEoi(vector);
   }
 
   #writeSvr(value: number): void {
@@ -446,7 +374,7 @@ export class LocalApic implements InterruptController, IoHandler, Device {
   #writeIcr(low: number): void {
     this.#icrLow = (low & 0xcefff) >>> 0;
     const plan = planIpi(this.#address(), low, this.#x2apic ? this.#icrHigh : this.#icrHigh >>> 24);
-    if (plan.illegalVector) this.#error(ERROR_SEND_ILLEGAL_VECTOR);
+    if (plan.illegalVector) this.#error(ApicError.SendIllegalVector);
     if (plan.toSelf) {
       if (((low >> 8) & 7) === DeliveryMode.Nmi) this.#nmi = true;
       else this.accept(low & 0xff, false);
@@ -455,7 +383,7 @@ export class LocalApic implements InterruptController, IoHandler, Device {
   }
 
   #selfIpi(vector: number): void {
-    if (vector < 16) this.#error(ERROR_SEND_ILLEGAL_VECTOR);
+    if (vector < 16) this.#error(ApicError.SendIllegalVector);
     else this.accept(vector, false);
   }
 
@@ -475,26 +403,22 @@ export class LocalApic implements InterruptController, IoHandler, Device {
     return { x2apic: this.#x2apic, id: this.#options.id, logicalDestination: this.#ldr, destinationFormat: this.#dfr };
   }
 
-  #baseReserved(): bigint {
-    return ~(((1n << BigInt(this.#options.physicalAddressBits)) - 1n) & ~0x2ffn);
-  }
-
   /** The transitions of SDM vol. 3A figure 11-27; the others fault. */
   #writeBase(value: bigint): 'done' | 'fault' {
-    const mode = Number(value & 0xc00n);
-    const illegal = this.#x2apic ? mode === BASE_EN : !this.#enabled && mode === (BASE_EN | BASE_EXTD);
-    if (illegal || mode === BASE_EXTD || (value & this.#baseReserved()) !== 0n) return 'fault';
+    const mode = Number(value & BigInt(ApicBase.En | ApicBase.Extd));
+    const illegal = this.#x2apic ? mode === ApicBase.En : !this.#enabled && mode === (ApicBase.En | ApicBase.Extd);
+    if (illegal || mode === ApicBase.Extd || (value & apicBaseReserved(this.#options.physicalAddressBits)) !== 0n) return 'fault';
     const wasX2apic = this.#x2apic;
     this.#setBase(value);
     if (!this.#enabled) this.init();
     else if (this.#x2apic && !wasX2apic) this.#ldr = x2apicLogicalDestination(this.#options.id);
-    this.#update();
     return 'done';
   }
 
   #setBase(base: bigint): void {
     this.#base = base;
-    this.#enabled = (base & BigInt(BASE_EN)) !== 0n;
-    this.#x2apic = this.#enabled && (base & BigInt(BASE_EXTD)) !== 0n;
+    this.#enabled = (base & BigInt(ApicBase.En)) !== 0n;
+    this.#x2apic = this.#enabled && (base & BigInt(ApicBase.Extd)) !== 0n;
+    this.#priority.setEnabled(this.#enabled);
   }
 }

@@ -27,7 +27,10 @@ test('byte accesses to 0xCF9 leave the PCI ports, nothing else does', () => {
   let resets = 0;
   const control = new ResetControl(() => void resets++);
   const handler = composeCf8(
-    { read: (offset, width) => calls.push(`read ${offset} ${width}`), write: (offset, value, width) => void calls.push(`write ${offset} ${value} ${width}`) },
+    {
+      read: (offset, width) => calls.push(`read ${offset} ${width}`),
+      write: (offset, value, width) => void calls.push(`write ${offset} ${value} ${width}`),
+    },
     control.resetPort,
   );
   handler.write(0, 0x80000000, 4);

@@ -9,7 +9,8 @@ export class SavedFields {
     this.#device = device;
     if (typeof state !== 'object' || state === null) throw new Error(`${device}: the saved state is not an object`);
     this.#state = state;
-    if (state.version !== version) throw new Error(`${device}: saved state version ${String(state.version)} is unknown; this one reads ${version}`);
+    if (state.version !== version)
+      throw new Error(`${device}: saved state version ${String(state.version)} is unknown; this one reads ${version}`);
   }
 
   /** An integer in [minimum, maximum]. */

@@ -100,7 +100,13 @@ export class CommonConfig implements IoHandler {
       { name: 'num_queues', offset: 18, widthBytes: 2, read: () => core.queues.length },
       { name: 'device_status', offset: 20, widthBytes: 1, read: () => core.status, write: (value) => this.#writeStatus(value) },
       { name: 'config_generation', offset: 21, widthBytes: 1, read: () => core.configGeneration },
-      { name: 'queue_select', offset: 22, widthBytes: 2, read: () => this.#queueSelect, write: (value) => void (this.#queueSelect = value) },
+      {
+        name: 'queue_select',
+        offset: 22,
+        widthBytes: 2,
+        read: () => this.#queueSelect,
+        write: (value) => void (this.#queueSelect = value),
+      },
     ];
   }
 

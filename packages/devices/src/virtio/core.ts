@@ -1,6 +1,12 @@
 import type { Clock, GuestMemory } from '@hanok/machine';
 import type { StateReader } from '../pci/index.ts';
-import { VIRTIO_F_RING_EVENT_IDX, VIRTIO_F_RING_INDIRECT_DESC, VIRTIO_F_VERSION_1, VIRTIO_MSI_NO_VECTOR, VirtioStatus } from './constants.ts';
+import {
+  VIRTIO_F_RING_EVENT_IDX,
+  VIRTIO_F_RING_INDIRECT_DESC,
+  VIRTIO_F_VERSION_1,
+  VIRTIO_MSI_NO_VECTOR,
+  VirtioStatus,
+} from './constants.ts';
 import type { VirtioDeclaration, VirtioModel } from './device.ts';
 import { Virtqueue } from './virtqueue.ts';
 import { Work } from './work.ts';

@@ -26,7 +26,13 @@ export interface WalkedSegments {
  * Follows a chain from descriptor `head` (virtio 1.2 §2.7.5), reading each descriptor once because the guest may change
  * it meanwhile. Returns what is wrong as a string: loops, bad indices, nested indirect tables, ranges outside RAM.
  */
-export function walkChain(memory: GuestMemory, tableGpa: number, queueSize: number, head: number, indirectAllowed: boolean): WalkedSegments | string {
+export function walkChain(
+  memory: GuestMemory,
+  tableGpa: number,
+  queueSize: number,
+  head: number,
+  indirectAllowed: boolean,
+): WalkedSegments | string {
   const readable: GuestSegment[] = [];
   const writable: GuestSegment[] = [];
   let table = tableGpa;

@@ -23,7 +23,12 @@ export interface CfgAccessTarget {
 
 /** The vendor-specific capabilities that tell the driver where each structure lies (virtio 1.2 §4.1.4). */
 export function virtioCapabilities(barIndex: number, layout: VirtioPciLayout, target: () => CfgAccessTarget): Capability[] {
-  const structure = (type: number, region: BarRegion, extra: (offset: number) => ConfigRegister[] = () => [], extraBytes = 0): Capability => ({
+  const structure = (
+    type: number,
+    region: BarRegion,
+    extra: (offset: number) => ConfigRegister[] = () => [],
+    extraBytes = 0,
+  ): Capability => ({
     id: PciCapabilityId.VendorSpecific,
     sizeBytes: CAP_SIZE_BYTES + extraBytes,
     registers: (offset) => [
@@ -35,7 +40,9 @@ export function virtioCapabilities(barIndex: number, layout: VirtioPciLayout, ta
       ...extra(offset + CAP_SIZE_BYTES),
     ],
   });
-  const multiplier = (offset: number): ConfigRegister[] => [{ name: 'notify_off_multiplier', offset, widthBytes: 4, value: NOTIFY_MULTIPLIER_BYTES }];
+  const multiplier = (offset: number): ConfigRegister[] => [
+    { name: 'notify_off_multiplier', offset, widthBytes: 4, value: NOTIFY_MULTIPLIER_BYTES },
+  ];
   return [
     structure(VirtioPciCap.COMMON_CFG, layout.common),
     structure(VirtioPciCap.NOTIFY_CFG, layout.notify, multiplier, 4),
@@ -72,7 +79,8 @@ function cfgAccess(barIndex: number, target: () => CfgAccessTarget): Capability 
           },
           afterWrite: () => {
             const at = access();
-            if (at) target().bar.handler.write(at.offset, (target().config.peek(dataOffset, 4) & allOnes(at.widthBytes)) >>> 0, at.widthBytes);
+            if (at)
+              target().bar.handler.write(at.offset, (target().config.peek(dataOffset, 4) & allOnes(at.widthBytes)) >>> 0, at.widthBytes);
           },
         },
       ];
@@ -81,7 +89,11 @@ function cfgAccess(barIndex: number, target: () => CfgAccessTarget): Capability 
 }
 
 /** The access that the capability's fields describe, or undefined where they make none that a driver may ask for. */
-function selected({ config, bar }: CfgAccessTarget, capability: number, barIndex: number): { offset: number; widthBytes: AccessWidthBytes } | undefined {
+function selected(
+  { config, bar }: CfgAccessTarget,
+  capability: number,
+  barIndex: number,
+): { offset: number; widthBytes: AccessWidthBytes } | undefined {
   const offset = config.peek(capability + 8, 4);
   const widthBytes = config.peek(capability + 12, 4);
   if (config.peek(capability + 4, 1) !== barIndex) return undefined;

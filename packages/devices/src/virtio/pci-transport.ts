@@ -47,7 +47,8 @@ export class VirtioPciDevice implements Device {
       interruptConfig: () => this.#interrupt(VIRTIO_ISR_CONFIG, this.#common.configVector),
     });
     const queueCount = this.core.queues.length;
-    if (queueCount > QUEUES_MAX) throw new Error(`${this.name}: ${queueCount} queues, the transport has room for ${QUEUES_MAX}; declare fewer`);
+    if (queueCount > QUEUES_MAX)
+      throw new Error(`${this.name}: ${queueCount} queues, the transport has room for ${QUEUES_MAX}; declare fewer`);
     const vectorCount = queueCount + 1;
     this.#common = new CommonConfig(this.core, vectorCount);
     const regions = this.#regions();
@@ -62,7 +63,14 @@ export class VirtioPciDevice implements Device {
       // 0x40 or more says that there is no legacy interface (§4.1.2.1).
       subsystemId: 0x40 + declaration.id,
       interruptPin: 1,
-      bars: [{ index: BAR_INDEX, kind: 'memory64', sizeBytes: BAR_SIZE_BYTES, regions: Object.values(layout).filter((region) => region.sizeBytes > 0) }],
+      bars: [
+        {
+          index: BAR_INDEX,
+          kind: 'memory64',
+          sizeBytes: BAR_SIZE_BYTES,
+          regions: Object.values(layout).filter((region) => region.sizeBytes > 0),
+        },
+      ],
       capabilities: virtioCapabilities(BAR_INDEX, layout, () => ({ config: this.pci.config, bar: this.pci.bars[0]! })),
       msix: { vectorCount, barIndex: BAR_INDEX, tableOffset: MSIX_TABLE_OFFSET, pendingOffset: MSIX_PENDING_OFFSET },
       onBusMaster: () => this.core.serviceAll(),
@@ -102,7 +110,8 @@ export class VirtioPciDevice implements Device {
 
   #regions(): { common: BarRegion; isr: BarRegion; device: BarRegion; notify: BarRegion } {
     const configSizeBytes = this.core.config?.length ?? 0;
-    if (configSizeBytes > DEVICE_CONFIG_SIZE_BYTES_MAX) throw new Error(`${this.name}: device configuration of ${configSizeBytes} bytes is too large`);
+    if (configSizeBytes > DEVICE_CONFIG_SIZE_BYTES_MAX)
+      throw new Error(`${this.name}: device configuration of ${configSizeBytes} bytes is too large`);
     const common: IoHandler = {
       read: (offset, width) => this.#common.read(offset, width),
       write: (offset, value, width) => this.#writeCommon(offset, value, width),

@@ -145,7 +145,14 @@ export class Virtqueue {
 
   save(): Record<string, unknown> {
     const { size, enabled, msixVector } = this;
-    return { size, enabled, msixVector, addresses: Array.from(this.addressWords, (word) => ({ word })), lastAvailable: this.#lastAvailable, usedIdx: this.#usedIdx };
+    return {
+      size,
+      enabled,
+      msixVector,
+      addresses: Array.from(this.addressWords, (word) => ({ word })),
+      lastAvailable: this.#lastAvailable,
+      usedIdx: this.#usedIdx,
+    };
   }
 
   restore(state: StateReader): void {

@@ -1,10 +1,10 @@
 /** Conversions between registers and the formats of memory operands (SDM vol. 1 §4.2, §4.7, §8.1.5). */
 import {
-  bitLength, EXPONENT_BIAS, EXPONENT_MAX, Exception, float80, type Float80, INDEFINITE, INTEGER_BIT, isInfinity, isNaN80, isSignalingNaN, isUnsupported,
-  isZero, lsbExponent, POSITIVE_ZERO, QUIET_BIT,
+  bitLength, EXPONENT_BIAS, EXPONENT_MAX, Exception, float80, type Float80, INDEFINITE, INTEGER_BIT, isInfinity, isNaN80, isSignalingNaN,
+  isUnsupported, isZero, lsbExponent, POSITIVE_ZERO, QUIET_BIT,
 } from './float80.ts';
 import { denormalOperand, specialOperand } from './nan.ts';
-import { type FloatEnvironment, type FloatFormat, roundShift, roundToFormat } from './rounding.ts';
+import { type FloatEnvironment, type FloatFormat, type RoundedInteger, roundShift, roundToFormat } from './rounding.ts';
 
 interface StoredFormat extends FloatFormat {
   readonly exponentBits: number;
@@ -13,9 +13,9 @@ interface StoredFormat extends FloatFormat {
 const SINGLE: StoredFormat = { precisionBits: 24, exponentMin: -126, exponentMax: 127, exponentBits: 8 };
 const DOUBLE: StoredFormat = { precisionBits: 53, exponentMin: -1022, exponentMax: 1023, exponentBits: 11 };
 
-/** Largest magnitude of a packed BCD integer and its indefinite value (SDM vol. 1 §4.7). */
 const BCD_MAX = 10n ** 18n - 1n;
-const BCD_INDEFINITE = 0xffff_c000_0000_0000_0000n;
+/** Packed BCD indefinite (SDM vol. 1 §4.7). */
+export const BCD_INDEFINITE = 0xffff_c000_0000_0000_0000n;
 
 /** A distance at which a significand lies entirely below the last place. */
 const DROP_MAX_BITS = 70;
@@ -24,8 +24,30 @@ function storedFormat(bits: number): StoredFormat {
   return bits === 32 ? SINGLE : DOUBLE;
 }
 
+/** Low significand bits that a double lacks. */
+const DOUBLE_TAIL = 0x7ffn;
+const DOUBLE_FRACTION = (1n << 52n) - 1n;
+const DOUBLE_BIAS = 1023;
+
+/** An ordinary double, by its upper half's exponent field. */
+function fromOrdinaryDouble(raw: bigint, high: number): Float80 {
+  const significand = INTEGER_BIT | ((raw & DOUBLE_FRACTION) << 11n);
+  return float80(high >= 0x800, (high & 0x7ff) - DOUBLE_BIAS + EXPONENT_BIAS, significand);
+}
+
+/** The bits of a value that a double holds exactly as an ordinary number, else undefined. */
+function toOrdinaryDouble(a: Float80): bigint | undefined {
+  const exponent = a.exponent - EXPONENT_BIAS + DOUBLE_BIAS;
+  if (exponent < 1 || exponent > 2 * DOUBLE_BIAS || a.significand < INTEGER_BIT || (a.significand & DOUBLE_TAIL) !== 0n) return undefined;
+  return (BigInt(exponent + (a.negative ? 0x800 : 0)) << 52n) | ((a.significand >> 11n) & DOUBLE_FRACTION);
+}
+
 /** Widens a 32- or 64-bit floating-point number; exact, and a signaling NaN stays one. */
 export function fromFloat(raw: bigint, bits: number): Float80 {
+  if (bits === 64) {
+    const high = Number(raw >> 52n);
+    if ((high & 0x7ff) !== 0 && (high & 0x7ff) !== 0x7ff) return fromOrdinaryDouble(raw, high);
+  }
   const { precisionBits, exponentBits, exponentMax } = storedFormat(bits);
   const fractionBits = BigInt(precisionBits - 1);
   const negative = ((raw >> BigInt(bits - 1)) & 1n) !== 0n;
@@ -49,6 +71,8 @@ export function loadFloat(env: FloatEnvironment, raw: bigint, bits: number): Flo
 
 /** Rounds to a 32- or 64-bit number's bits. */
 export function toFloat(env: FloatEnvironment, a: Float80, bits: number): bigint {
+  const exact = bits === 64 ? toOrdinaryDouble(a) : undefined;
+  if (exact !== undefined) return exact;
   const format = storedFormat(bits);
   const fractionBits = BigInt(format.precisionBits - 1);
   const sign = a.negative ? 1n << BigInt(bits - 1) : 0n;
@@ -81,14 +105,14 @@ export function fromInteger(value: bigint): Float80 {
 }
 
 /** The magnitude rounded to an integer, or undefined when it is far beyond 64 bits. */
-function roundMagnitude(env: FloatEnvironment, a: Float80): { quotient: bigint; inexact: boolean; up: boolean } | undefined {
+function roundMagnitude(env: FloatEnvironment, a: Float80): RoundedInteger | undefined {
   const exponent = lsbExponent(a);
   if (exponent > 1) return isZero(a) ? { quotient: 0n, inexact: false, up: false } : undefined;
   if (exponent < -DROP_MAX_BITS) return roundShift(env, a.negative, isZero(a) ? 0n : 1n, DROP_MAX_BITS);
   return roundShift(env, a.negative, a.significand, -exponent);
 }
 
-function reportInexact(env: FloatEnvironment, rounded: { inexact: boolean; up: boolean }): void {
+function reportInexact(env: FloatEnvironment, rounded: RoundedInteger): void {
   if (!rounded.inexact) return;
   env.signal(Exception.PE);
   env.roundedUp = rounded.up;

@@ -41,7 +41,7 @@ function readEnvironment(context: HelperContext, linear: bigint, bits: 16 | 32):
 }
 
 function loadEnvironment(view: DataView, items: readonly bigint[], bits: 16 | 32): void {
-  const [control, status, tags, instructionLow, instructionHigh, dataLow, dataHigh] = items as [bigint, bigint, bigint, bigint, bigint, bigint, bigint];
+  const [control = 0n, status = 0n, tags = 0n, instructionLow = 0n, instructionHigh = 0n, dataLow = 0n, dataHigh = 0n] = items;
   loadControlAndStatus(view, Number(control & 0xffffn), Number(status & 0xffffn));
   view.setUint16(CPU.x87Tag, Number(tags & 0xffffn), true);
   const real = isRealAddressing(view);

@@ -74,11 +74,13 @@ export function negate(a: Float80): Float80 {
   return { ...a, negative: !a.negative };
 }
 
+const TWO_TO_128 = 1n << 128n;
+
 /** Number of significant bits of a value that is not negative. */
 export function bitLength(value: bigint): number {
   let length = 0;
   let rest = value;
-  while (rest >= 1n << 128n) {
+  if (rest >= TWO_TO_128) {
     // Rare and long: one conversion to text costs less than shifting down in steps.
     const digits = rest.toString(16).length - 16;
     length += digits * 4;

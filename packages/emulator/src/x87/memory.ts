@@ -29,8 +29,8 @@ export function readExtended(context: HelperContext, linear: bigint): Float80 {
   return float80((head & 0x8000) !== 0, head & EXPONENT_MAX, significand);
 }
 
+/** The caller has probed all ten bytes. */
 export function writeExtended(context: HelperContext, linear: bigint, value: Float80): void {
-  context.probeWrite(linear, 10);
   context.writeMemory(linear, value.significand, 64);
   context.writeMemory(byteAddress(context, linear, 8), BigInt((value.negative ? 0x8000 : 0) | value.exponent), 16);
 }

@@ -14,14 +14,14 @@ const CONTROL_WRITABLE = 0x1f3f;
 const CONTROL_FIXED = 0x40;
 
 /** After FNINIT (SDM vol. 3A table 10-1). */
-export const CONTROL_INITIAL = 0x37f;
+const CONTROL_INITIAL = 0x37f;
 export const TAGS_EMPTY = 0xffff;
 const TAG_EMPTY = 3;
 
 const REGISTER_BYTES = 16;
 
 /** The status word with ES and B as the flags and the masks demand. */
-export function withSummary(status: number, control: number): number {
+function withSummary(status: number, control: number): number {
   const pending = (status & ~control & EXCEPTION_FLAGS) !== 0;
   return pending ? status | Status.ES | Status.B : status & ~(Status.ES | Status.B);
 }
@@ -55,7 +55,7 @@ export function registerOffset(top: number, index: number): number {
   return CPU.x87Registers + ((top + index) & 7) * REGISTER_BYTES;
 }
 
-export function readRegister(view: DataView, offset: number): Float80 {
+function readRegister(view: DataView, offset: number): Float80 {
   const head = view.getUint16(offset + 8, true);
   return float80((head & 0x8000) !== 0, head & EXPONENT_MAX, view.getBigUint64(offset, true));
 }

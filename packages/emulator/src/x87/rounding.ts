@@ -1,5 +1,5 @@
 import {
-  bitLength, EXPONENT_BIAS, Exception, float80, type Float80, infinity, MASK64, Rounding, zero,
+  bitLength, EXPONENT_BIAS, EXPONENT_MAX, Exception, float80, type Float80, infinity, INTEGER_BIT, MASK64, Rounding, zero,
 } from './float80.ts';
 
 /** Added to or taken from the exponent of an unmasked underflow's or overflow's result (SDM vol. 1 §8.5.4). */
@@ -49,8 +49,15 @@ export class FloatEnvironment {
   }
 }
 
+export interface RoundedInteger {
+  readonly quotient: bigint;
+  readonly inexact: boolean;
+  /** The magnitude was incremented. */
+  readonly up: boolean;
+}
+
 /** `value / 2^drop` rounded to an integer in the environment's direction. Touches no flag. */
-export function roundShift(env: FloatEnvironment, negative: boolean, value: bigint, drop: number): { quotient: bigint; inexact: boolean; up: boolean } {
+export function roundShift(env: FloatEnvironment, negative: boolean, value: bigint, drop: number): RoundedInteger {
   if (drop <= 0) return { quotient: value << BigInt(-drop), inexact: false, up: false };
   const shift = BigInt(drop);
   const quotient = value >> shift;
@@ -70,7 +77,7 @@ export interface FloatFormat {
   readonly exponentMax: number;
 }
 
-export const EXTENDED: FloatFormat = { precisionBits: 64, exponentMin: -16382, exponentMax: 16383 };
+const EXTENDED: FloatFormat = { precisionBits: 64, exponentMin: -16382, exponentMax: 16383 };
 /** Extended range with less precision, chosen by the control word. */
 const EXTENDED_BY_PRECISION: Record<number, FloatFormat> = {
   24: { ...EXTENDED, precisionBits: 24 },
@@ -79,7 +86,7 @@ const EXTENDED_BY_PRECISION: Record<number, FloatFormat> = {
 };
 
 /** A rounded magnitude: `significand` has the format's precision; `exponent` is that of its most significant place. */
-export interface Rounded {
+interface Rounded {
   readonly kind: 'finite' | 'infinity';
   readonly significand: bigint;
   readonly exponent: number;
@@ -144,6 +151,28 @@ function finish(env: FloatEnvironment, result: { inexact: boolean; up: boolean }
 /** Rounds to a register's format with the given precision (by default all 64 bits). */
 export function roundToRegister(env: FloatEnvironment, negative: boolean, significand: bigint, exponent: number, precisionBits = 64): Float80 {
   if (significand === 0n) return zero(negative);
+  return roundOrdinary(env, negative, significand, exponent, precisionBits) ?? roundGeneral(env, negative, significand, exponent, precisionBits);
+}
+
+/** The frequent case, without what only the ends of the format need: all 64 bits and an exponent well inside. */
+function roundOrdinary(env: FloatEnvironment, negative: boolean, significand: bigint, exponent: number, precisionBits: number): Float80 | undefined {
+  const length = bitLength(significand);
+  const biased = exponent + length - 1 + EXPONENT_BIAS;
+  if (precisionBits !== 64 || biased < 2 || biased > EXPONENT_MAX - 2) return undefined;
+  const drop = length - 64;
+  if (drop <= 0) return float80(negative, biased, drop === 0 ? significand : significand << BigInt(-drop));
+  const shift = BigInt(drop);
+  const quotient = significand >> shift;
+  const rest = BigInt.asUintN(drop, significand);
+  if (rest === 0n) return float80(negative, biased, quotient);
+  env.signal(Exception.PE);
+  const half = 1n << (shift - 1n);
+  env.roundedUp = env.roundsUp(negative, (quotient & 1n) !== 0n, rest > half ? 1 : rest === half ? 0 : -1);
+  if (!env.roundedUp) return float80(negative, biased, quotient);
+  return quotient === MASK64 ? float80(negative, biased + 1, INTEGER_BIT) : float80(negative, biased, quotient + 1n);
+}
+
+function roundGeneral(env: FloatEnvironment, negative: boolean, significand: bigint, exponent: number, precisionBits: number): Float80 {
   const format = EXTENDED_BY_PRECISION[precisionBits]!;
   const rounded = roundToFormat(env, negative, significand, exponent, format, true);
   if (rounded.kind === 'infinity') return infinity(negative);

@@ -6,7 +6,7 @@ import { fromInteger } from './convert.ts';
 import { denormalOperand, invalid, specialOperand } from './nan.ts';
 import { type FloatEnvironment, roundToRegister } from './rounding.ts';
 
-export interface Remainder {
+interface Remainder {
   readonly value: Float80;
   /** Low three bits of the quotient; undefined when it has none, for the reduction is incomplete or the operands special. */
   readonly quotient: number | undefined;

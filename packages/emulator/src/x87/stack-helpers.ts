@@ -1,9 +1,9 @@
 /** Helpers that move values: loads, stores, exchange, conditional moves, constants, and the control words. */
-import type { Helper } from '../helper.ts';
+import type { Helper, HelperContext } from '../helper.ts';
 import { CPU } from '../layout.ts';
 import { Condition, examine, ORDER_CONDITIONS } from './compare.ts';
-import { fromBcd, fromInteger, loadFloat, toBcd, toFloat, toInteger } from './convert.ts';
-import { Exception, EXPONENT_MAX, float80, type Float80, INDEFINITE, INTEGER_BIT, ONE, POSITIVE_ZERO, QUIET_BIT, Rounding } from './float80.ts';
+import { BCD_INDEFINITE, fromBcd, fromInteger, loadFloat, toBcd, toFloat, toInteger } from './convert.ts';
+import { Exception, float80, type Float80, INDEFINITE, ONE, POSITIVE_ZERO, Rounding } from './float80.ts';
 import { byteAddress, readExtended, recordDataPointer, writeExtended } from './memory.ts';
 import { type FloatEnvironment } from './rounding.ts';
 import { Fpu, initialize, setControl, setStatus, Status } from './registers.ts';
@@ -29,19 +29,25 @@ function loadConstant(env: FloatEnvironment, index: number): Float80 {
 /** What a store of an empty register stores: the format's indefinite. */
 const INDEFINITE_BITS = { float32: 0xffc0_0000n, float64: 0xfff8_0000_0000_0000n } as const;
 
-/**
- * A store that may fault comes before anything the program could see changes. Nothing is stored and nothing popped after
- * an unmasked exception, but for an inexact result.
- */
-function store(fpu: Fpu, pops: bigint, unmaskable: number, write: () => void): void {
-  if ((fpu.env.raised & ~fpu.env.masks & unmaskable) === 0) {
+/** Unmasked, these leave memory and stack as they were; an inexact result is stored first. */
+const FORBIDS_STORE = Exception.IE | Exception.DE | Exception.ZE | Exception.OE | Exception.UE;
+
+interface Destination {
+  readonly linear: bigint;
+  readonly bits: number;
+  readonly dataPointer: bigint;
+}
+
+/** A page fault comes before anything the program could see changes, even when nothing would be stored. */
+function store(context: HelperContext, fpu: Fpu, destination: Destination, pops: boolean, write: () => void): void {
+  context.probeWrite(destination.linear, destination.bits / 8);
+  if (fpu.env.isMasked(fpu.env.raised & FORBIDS_STORE)) {
     write();
     if (pops) fpu.pop();
   }
   fpu.commit();
+  recordDataPointer(context, destination.dataPointer);
 }
-
-const PRE_STORE = 0x1f;
 
 export const STACK_HELPERS: Record<string, Helper> = {
   /** @param bits 32 or 64 */
@@ -83,32 +89,34 @@ export const STACK_HELPERS: Record<string, Helper> = {
 
   'x87-store-float': (context, linear, bits, pops, dataPointer) => {
     const fpu = new Fpu(context.view);
-    const indefinite = bits === 32n ? INDEFINITE_BITS.float32 : INDEFINITE_BITS.float64;
-    const raw = fpu.underflows(0) ? indefinite : toFloat(fpu.env, fpu.get(0), Number(bits));
-    store(fpu, pops!, PRE_STORE, () => context.writeMemory(linear!, raw, bits === 32n ? 32 : 64));
-    recordDataPointer(context, dataPointer!);
+    const width = Number(bits) as 32 | 64;
+    const indefinite = width === 32 ? INDEFINITE_BITS.float32 : INDEFINITE_BITS.float64;
+    const raw = fpu.underflows(0) ? indefinite : toFloat(fpu.env, fpu.get(0), width);
+    const destination = { linear: linear!, bits: width, dataPointer: dataPointer! };
+    store(context, fpu, destination, pops !== 0n, () => context.writeMemory(linear!, raw, width));
   },
   /** @param truncates FISTTP: rounds toward zero whatever the control word says */
   'x87-store-integer': (context, linear, bits, pops, truncates, dataPointer) => {
     const fpu = new Fpu(context.view, truncates ? Rounding.Zero : undefined);
     const width = Number(bits) as 16 | 32 | 64;
     const raw = fpu.underflows(0) ? 1n << (bits! - 1n) : toInteger(fpu.env, fpu.get(0), width);
-    store(fpu, pops!, PRE_STORE, () => context.writeMemory(linear!, raw, width));
-    recordDataPointer(context, dataPointer!);
+    const destination = { linear: linear!, bits: width, dataPointer: dataPointer! };
+    store(context, fpu, destination, pops !== 0n, () => context.writeMemory(linear!, raw, width));
   },
   'x87-store-extended': (context, linear, dataPointer) => {
     const fpu = new Fpu(context.view);
     const value = fpu.underflows(0) ? INDEFINITE : fpu.get(0);
-    store(fpu, 1n, PRE_STORE, () => writeExtended(context, linear!, value));
-    recordDataPointer(context, dataPointer!);
+    const destination = { linear: linear!, bits: 80, dataPointer: dataPointer! };
+    store(context, fpu, destination, true, () => writeExtended(context, linear!, value));
   },
   'x87-store-bcd': (context, linear, dataPointer) => {
     const fpu = new Fpu(context.view);
-    const indefinite = float80(true, EXPONENT_MAX, INTEGER_BIT | QUIET_BIT);
-    const raw = fpu.underflows(0) ? undefined : toBcd(fpu.env, fpu.get(0));
-    const value = raw === undefined ? indefinite : float80(raw >> 79n !== 0n, Number((raw >> 64n) & 0x7fffn), BigInt.asUintN(64, raw));
-    store(fpu, 1n, PRE_STORE, () => writeExtended(context, linear!, value));
-    recordDataPointer(context, dataPointer!);
+    const raw = fpu.underflows(0) ? BCD_INDEFINITE : toBcd(fpu.env, fpu.get(0));
+    const destination = { linear: linear!, bits: 80, dataPointer: dataPointer! };
+    store(context, fpu, destination, true, () => {
+      context.writeMemory(linear!, BigInt.asUintN(64, raw), 64);
+      context.writeMemory(byteAddress(context, linear!, 8), raw >> 64n, 16);
+    });
   },
   'x87-store-register': (context, index, pops) => {
     const fpu = new Fpu(context.view);

@@ -32,7 +32,7 @@ const extended = (helper: string, wide: number): Body => (e, o) => {
 export const X87_CONTROL: Insn[] = [
   insn('FWAIT', { rows: [row('9B')], body: (e) => void e.helper('x87-wait') }),
   insn('FNOP', { rows: [row('D9 D0')], body: beginWaiting }),
-  // FENI, FDISI and FSETPM of the 8087 and the 287: no effect since (SDM vol. 1 §8.3.12 names FNOP's kin).
+  // FENI, FDISI and FSETPM of the 8087 and the 80287: without effect since (SDM vol. 3B, "Architecture Compatibility").
   insn('FNENI', { rows: [row('DB E0'), row('DB E1'), row('DB E4')], body: beginNoWait }),
   insn('FFREE', { rows: [row('DD /0', 'Tt')], body: free(0) }),
   insn('FFREEP', { rows: [row('DF /0', 'Tt')], body: free(1) }),

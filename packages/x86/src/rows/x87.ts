@@ -7,7 +7,6 @@ import { X87_CONTROL } from './x87-control.ts';
 
 type Body = (e: Emit, o: Operands) => void;
 
-/** Raw bits of an integer operand for helpers that take 64. */
 const loadFloat = (bits: number): Body => (e, o) => {
   begin(e);
   e.helper('x87-load-float', o.read(0), e.constant(bits), o.offset(0));

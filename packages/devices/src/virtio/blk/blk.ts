@@ -80,7 +80,8 @@ class Blk implements VirtioModel {
   }
 
   save(): Record<string, unknown> {
-    if (this.#inFlight > 0) throw new Error(`${this.#env.name}: ${this.#inFlight} requests are under way; pause the device before saving it`);
+    if (this.#inFlight > 0)
+      throw new Error(`${this.#env.name}: ${this.#inFlight} requests are under way; pause the device before saving it`);
     return {};
   }
 

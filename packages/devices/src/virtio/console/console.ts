@@ -52,7 +52,8 @@ function checkPorts(ports: readonly ConsolePortConfig[]): void {
   if (ports.length < 1 || ports.length > PORTS_MAX) throw new Error(`console: ${ports.length} ports; declare 1 to ${PORTS_MAX}`);
   const names = new Set<string>();
   for (const { name } of ports) {
-    if (!/^[\w.-]{1,64}$/.test(name)) throw new Error(`console: port name "${name}" is not 1 to 64 letters, digits, dots, dashes or underscores`);
+    if (!/^[\w.-]{1,64}$/.test(name))
+      throw new Error(`console: port name "${name}" is not 1 to 64 letters, digits, dots, dashes or underscores`);
     if (names.has(name)) throw new Error(`console: two ports are named "${name}"; rename one`);
     names.add(name);
   }
@@ -69,7 +70,12 @@ class VirtioConsole implements VirtioModel {
     this.#env = env;
     this.#resizeOrder = resizeOrder;
     this.#view.setUint32(4, ports.length, true);
-    const host = { env, multiport: () => this.#multiport, flushControl: () => this.#flushControl(), resized: (port: ConsolePort) => this.#resized(port) };
+    const host = {
+      env,
+      multiport: () => this.#multiport,
+      flushControl: () => this.#flushControl(),
+      resized: (port: ConsolePort) => this.#resized(port),
+    };
     ports.forEach((port, id) => this.#ports.push(new ConsolePort(id, port, host)));
   }
 

@@ -31,7 +31,12 @@ export function nextMessage(port: ConsolePort, order: ResizeOrder): ControlMessa
   if (!port.ready) return undefined;
   if ((port.owed & Owed.ConsolePort) !== 0) return owed(Owed.ConsolePort, VIRTIO_CONSOLE_CONSOLE_PORT, 1);
   if ((port.owed & Owed.Name) !== 0) {
-    return owed(Owed.Name, VIRTIO_CONSOLE_PORT_NAME, 1, Uint8Array.from(port.config.name, (character) => character.charCodeAt(0)));
+    return owed(
+      Owed.Name,
+      VIRTIO_CONSOLE_PORT_NAME,
+      1,
+      Uint8Array.from(port.config.name, (character) => character.charCodeAt(0)),
+    );
   }
   if ((port.owed & Owed.Resize) !== 0) return owed(Owed.Resize, VIRTIO_CONSOLE_RESIZE, 0, size(port, order));
   if (port.toldOpen === port.hostOpen) return undefined;

@@ -1,0 +1,4 @@
+#!/usr/bin/env node
+import { launch } from './launch.js';
+
+await launch('packages/cli/src/main.ts', process.argv.slice(2));

@@ -1,0 +1,3 @@
+export { runCli } from './cli.ts';
+export type { Io } from './io.ts';
+export type { Services } from './services.ts';

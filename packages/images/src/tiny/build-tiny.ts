@@ -1,0 +1,120 @@
+import { readFile } from 'node:fs/promises';
+import type { NoticeListener } from '../cache.ts';
+import { ImageCache, defaultCacheDirectory, sha256Hex } from '../cache.ts';
+import { writeCpio } from '../cpio.ts';
+import { DebianArchive } from '../debian/archive.ts';
+import type { TreeEntry } from '../debian/deb-file.ts';
+import { readDebTree } from '../debian/deb-file.ts';
+import { candidateMirrors } from '../debian/mirror.ts';
+import type { DebianPackage, PackagesIndex } from '../debian/packages-index.ts';
+import { findDebianKeyrings } from '../debian/release.ts';
+import type { ProgressListener } from '../downloader.ts';
+import { Downloader } from '../downloader.ts';
+import { HttpClient } from '../http-client.ts';
+import { ImageError } from '../image-error.ts';
+import { ImageStore } from '../image-store.ts';
+import { ModuleSet } from '../kernel/module-set.ts';
+import type { CommandRunner } from '../proxy.ts';
+import { discoverProxies, runCommand } from '../proxy.ts';
+import { TINY_COMMAND_LINE } from './command-line.ts';
+import { TINY_MODULES, listApplets, tinyEntries } from './initramfs.ts';
+
+/** A system that boots from two files. */
+export interface TinyImage {
+  /** Path of Debian's unmodified kernel (a bzImage that also boots through PVH). */
+  readonly kernel: string;
+  /** Path of the initramfs, an uncompressed cpio archive; more archives may be appended to its bytes. */
+  readonly initrd: string;
+  readonly commandLine: string;
+}
+
+export interface BuildTinyOptions {
+  /** Debian's suite, `bookworm` by default. */
+  readonly suite?: string;
+  /** URL or directory of a Debian mirror; HANOK_DEBIAN_MIRROR or apt's own configuration otherwise. */
+  readonly mirror?: string | undefined;
+  /** `defaultCacheDirectory()` otherwise. */
+  readonly cacheDirectory?: string | undefined;
+  /** Asks the mirror for news even when the last answer is less than a day old. */
+  readonly refresh?: boolean;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ProgressListener | undefined;
+  readonly onNotice?: NoticeListener | undefined;
+  /** Files with the keys that Debian's releases are signed with; those of this computer by default. */
+  readonly keyrings?: readonly string[];
+  readonly environment?: NodeJS.ProcessEnv;
+  readonly run?: CommandRunner;
+  readonly retryDelaysMs?: readonly number[];
+}
+
+/** Changes whenever the same inputs give another image. */
+const BUILDER_VERSION = 1;
+
+/** Makes the image `tiny`: Debian's cloud kernel, busybox and the modules that a virtio machine needs, in memory. */
+export async function buildTiny(options: BuildTinyOptions = {}): Promise<TinyImage> {
+  const { signal, onProgress, onNotice = () => {}, suite = 'bookworm', environment = process.env, run = runCommand } = options;
+  signal?.throwIfAborted();
+  const cache = new ImageCache(options.cacheDirectory ?? defaultCacheDirectory(environment), onNotice);
+  const mirrors = await candidateMirrors(options.mirror, environment, run, signal);
+  const client = new HttpClient(await discoverProxies(mirrors[0]!.hostname, environment, run, signal));
+  try {
+    const downloader = new Downloader({ cache, client, signal, onProgress, onNotice, ...(options.retryDelaysMs ? { retryDelaysMs: options.retryDelaysMs } : {}) });
+    const keyrings = options.keyrings ?? (await findDebianKeyrings());
+    const archive = await DebianArchive.open({ suite, mirrors, keyrings, cache, downloader, onNotice, refresh: options.refresh });
+    return await imageFrom(archive, cache, { signal, onNotice });
+  } finally {
+    client.close();
+  }
+}
+
+async function imageFrom(archive: DebianArchive, cache: ImageCache, options: { signal: AbortSignal | undefined; onNotice: NoticeListener }): Promise<TinyImage> {
+  const [kernelPackage, busyboxPackage] = await archive.select('tiny', choosePackages);
+  if (!kernelPackage || !busyboxPackage) throw new ImageError(`the cache in ${cache.directory} is damaged: remove it`);
+  const init = await readFile(new URL('./init.sh', import.meta.url), 'utf8');
+  const profile = await readFile(new URL('./profile.sh', import.meta.url), 'utf8');
+  const inputs = [BUILDER_VERSION, kernelPackage.sha256, busyboxPackage.sha256, init, profile, TINY_MODULES.join()];
+  const store = new ImageStore(cache, options.onNotice);
+  const files = await store.obtain('tiny', sha256Hex(JSON.stringify(inputs)), async () => {
+    const kernel = await readKernel(await archive.fetchPackage(kernelPackage), kernelPackage.name, options.signal);
+    const busybox = await readBusybox(await archive.fetchPackage(busyboxPackage), busyboxPackage.name, options.signal);
+    options.signal?.throwIfAborted();
+    const applets = await listApplets(busybox, options.signal);
+    const initrd = writeCpio(tinyEntries({ busybox, applets, modules: kernel.modules, kernelVersion: kernel.version, init, profile }));
+    return new Map([['vmlinuz', kernel.image], ['initrd', initrd]]);
+  });
+  return { kernel: files.get('vmlinuz')!, initrd: files.get('initrd')!, commandLine: TINY_COMMAND_LINE };
+}
+
+/** The kernel that the metapackage stands for, and busybox. */
+function choosePackages(index: PackagesIndex): DebianPackage[] {
+  const find = (name: string): DebianPackage => {
+    const found = index.find(name);
+    if (!found) throw new ImageError(`Debian has no package ${name} in this suite: choose another suite or mirror`);
+    return found;
+  };
+  const versioned = find('linux-image-cloud-amd64').depends.flat().find((name) => /^linux-image-\d/.test(name));
+  if (!versioned) throw new ImageError('linux-image-cloud-amd64 names no kernel: choose another suite or mirror');
+  return [find(versioned), find('busybox-static')];
+}
+
+async function readKernel(deb: Uint8Array, label: string, signal: AbortSignal | undefined) {
+  const wanted = new Set(TINY_MODULES);
+  // The closure of what is wanted lies in few directories, but which ones is known only after reading: take all modules.
+  const select = (path: string): boolean => /(^|\/)boot\/vmlinuz-[^/]+$/.test(path) || /\/modules\.builtin$/.test(path) || /\.ko(\.(xz|gz|zst))?$/.test(path);
+  const entries = await readDebTree(deb, label, { select, signal });
+  const image = entries.find((entry) => /(^|\/)vmlinuz-[^/]+$/.test(entry.path) && entry.type === 'file');
+  if (!image) throw new ImageError(`${label} holds no boot/vmlinuz: choose another kernel`);
+  const version = image.path.slice(image.path.lastIndexOf('vmlinuz-') + 'vmlinuz-'.length);
+  const builtin = entries.find((entry) => entry.path.endsWith('/modules.builtin'));
+  const set = new ModuleSet(entries, Buffer.from(builtin?.content ?? []).toString('latin1'));
+  const modules = (await set.inLoadOrder([...wanted])).map((module) => ({ ...module, path: module.path.replace(/^usr\//, '') }));
+  return { image: image.content, version, modules };
+}
+
+async function readBusybox(deb: Uint8Array, label: string, signal: AbortSignal | undefined): Promise<Uint8Array> {
+  const isBusybox = (path: string): boolean => path === 'bin/busybox' || path === 'usr/bin/busybox';
+  const entries: TreeEntry[] = await readDebTree(deb, label, { select: isBusybox, signal });
+  const busybox = entries.find((entry) => entry.type === 'file');
+  if (!busybox) throw new ImageError(`${label} holds no bin/busybox: choose another suite`);
+  return busybox.content;
+}

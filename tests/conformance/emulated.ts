@@ -1,0 +1,53 @@
+import { buildInterpreter, EmulatedVcpu, type LocalInterrupts, VCPU_BLOCK_BYTES, type VcpuServices, X86_64_V1 } from '@hanok/emulator';
+import { CodePages, ExitCounters, GuestMemory, PostedInterrupts, type VcpuBus } from '@hanok/machine';
+import { INTERPRETER_RAM_BYTES, InterpreterDriver } from './interpreter.ts';
+
+const WASM_PAGE_BYTES = 0x1_0000;
+
+/** Nothing is connected: cases that reach a port or unmapped physical memory have left what they test. */
+const emptyBus: VcpuBus = {
+  readPort: () => 0xff,
+  writePort: () => {},
+  readMmio: () => 0xff,
+  writeMmio: () => {},
+};
+
+const noInterrupts: LocalInterrupts = {
+  highestPending: () => -1,
+  acknowledge: () => {},
+  readTaskPriority: () => 0,
+  writeTaskPriority: () => {},
+  collect: () => {},
+  takeNmi: () => false,
+  tick: () => {},
+  nextDeadlineNs: () => Number.POSITIVE_INFINITY,
+  readMsr: () => undefined,
+  writeMsr: () => undefined,
+  tscChanged: () => {},
+  reset: () => {},
+};
+
+/** An emulated vCPU with nothing but a little RAM around it. */
+export function createInterpreterDriver(): InterpreterDriver {
+  const blockBytes = Math.ceil(VCPU_BLOCK_BYTES / WASM_PAGE_BYTES) * WASM_PAGE_BYTES;
+  const pageCount = (blockBytes + INTERPRETER_RAM_BYTES) / WASM_PAGE_BYTES;
+  const wasmMemory = new WebAssembly.Memory({ initial: pageCount, maximum: pageCount, shared: true });
+  const memory = new GuestMemory(wasmMemory, blockBytes, INTERPRETER_RAM_BYTES);
+  const codePages = new CodePages(new SharedArrayBuffer(CodePages.sizeBytes(INTERPRETER_RAM_BYTES)), INTERPRETER_RAM_BYTES);
+  memory.onWritten((gpa, lengthBytes) => codePages.deviceWrote(gpa, lengthBytes));
+  const image = buildInterpreter(pageCount);
+  const services: VcpuServices = {
+    bus: emptyBus,
+    interrupts: noInterrupts,
+    posted: new PostedInterrupts(new SharedArrayBuffer(PostedInterrupts.sizeBytes)),
+    exits: new ExitCounters(new SharedArrayBuffer(ExitCounters.sizeBytes)),
+    model: X86_64_V1,
+    apicId: 0,
+    nowNs: () => 0,
+    randomWord: () => 0n,
+    log: () => {},
+  };
+  const module = new WebAssembly.Module(image.bytes as Uint8Array<ArrayBuffer>);
+  const vcpu = new EmulatedVcpu({ memory, blockAddress: 0, image, module, codePages, services, interceptExceptions: true });
+  return new InterpreterDriver(vcpu, memory);
+}

@@ -1,0 +1,92 @@
+/**
+ * Every instruction that programs can run, on the emulated processor and on the host's own, from the same states.
+ * HANOK_ORACLE_SEED repeats a run, HANOK_ORACLE_CASES sets the cases a form, HANOK_ORACLE_ONLY names instructions.
+ */
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { ALL_INSNS, type Insn } from '@hanok/x86';
+import { createInterpreterDriver } from './emulated.ts';
+import { exclusionOf, missingFeature } from './exclusions.ts';
+import { NativeDriver, nativeOracleUnavailable } from './native.ts';
+import { describeRow, Oracle, type RowReport } from './oracle.ts';
+
+const DEFAULT_CASES = 40;
+
+function numberFrom(name: string, fallback: number): number {
+  const text = process.env[name];
+  if (text === undefined || text === '') return fallback;
+  const value = Number(text);
+  if (!Number.isSafeInteger(value) || value < 0) throw new Error(`${name} is "${text}"; give a whole number`);
+  return value;
+}
+
+function hostFlags(): ReadonlySet<string> {
+  const line = /^flags\s*:(.*)$/m.exec(readFileSync('/proc/cpuinfo', 'utf8'))?.[1] ?? '';
+  return new Set(line.trim().split(/\s+/));
+}
+
+/** Instructions by name, since several declarations may share one. */
+function byName(): Map<string, Insn[]> {
+  const only = process.env['HANOK_ORACLE_ONLY']?.split(',');
+  const names = new Map<string, Insn[]>();
+  for (const insn of ALL_INSNS) if (!only || only.includes(insn.name)) names.set(insn.name, [...(names.get(insn.name) ?? []), insn]);
+  return names;
+}
+
+interface Totals {
+  rows: number;
+  forms: number;
+  cases: number;
+  exceptions: number;
+  differingRows: string[];
+  readonly excluded: Map<string, string[]>;
+}
+
+/** Runs all rows of one name and returns what disagreed. */
+function checkInstruction(oracle: Oracle, insns: readonly Insn[], flags: ReadonlySet<string>, totals: Totals): RowReport[] {
+  const failures: RowReport[] = [];
+  for (const row of insns.flatMap((insn) => insn.rows)) {
+    const missing = missingFeature(row.insn, flags);
+    const reason = exclusionOf(row) ?? (missing && `this host's processor lacks ${missing}`);
+    if (reason) {
+      totals.excluded.set(reason, [...(totals.excluded.get(reason) ?? []), `${row.insn.name} [${row.text}]`]);
+      continue;
+    }
+    const report = oracle.check(row);
+    assert.ok(report.cases > 0, `${row.insn.name} [${row.text}] has no case: give it a form in forms.ts or a reason in exclusions.ts`);
+    totals.rows++;
+    totals.forms += report.forms;
+    totals.cases += report.cases;
+    totals.exceptions += report.exceptions;
+    if (report.mismatches > 0) failures.push(report);
+  }
+  totals.differingRows.push(...failures.map(({ row }) => `${row.insn.name} [${row.text}]`));
+  return failures;
+}
+
+function summary(totals: Totals): string {
+  const excluded = [...totals.excluded].map(([reason, rows]) => `${rows.length} rows not compared: ${reason}`);
+  const differing = totals.differingRows.length === 0 ? 'none differ' : `${totals.differingRows.length} differ: ${totals.differingRows.join(', ')}`;
+  return [`${totals.rows} rows, ${totals.forms} forms, ${totals.cases} cases, ${totals.exceptions} of them exceptions; ${differing}`, ...excluded].join('\n');
+}
+
+const unavailable = nativeOracleUnavailable();
+if (unavailable) {
+  test('conformance with the host processor: not applicable', (t) => t.diagnostic(unavailable));
+} else {
+  const seed = numberFrom('HANOK_ORACLE_SEED', Date.now() % 0x1_0000_0000);
+  const casesPerForm = numberFrom('HANOK_ORACLE_CASES', DEFAULT_CASES);
+  const oracle = new Oracle({ reference: new NativeDriver(), subject: createInterpreterDriver(), seed, casesPerForm });
+  const flags = hostFlags();
+  const totals: Totals = { rows: 0, forms: 0, cases: 0, exceptions: 0, differingRows: [], excluded: new Map() };
+  test(`conformance with the host processor, HANOK_ORACLE_SEED=${seed}, ${casesPerForm} cases a form`, async (t) => {
+    for (const [name, insns] of byName()) {
+      await t.test(name, () => {
+        const failures = checkInstruction(oracle, insns, flags, totals);
+        assert.equal(failures.length, 0, failures.map(describeRow).join('\n'));
+      });
+    }
+    for (const line of summary(totals).split('\n')) t.diagnostic(line);
+  });
+}

@@ -1,0 +1,192 @@
+import { operandBits } from './encode.ts';
+import type { GeneratedCase } from './generate.ts';
+import { ARITHMETIC_FLAGS, FLAG, LAYOUT } from './layout.ts';
+
+/**
+ * What the manual leaves open, and so is not compared. Every entry says where. Processors of one vendor agree with each
+ * other here; the emulator follows its CPU model, and software may rely on neither.
+ */
+export interface Unspecified {
+  /** RFLAGS bits. */
+  flags: number;
+  /** Bits of general registers, by number. */
+  readonly registers: Map<number, bigint>;
+  /** Bits of the x87 status word. */
+  status: number;
+  /** Offsets from the memory operand. */
+  readonly memory: { from: number; to: number }[];
+  /** How far XMM lanes may be apart, relative to their value: approximations. */
+  relativeError: number;
+  /** How far x87 results may be apart, in units of the last place: transcendental functions. */
+  unitsInLastPlace: bigint;
+  /** Of a page fault's address only the page is compared: large operands are not touched from their start. */
+  faultPageOnly: boolean;
+}
+
+export interface Rule {
+  readonly names: readonly string[];
+  readonly cites: string;
+  readonly mark: (open: Unspecified, generated: GeneratedCase) => void;
+}
+
+const { CF, PF, AF, ZF, SF, OF } = FLAG;
+const C0 = 0x100;
+const C1 = 0x200;
+const C2 = 0x400;
+const C3 = 0x4000;
+
+/** The count of a shift or rotation as the processor masks it. */
+function shiftCount(generated: GeneratedCase): number {
+  const { form, choice, test } = generated;
+  const last = form.row.operands.length - 1;
+  const spec = form.row.operands[last]!;
+  const operand = choice.operands[last]!;
+  const bits = operandBits(form.row.operands[0]!, form.bits);
+  let count = 1n;
+  if (operand.kind === 'immediate') count = operand.value;
+  else if (spec.fixedClass === 'general') count = test.gpr[1]!;
+  return Number(count & (bits === 64 ? 63n : 31n));
+}
+
+const width = (generated: GeneratedCase) => operandBits(generated.form.row.operands[0]!, generated.form.bits);
+
+function markRegister(open: Unspecified, generated: GeneratedCase, index: number, bits: bigint): void {
+  const operand = generated.choice.operands[index]!;
+  if (operand.kind === 'register') open.registers.set(operand.number, bits);
+}
+
+const integerRules: readonly Rule[] = [
+  { names: ['AND', 'OR', 'XOR', 'TEST'], cites: 'SDM vol. 2, "Flags Affected" of AND, OR, XOR, TEST: AF is undefined', mark: (open) => { open.flags |= AF; } },
+  {
+    names: ['SHL', 'SHR', 'SAR'],
+    cites: 'SDM vol. 2B, SAL/SAR/SHL/SHR: OF only for counts of 1, AF undefined for counts not 0, CF for SHL and SHR with counts of the operand size or more',
+    mark(open, generated) {
+      const count = shiftCount(generated);
+      if (count !== 0) open.flags |= AF;
+      if (count > 1) open.flags |= OF;
+      if (count >= width(generated) && generated.form.row.insn.name !== 'SAR') open.flags |= CF;
+    },
+  },
+  {
+    names: ['ROL', 'ROR', 'RCL', 'RCR'],
+    cites: 'SDM vol. 2B, RCL/RCR/ROL/ROR: OF is defined only for rotations by 1',
+    mark: (open, generated) => { if (shiftCount(generated) > 1) open.flags |= OF; },
+  },
+  {
+    names: ['SHLD', 'SHRD'],
+    cites: 'SDM vol. 2B, SHLD, SHRD: OF for counts above 1 and AF; flags and destination for counts above the operand size',
+    mark(open, generated) {
+      const count = shiftCount(generated);
+      if (count !== 0) open.flags |= AF;
+      if (count > 1) open.flags |= OF;
+      if (count <= width(generated)) return;
+      open.flags |= ARITHMETIC_FLAGS;
+      markRegister(open, generated, 0, 0xffffn);
+      if (generated.form.memory) open.memory.push({ from: 0, to: 2 });
+    },
+  },
+  { names: ['MUL', 'IMUL'], cites: 'SDM vol. 2, MUL, IMUL: SF, ZF, AF and PF are undefined', mark: (open) => { open.flags |= SF | ZF | AF | PF; } },
+  { names: ['DIV', 'IDIV'], cites: 'SDM vol. 2, DIV, IDIV: CF, OF, SF, ZF, AF and PF are undefined', mark: (open) => { open.flags |= ARITHMETIC_FLAGS; } },
+  { names: ['BT', 'BTS', 'BTR', 'BTC'], cites: 'SDM vol. 2A, BT: OF, SF, AF and PF are undefined', mark: (open) => { open.flags |= OF | SF | AF | PF; } },
+  {
+    names: ['BSF', 'BSR'],
+    cites: 'SDM vol. 2A, BSF, BSR: CF, OF, SF, AF, PF undefined; the destination undefined for a source of 0',
+    mark(open, generated) {
+      open.flags |= CF | OF | SF | AF | PF;
+      if (sourceIsZero(generated)) markRegister(open, generated, 0, 0xffff_ffff_ffff_ffffn);
+    },
+  },
+  { names: ['TZCNT', 'LZCNT'], cites: 'SDM vol. 2, TZCNT, LZCNT: OF, SF, PF and AF are undefined', mark: (open) => { open.flags |= OF | SF | PF | AF; } },
+  {
+    names: ['BSWAP'],
+    cites: 'SDM vol. 2A, BSWAP: a 16-bit operand gives an undefined result',
+    mark: (open, generated) => { if (generated.form.bits === 16) markRegister(open, generated, 0, 0xffffn); },
+  },
+];
+
+function sourceIsZero(generated: GeneratedCase): boolean {
+  const { form, choice, test, operandAddress } = generated;
+  const source = choice.operands[1]!;
+  let value = 0n;
+  if (source.kind === 'register') value = test.gpr[source.number]!;
+  else {
+    const at = (operandAddress ?? 0) - LAYOUT.windowBase;
+    for (let index = form.bits / 8 - 1; index >= 0; index--) value = (value << 8n) | BigInt(test.memory[at + index] ?? 0);
+  }
+  return BigInt.asUintN(form.bits, value) === 0n;
+}
+
+const floatRules: readonly Rule[] = [
+  {
+    names: [
+      'FADD', 'FADDP', 'FIADD', 'FSUB', 'FSUBP', 'FISUB', 'FSUBR', 'FSUBRP', 'FISUBR', 'FMUL', 'FMULP', 'FIMUL', 'FDIV', 'FDIVP', 'FIDIV', 'FDIVR',
+      'FDIVRP', 'FIDIVR', 'FABS', 'FCHS', 'FBLD', 'FBSTP', 'FCMOVB', 'FCMOVE', 'FCMOVBE', 'FCMOVU', 'FCMOVNB', 'FCMOVNE', 'FCMOVNBE', 'FCMOVNU',
+      'FDECSTP', 'FINCSTP', 'FILD', 'FIST', 'FISTP', 'FISTTP', 'FLD', 'FLD1', 'FLDL2T', 'FLDL2E', 'FLDPI', 'FLDLG2', 'FLDLN2', 'FLDZ', 'FRNDINT',
+      'FSCALE', 'FSQRT', 'FST', 'FSTP', 'FXCH', 'FXTRACT', 'F2XM1', 'FPATAN', 'FYL2X', 'FYL2XP1',
+    ],
+    cites: 'SDM vol. 2A, "FPU Flags Affected" of each: C0, C2 and C3 are undefined',
+    mark: (open) => { open.status |= C0 | C2 | C3; },
+  },
+  {
+    names: ['FSIN', 'FCOS', 'FSINCOS', 'FPTAN'],
+    cites: 'SDM vol. 2A, FSIN, FCOS, FSINCOS, FPTAN: C0 and C3 are undefined; C1 too where C2 is set',
+    mark: (open) => { open.status |= C0 | C3; },
+  },
+  {
+    names: ['FNCLEX', 'FFREE', 'FFREEP', 'FLDCW', 'FNOP', 'FNENI', 'FNSTCW', 'FNSTENV', 'FNSTSW', 'FWAIT'],
+    cites: 'SDM vol. 2A, FCLEX, FFREE, FLDCW, FNOP, FSTCW, FSTENV, FSTSW, WAIT: C0 to C3 are undefined',
+    mark: (open) => { open.status |= C0 | C1 | C2 | C3; },
+  },
+  {
+    names: ['FCOMI', 'FCOMIP', 'FUCOMI', 'FUCOMIP'],
+    cites: 'SDM vol. 2A, FCOMI: C1 is set to 0; AMD processors (measured on family 17h) leave it as it was',
+    mark: (open) => { open.status |= C1; },
+  },
+  {
+    names: ['FLDENV', 'FNSTENV', 'FRSTOR', 'FNSAVE', 'FXSAVE', 'FXSAVE64', 'FXRSTOR', 'FXRSTOR64', 'ENTER'],
+    cites: 'SDM vol. 3A §4.7: CR2 holds the address of the access that faulted; in which order an image is accessed is not said',
+    mark: (open) => { open.faultPageOnly = true; },
+  },
+  {
+    names: ['F2XM1', 'FSIN', 'FCOS', 'FSINCOS', 'FPTAN', 'FPATAN', 'FYL2X', 'FYL2XP1'],
+    cites: 'SDM vol. 1 §8.3.10: transcendental results are within 1 ulp, and how they round is not said, so neither C1 nor PE',
+    mark(open) {
+      open.unitsInLastPlace = 2n;
+      open.status |= C1 | 0x20;
+    },
+  },
+  {
+    names: ['RCPPS', 'RCPSS', 'RSQRTPS', 'RSQRTSS'],
+    cites: 'SDM vol. 2B, RCPPS, RSQRTPS: relative error up to 1.5 * 2^-12',
+    mark: (open) => { open.relativeError = 3 * 2 ** -12; },
+  },
+  {
+    names: ['FNSTENV', 'FNSAVE'],
+    cites: 'SDM vol. 1 §8.1.8, APM vol. 2 §11.4.4: the last instruction and data pointers depend on the processor and on whether an exception is pending',
+    mark: (open, generated) => open.memory.push(generated.form.bits === 16 ? { from: 6, to: 14 } : { from: 12, to: 28 }),
+  },
+  {
+    names: ['FXSAVE', 'FXSAVE64'],
+    cites: 'SDM vol. 1 §10.5.1: FOP, FIP, FDP as above, MXCSR_MASK is the processor\'s own, and reserved bytes',
+    mark(open) {
+      open.memory.push({ from: 5, to: 24 }, { from: 28, to: 32 }, { from: 416, to: 512 });
+      for (let index = 0; index < 8; index++) open.memory.push({ from: 32 + 16 * index + 10, to: 48 + 16 * index });
+    },
+  },
+];
+
+export const UNDEFINED_RULES: readonly Rule[] = [...integerRules, ...floatRules];
+
+const RULES_BY_NAME = new Map<string, Rule[]>();
+for (const rule of UNDEFINED_RULES) {
+  for (const name of rule.names) RULES_BY_NAME.set(name, [...(RULES_BY_NAME.get(name) ?? []), rule]);
+}
+
+/** What of this case's outcome the manual leaves open. */
+export function unspecifiedOf(generated: GeneratedCase): Unspecified {
+  const open: Unspecified = {
+    flags: 0, registers: new Map(), status: 0, memory: [], relativeError: 0, unitsInLastPlace: 0n, faultPageOnly: false,
+  };
+  for (const rule of RULES_BY_NAME.get(generated.form.row.insn.name) ?? []) rule.mark(open, generated);
+  return open;
+}
