@@ -22,9 +22,11 @@ export const STATE = {
 } as const;
 
 /** Linux `ucontext_t` on x86-64: offsets of the saved registers a handler needs (asm/sigcontext.h). */
-const UCONTEXT = { rip: 0xa8, errorCode: 0xc0, trapNumber: 0xc8, cr2: 0xd8 } as const;
+const UCONTEXT = { rip: 0xa8, flags: 0xb0, errorCode: 0xc0, trapNumber: 0xc8, cr2: 0xd8 } as const;
 
 const STACK_POINTER = 4;
+/** TF and AC would raise exceptions in the stub itself. */
+const TRAP_AND_ALIGNMENT_FLAGS = 0x4_0100;
 
 class Code {
   readonly bytes: number[] = [];
@@ -99,6 +101,7 @@ function handler(code: Code, captureAddress: number): void {
     code.raw(0x48, 0x8b, 0x82).dword(field).storeRegister(0, target);
   }
   code.raw(0x48, 0xc7, 0x82).dword(UCONTEXT.rip).dword(captureAddress); // mov qword [rdx + rip], capture
+  code.raw(0x81, 0xa2).dword(UCONTEXT.flags).dword(~TRAP_AND_ALIGNMENT_FLAGS); // and dword [rdx + flags], …
   code.raw(0xc3);
   code.bytes[branchAt + 1] = code.bytes.length - (branchAt + 2);
   code.raw(0x48, 0x8b, 0x04, 0xfd).dword(LAYOUT.stateBase + STATE.chained); // mov rax, [chained + rdi*8]

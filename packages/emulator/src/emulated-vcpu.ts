@@ -68,7 +68,7 @@ export class EmulatedVcpu implements Vcpu {
     const known = systemHelpers(this.#msrs);
     this.#helpers = options.image.helperNames.map((name) => {
       const helper = known[name];
-      if (!helper) return ((c: any) => c.raise(6)) as any; // TEMPORARY
+      if (!helper) throw new Error(`no helper ${name} for an instruction that names it`);
       return helper;
     });
     const instance = new WebAssembly.Instance(options.module, { env: { memory: memory.memory }, engine: { ...this.#imports() } });

@@ -57,7 +57,7 @@ export function buildInterpreter(memoryMaxPages: number): InterpreterImage {
       if (!byKey.has(key)) byKey.set(key, buildHandler(form, helperNumber));
     }
   }
-  const hot = [...byKey].filter(([, handler]) => isHot(handler);
+  const hot = [...byKey].filter(([, handler]) => isHot(handler));
   const cold = [...byKey].filter(([, handler]) => !isHot(handler));
   const numbers = new Map([...hot, ...cold].map(([key], index) => [key, SPECIAL_COUNT + index]));
   const handlers = [...hot, ...cold].map(([, handler]) => handler);

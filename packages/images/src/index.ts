@@ -1,7 +1,12 @@
 export { defaultCacheDirectory } from './cache.ts';
 export type { NoticeListener } from './cache.ts';
+export { openOverlayDisk } from './disk/overlay-disk.ts';
+export { openRawDisk } from './disk/raw-disk.ts';
+export type { RawDiskOptions } from './disk/raw-disk.ts';
 export type { Progress, ProgressListener } from './downloader.ts';
 export { ImageError } from './image-error.ts';
+export { listImages } from './list-images.ts';
+export type { ImageInfo } from './list-images.ts';
 export { buildTiny } from './tiny/build-tiny.ts';
 export type { BuildTinyOptions, TinyImage } from './tiny/build-tiny.ts';
 export { commandArchive } from './tiny/command-archive.ts';

@@ -19,6 +19,8 @@ export interface MachineConfig {
   readonly disks: readonly BlockBackend[];
   readonly entropy: EntropySource;
   readonly onLog?: (line: string) => void;
+  /** What a guest's reset does; by default the machine starts again. */
+  readonly onReset?: 'restart' | 'end';
 }
 
 /** Why a machine ended. A guest's reset restarts it; `reset` is an end only where that was asked for. */

@@ -5,6 +5,7 @@ import { CONTROL } from './rows/control.ts';
 import { FLAG } from './rows/flag.ts';
 import { LEGACY } from './rows/legacy.ts';
 import { LOGIC } from './rows/logic.ts';
+import { MMX } from './rows/mmx.ts';
 import { MOVE } from './rows/move.ts';
 import { MULTIPLY } from './rows/multiply.ts';
 import { SHIFT } from './rows/shift.ts';
@@ -23,7 +24,7 @@ import { X87 } from './rows/x87.ts';
 /** Every instruction this processor has. */
 export const ALL_INSNS: readonly Insn[] = [
   ...ARITHMETIC, ...LOGIC, ...MULTIPLY, ...SHIFT, ...BIT, ...MOVE, ...STACK, ...CONTROL, ...STRING, ...FLAG, ...LEGACY, ...SYSTEM,
-  ...SSE_MOVE, ...SSE_FLOAT, ...SSE_COMPARE, ...SSE_CONVERT, ...SSE_CONTROL, ...SSE2_INTEGER, ...SSE2_SHUFFLE, ...X87,
+  ...SSE_MOVE, ...SSE_FLOAT, ...SSE_COMPARE, ...SSE_CONVERT, ...SSE_CONTROL, ...SSE2_INTEGER, ...SSE2_SHUFFLE, ...MMX, ...X87,
 ];
 
 export const ALL_ROWS: readonly Row[] = ALL_INSNS.flatMap((insn) => insn.rows);

@@ -1,4 +1,5 @@
 import type { Helper, SystemHelper } from '../helper.ts';
+import { SSE_HELPERS } from '../sse/helpers.ts';
 import { X87_HELPERS } from '../x87/helpers.ts';
 import { CONTROL_HELPERS } from './control-registers.ts';
 import { FLAG_HELPERS } from './flags.ts';
@@ -12,7 +13,7 @@ import { TRANSFER_HELPERS } from './transfers.ts';
 /** Every helper by the name that instruction bodies use. */
 export function systemHelpers(msrs: MsrFile): Record<string, Helper | SystemHelper> {
   return {
-    ...CONTROL_HELPERS, ...FLAG_HELPERS, ...PORT_HELPERS, ...SEGMENT_HELPERS, ...TRANSFER_HELPERS, ...X87_HELPERS,
+    ...CONTROL_HELPERS, ...FLAG_HELPERS, ...PORT_HELPERS, ...SEGMENT_HELPERS, ...TRANSFER_HELPERS, ...X87_HELPERS, ...SSE_HELPERS,
     ...miscHelpers(msrs), ...msrHelpers(msrs), ...systemCallHelpers(msrs),
   };
 }

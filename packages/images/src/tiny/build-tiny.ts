@@ -98,8 +98,8 @@ function choosePackages(index: PackagesIndex): DebianPackage[] {
 }
 
 async function readKernel(deb: Uint8Array, label: string, signal: AbortSignal | undefined) {
-  const wanted = new Set(TINY_MODULES);
-  // The closure of what is wanted lies in few directories, but which ones is known only after reading: take all modules.
+  
+  // What the wanted modules need is known only after reading: take all.
   const select = (path: string): boolean => /(^|\/)boot\/vmlinuz-[^/]+$/.test(path) || /\/modules\.builtin$/.test(path) || /\.ko(\.(xz|gz|zst))?$/.test(path);
   const entries = await readDebTree(deb, label, { select, signal });
   const image = entries.find((entry) => /(^|\/)vmlinuz-[^/]+$/.test(entry.path) && entry.type === 'file');
@@ -107,7 +107,7 @@ async function readKernel(deb: Uint8Array, label: string, signal: AbortSignal | 
   const version = image.path.slice(image.path.lastIndexOf('vmlinuz-') + 'vmlinuz-'.length);
   const builtin = entries.find((entry) => entry.path.endsWith('/modules.builtin'));
   const set = new ModuleSet(entries, Buffer.from(builtin?.content ?? []).toString('latin1'));
-  const modules = (await set.inLoadOrder([...wanted])).map((module) => ({ ...module, path: module.path.replace(/^usr\//, '') }));
+  const modules = (await set.inLoadOrder(TINY_MODULES)).map((module) => ({ ...module, path: module.path.replace(/^usr\//, '') }));
   return { image: image.content, version, modules };
 }
 

@@ -12,6 +12,9 @@ cp -a /etc/dev/. /dev
 mount -t proc proc /proc
 mount -a
 echo hanok >/proc/sys/kernel/hostname
+ip link set lo up
+# Made where the image could not be given the links to busybox.
+[ -f /etc/install-applets ] && /bin/busybox --install -s
 
 # /etc/modules holds lines "when file", in load order. "when" is "-" or the virtio device ID that needs the module
 # (virtio 1.2 §5); the lines with "-" come first and make the devices appear.

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import type { CpioEntry } from '../cpio.ts';
 import type { KernelModule } from '../kernel/module-set.ts';
 import { moduleIndexes } from '../kernel/module-set.ts';
+import { withoutSignature } from '../kernel/module-signature.ts';
 
 /** Makes the machine's other devices appear. */
 const BASE_MODULES = ['virtio_pci'];
@@ -39,6 +40,9 @@ tmpfs /run tmpfs nosuid,nodev,mode=755 0 0
 cgroup2 /sys/fs/cgroup cgroup2 nosuid,nodev,noexec 0 0
 `;
 
+/** What /init needs before /proc is there and busybox can install the rest. */
+const EARLY_APPLETS = ['bin/sh', 'bin/cp', 'bin/mount'];
+
 export interface TinyParts {
   readonly busybox: Uint8Array;
   /** Paths of busybox's programs, e.g. `usr/bin/awk`; without them /init installs them at each boot. */
@@ -54,12 +58,12 @@ export interface TinyParts {
 export function tinyEntries(parts: TinyParts): CpioEntry[] {
   const moduleDirectory = `lib/modules/${parts.kernelVersion}`;
   const directories = new Set(DIRECTORIES.split(' '));
-  const moduleFiles = parts.modules.map((module): CpioEntry => ({ path: module.path, type: 'file', mode: 0o644, content: module.content }));
+  const moduleFiles = parts.modules.map((module): CpioEntry => ({ path: module.path, type: 'file', mode: 0o644, content: withoutSignature(module.content) }));
   for (const { path } of moduleFiles) for (let at = path.indexOf('/'); at >= 0; at = path.indexOf('/', at + 1)) directories.add(path.slice(0, at));
   const indexes = moduleIndexes(parts.modules, (path) => path.slice(moduleDirectory.length + 1));
   const file = (path: string, content: Uint8Array | string, mode = 0o644): CpioEntry => ({ path, type: 'file', mode, content });
   const taken = new Set(['bin/busybox', 'init', ...directories]);
-  const applets = (parts.applets ?? []).filter((path) => !taken.has(path) && directories.has(path.slice(0, path.lastIndexOf('/'))));
+  const applets = (parts.applets ?? EARLY_APPLETS).filter((path) => !taken.has(path) && directories.has(path.slice(0, path.lastIndexOf('/'))));
   return [
     ...[...directories].map((path): CpioEntry => ({ path, type: 'directory', mode: path === 'root' ? 0o700 : path === 'tmp' ? 0o1777 : 0o755 })),
     // The kernel opens it for /init before anything is mounted.
@@ -67,8 +71,8 @@ export function tinyEntries(parts: TinyParts): CpioEntry[] {
     ...STREAM_LINKS.map(([name, target]): CpioEntry => ({ path: `etc/dev/${name}`, type: 'symlink', mode: 0o777, content: target })),
     file('init', parts.init, 0o755),
     file('bin/busybox', parts.busybox, 0o755),
-    ...(parts.applets ? applets.map((path): CpioEntry => ({ path, type: 'symlink', mode: 0o777, content: '/bin/busybox' })) : []),
-    ...(parts.applets ? [] : [{ path: 'bin/sh', type: 'symlink', mode: 0o777, content: '/bin/busybox' } as const, file('etc/install-applets', '')]),
+    ...applets.map((path): CpioEntry => ({ path, type: 'symlink', mode: 0o777, content: '/bin/busybox' })),
+    ...(parts.applets ? [] : [file('etc/install-applets', '')]),
     file('etc/fstab', FSTAB),
     file('etc/group', 'root:x:0:\ntty:x:5:\n'),
     file('etc/hostname', 'hanok\n'),
