@@ -3,6 +3,7 @@ import { completionScript, SHELLS } from './completion.ts';
 import { UsageError } from './errors.ts';
 import { commandHelp, programHelp } from './help.ts';
 import { runCommand } from './run-command.ts';
+import { formatSize } from './size.ts';
 import { didYouMean } from './suggest.ts';
 
 const imagesCommand = defineCommand({
@@ -13,7 +14,10 @@ const imagesCommand = defineCommand({
   async run(_call, io, services) {
     const images = await services.listImages();
     const width = Math.max(...images.map(({ name }) => name.length));
-    for (const { name, summary } of images) io.stdout.write(`${name.padEnd(width)}  ${summary}\n`);
+    for (const { name, summary, cached, sizeBytes } of images) {
+      const state = cached ? `made, ${formatSize(sizeBytes)}` : 'made when first run';
+      io.stdout.write(`${name.padEnd(width)}  ${summary} (${state})\n`);
+    }
     return 0;
   },
 });

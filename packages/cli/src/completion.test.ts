@@ -68,7 +68,7 @@ test('help comes from the same table: every command and flag is on its page', as
 
 test('version, images and unknown commands', async () => {
   assert.match((await ask('--version')).stdout, /^hanok \d+\.\d+\.\d+\n$/);
-  assert.equal((await ask('images')).stdout, 'tiny  a small Linux\n');
+  assert.equal((await ask('images')).stdout, 'tiny  a small Linux (made, 12 MiB)\n');
   const unknown = await ask('rnu');
   assert.equal(unknown.status, 2);
   assert.equal(unknown.stderr, 'hanok: there is no command "rnu" (did you mean run?); "hanok --help" lists the commands\n');

@@ -9,7 +9,7 @@ import type { Io } from './io.ts';
 import { ProgressLine } from './progress.ts';
 import { openRunLog } from './run-log.ts';
 import type { Services } from './services.ts';
-import { openTerminalFront } from './terminal-front.ts';
+import { findConsoles, type GuestConsoles, openTerminalFront } from './terminal-front.ts';
 
 /** A disk as the command line names it. */
 export interface DiskOptions {
@@ -49,7 +49,7 @@ export async function runMachine(options: RunOptions, io: Io, services: Services
   const quit = new AbortController();
   const control = { quit: () => quit.abort(), pressPowerButton: () => machine?.pressPowerButton() };
   const front = resources.use(
-    options.command ? openCommandFront(io, { control, log }) : openTerminalFront(boot.commandLine, io, { control, log }),
+    options.command ? openCommandFront(io, { control, log }) : openTerminalFront(boot.consoles, io, { control, log }),
   );
   const archive = options.command ? await services.commandArchive(commandScript(options.command)) : undefined;
   const initrd = archive ? appendArchive(boot.initrd ?? new Uint8Array(0), archive) : boot.initrd;
@@ -92,6 +92,7 @@ interface Boot {
   readonly kernel: Uint8Array;
   readonly initrd?: Uint8Array;
   readonly commandLine: string;
+  readonly consoles: GuestConsoles;
 }
 
 const FILES_COMMAND_LINE = 'console=ttyS0';
@@ -99,12 +100,19 @@ const FILES_COMMAND_LINE = 'console=ttyS0';
 async function loadBoot(boot: BootOptions, io: Io, services: Services): Promise<Boot> {
   if ('kernelPath' in boot) {
     const kernel = await readInput('--kernel', boot.kernelPath);
+    const initrd = boot.initrdPath === undefined ? {} : { initrd: await readInput('--initrd', boot.initrdPath) };
     const commandLine = boot.append ?? FILES_COMMAND_LINE;
-    return boot.initrdPath === undefined ? { kernel, commandLine } : { kernel, initrd: await readInput('--initrd', boot.initrdPath), commandLine };
+    return { kernel, ...initrd, commandLine, consoles: findConsoles(commandLine, false) };
   }
   const files = await makeImage(boot.image, io, services);
   const [kernel, initrd] = await Promise.all([readFile(files.kernel), readFile(files.initrd)]);
-  return { kernel, initrd, commandLine: [files.commandLine, boot.append].filter(Boolean).join(' ') };
+  const commandLine = [files.commandLine, terminalType(io), boot.append].filter(Boolean).join(' ');
+  return { kernel, initrd, commandLine, consoles: findConsoles(commandLine, true) };
+}
+
+/** Our images give the shell the TERM of the kernel command line, so that editors know which terminal this is. */
+function terminalType({ stdin, env }: Io): string | undefined {
+  return stdin.isTTY && env.TERM && /^[\w.+-]{1,64}$/.test(env.TERM) ? `TERM=${env.TERM}` : undefined;
 }
 
 async function makeImage(name: string, io: Io, services: Services) {

@@ -5,6 +5,8 @@ import type { Machine, MachineConfig } from '@hanok/vmm';
 export interface ImageInfo {
   readonly name: string;
   readonly summary: string;
+  readonly cached: boolean;
+  readonly sizeBytes: number;
 }
 
 /** How far one step of making an image is. A total of 0 says that it is unknown. */

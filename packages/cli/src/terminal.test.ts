@@ -4,7 +4,7 @@ import { setImmediate } from 'node:timers/promises';
 import type { MachineEnd } from '@hanok/vmm';
 import { runCli } from './cli.ts';
 import { Interrupted } from './errors.ts';
-import { consoleIsSerial } from './terminal-front.ts';
+import { findConsoles } from './terminal-front.ts';
 import { type FakeIo, fakeIo } from './testing/fake-io.ts';
 import { type FakeGuest, fakeServices } from './testing/fake-machine.ts';
 
@@ -100,8 +100,36 @@ test('piped input is followed by Ctrl-D, and there is no raw mode', async () => 
   assert.equal(fake.stderr(), '');
 });
 
-test('the last console= of the kernel command line has the user', () => {
-  assert.equal(consoleIsSerial('console=ttyS0 console=hvc0'), false);
-  assert.equal(consoleIsSerial('console=hvc0 console=ttyS0,115200 quiet'), true);
-  assert.equal(consoleIsSerial('quiet'), true);
+test('an image has its shell on the virtio console, and what the kernel says on the serial port is shown too', async () => {
+  const fake = fakeIo();
+  const guest = async ({ config, send }: FakeGuest): Promise<MachineEnd> => {
+    await send('serial', 'a warning\n');
+    await send('hanok.console', '# ');
+    assert.equal(config.ports[0]?.isConsole, true);
+    return { reason: 'power-off' };
+  };
+  assert.equal(await runCli(['run'], fake.io, fakeServices(guest)), 0);
+  assert.equal(fake.stdout(), 'a warning\n# ');
+});
+
+test('the last console= of the kernel command line has the user, and nothing is shown twice', () => {
+  const serial = { user: 'serial', showSerial: false };
+  assert.deepEqual(findConsoles('console=ttyS0 console=hvc0', false), { user: 'virtio', showSerial: false });
+  assert.deepEqual(findConsoles('console=hvc0 console=ttyS0,115200 quiet', false), serial);
+  assert.deepEqual(findConsoles('quiet', false), serial);
+  assert.deepEqual(findConsoles('console=ttyS0', true), { user: 'virtio', showSerial: true });
+  assert.deepEqual(findConsoles('console=ttyS0 console=hvc0', true), { user: 'virtio', showSerial: false });
+});
+
+test('a guest learns which terminal it has, where that is a name', async () => {
+  for (const [name, expected] of [['xterm-256color', 'console=ttyS0 TERM=xterm-256color quiet'], ['x init=/bin/sh', 'console=ttyS0 quiet']] as const) {
+    const fake = fakeIo({ terminal: true, env: { TERM: name } });
+    let commandLine = '';
+    const guest = async ({ config }: FakeGuest): Promise<MachineEnd> => {
+      commandLine = config.commandLine;
+      return { reason: 'power-off' };
+    };
+    await runCli(['run', '--append', 'quiet'], fake.io, fakeServices(guest));
+    assert.equal(commandLine, expected);
+  }
 });

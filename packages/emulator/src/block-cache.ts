@@ -3,7 +3,7 @@ import { type Decoded, Decoder, type ModeBits, type OperandSpec } from '@hanok/x
 import type { CpuState } from './cpu-state.ts';
 import { formIndex } from './forms.ts';
 import type { InterpreterImage } from './interpreter.ts';
-import { ADDRESS_KIND, ARENA, BLOCK_HASH, CPU, SLOT, SPECIAL } from './layout.ts';
+import { ADDRESS_KIND, ARENA, BLOCK_HASH, CPU, SEGMENT_INDEX, SLOT, SPECIAL } from './layout.ts';
 import { type Mmu, nextPage } from './mmu.ts';
 import { operandField } from './operands.ts';
 import { segmentField } from './memory-emit.ts';
@@ -215,8 +215,9 @@ export class BlockCache {
     if (d.isMemory) this.#address(slot, d, pageOffset);
     else {
       view.setInt32(slot + SLOT.displacement, Number(BigInt.asIntN(32, d.immediate2)), true);
-      // String instructions have a segment without a memory operand.
-      view.setUint8(slot + SLOT.segment, d.segment);
+      // String instructions have a segment without a memory operand, and stack instructions use SS.
+      const usesStack = d.row.options.default64 || d.row.options.force64;
+      view.setUint8(slot + SLOT.segment, usesStack ? SEGMENT_INDEX.SS : d.segment);
       view.setUint16(slot + SLOT.segmentBase, segmentBaseField(d), true);
     }
   }

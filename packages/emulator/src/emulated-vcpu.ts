@@ -87,6 +87,7 @@ export class EmulatedVcpu implements Vcpu {
       cross: (slot) => this.#blocks.cross(slot),
       raise: (slot) => {
         this.#context.begin(slot);
+        this.#context.chooseStackFault();
         return this.#raiseAtRip();
       },
       helper: (number, slot, count) => this.#helper(number, slot, count),

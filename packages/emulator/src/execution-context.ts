@@ -1,7 +1,8 @@
+import { Vector } from '@hanok/x86';
 import { GuestFault, type SystemContext } from './helper.ts';
 import type { CpuState } from './cpu-state.ts';
-import { CPU, SLOT, STATUS } from './layout.ts';
-import type { Mmu } from './mmu.ts';
+import { CPU, SEGMENT_INDEX, SLOT, STATUS } from './layout.ts';
+import { type Mmu, NON_CANONICAL } from './mmu.ts';
 import type { ExitTally, TimeStamp, VcpuServices } from './system-services.ts';
 
 const IA32_TIME_STAMP_COUNTER = 0x10;
@@ -23,6 +24,7 @@ export class ExecutionContext implements SystemContext {
   readonly #timeStamp: TimeStamp;
   readonly #tally: ExitTally;
   readonly #memory: DataView;
+  #slot = 0;
 
   constructor(state: CpuState, mmu: Mmu, services: VcpuServices, timeStamp: TimeStamp, tally: ExitTally, memory: DataView) {
     this.state = state;
@@ -34,8 +36,17 @@ export class ExecutionContext implements SystemContext {
     this.#memory = memory;
   }
 
+  /** A non-canonical address raises #SS instead of #GP where the stack segment was used (SDM vol. 3A §6.15, "#SS"). */
+  chooseStackFault(): void {
+    const vector = this.state.word(CPU.faultVector);
+    if (vector & NON_CANONICAL && this.#memory.getUint8(this.#slot + SLOT.segment) === SEGMENT_INDEX.SS) {
+      this.state.setWord(CPU.faultVector, Vector.SS | 0x80000000);
+    }
+  }
+
   /** Starts on behalf of the instruction in `slot` (an address of wasm memory). */
   begin(slot: number): void {
+    this.#slot = slot;
     this.rip = BigInt.asUintN(64, this.state.get(CPU.codePage) + BigInt(this.#memory.getUint16(slot + SLOT.pageOffset, true)));
     this.nextRip = this.rip + BigInt(this.#memory.getUint8(slot + SLOT.length));
     if (this.state.mode === 16) this.nextRip &= 0xffffn;
@@ -48,6 +59,7 @@ export class ExecutionContext implements SystemContext {
   }
 
   #pendingFault(): never {
+    this.chooseStackFault();
     const vector = this.state.word(CPU.faultVector);
     throw new GuestFault(vector & 0xff, vector & 0x80000000 ? this.state.word(CPU.faultErrorCode) : undefined);
   }
@@ -65,7 +77,8 @@ export class ExecutionContext implements SystemContext {
 
   probeWrite(linear: bigint, lengthBytes: number): void {
     this.#probe(linear);
-    this.#probe(linear + BigInt(lengthBytes - 1));
+    const last = linear + BigInt(lengthBytes - 1);
+    if (last >> 12n !== linear >> 12n) this.#probe(BigInt.asUintN(this.state.mode === 64 ? 64 : 32, last & ~0xfffn));
   }
 
   #probe(linear: bigint): void {

@@ -7,6 +7,8 @@ const ENTRY_WORDS = TLB.entryBytes / 4;
 /** Word of a TLB entry that the host keeps for itself: the guest-physical page, and whether the translation is global. */
 const HOST_WORD = 7;
 const GLOBAL = 0x80000000;
+/** Marks a recorded #GP that is #SS when the access was to the stack. */
+export const NON_CANONICAL = 0x40000000;
 /** Entries filled since the last flush that a flush visits one by one; above it sweeps the tables. */
 const FILL_LOG_MAX = 512;
 
@@ -45,7 +47,7 @@ export class Mmu {
   /** Records a #PF or #GP in the state block; always 0. */
   #fault(low: number, high: number): 0 {
     const { walker } = this;
-    this.#state.setWord(CPU.faultVector, (walker.canonical ? 14 : 13) | 0x80000000);
+    this.#state.setWord(CPU.faultVector, walker.canonical ? 14 | 0x80000000 : 13 | 0x80000000 | NON_CANONICAL);
     this.#state.setWord(CPU.faultErrorCode, walker.canonical ? walker.errorCode : 0);
     if (walker.canonical) {
       this.#state.setWord(CPU.cr2, low);

@@ -226,6 +226,10 @@ export class SlotOperands implements Operands {
   number(index: number): Value {
     const spec = this.#spec(index);
     if (spec.kind === 'fixed') return this.#e.constant(spec.fixed);
+    if ('PQN'.includes(spec.kind)) {
+      const offset = this.#e.node('i64', 'effect', [], (l) => l.code.localGet(l.slot).memory('i64.load16_u', OPERAND_FIELDS[index]!));
+      return this.#e.shrU(this.#e.sub(offset, this.#e.constant(CPU.x87Registers)), this.#e.constant(4));
+    }
     return this.#e.node('i64', 'effect', [], (l) => l.code.localGet(l.slot).memory('i64.load16_u', OPERAND_FIELDS[index]!));
   }
 }

@@ -4,6 +4,7 @@ import { readFlags, writeFlags } from './helpers/flags.ts';
 import type { MsrFile } from './helpers/msr.ts';
 import { MSR, PLAIN_MSRS } from './helpers/msr.ts';
 import { CPU, SEGMENT_INDEX } from './layout.ts';
+import { fullTagWord } from './x87/registers.ts';
 
 const NO_SHADOW = 1n << 63n;
 const REAL_CODE = 0x9b;
@@ -41,7 +42,7 @@ function exportX87(state: CpuState): VcpuState['x87'] {
     const from = CPU.x87Registers + ((top + index) & 7) * 16;
     for (let byte = 0; byte < X87_BYTES; byte++) registers[index * X87_BYTES + byte] = state.view.getUint8(from + byte);
   }
-  return { registers, control: state.view.getUint16(CPU.x87Control, true), status, tag: state.view.getUint16(CPU.x87Tag, true) };
+  return { registers, control: state.view.getUint16(CPU.x87Control, true), status, tag: fullTagWord(state.view) };
 }
 
 function importX87(state: CpuState, x87: VcpuState['x87']): void {

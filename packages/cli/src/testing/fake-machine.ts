@@ -137,8 +137,8 @@ class FakePort {
 export function fakeServices(guest: (guest: FakeGuest) => Promise<MachineEnd>, overrides: Partial<Services> = {}): Services {
   return {
     createMachine: async (config) => new FakeMachine(config, guest),
-    listImages: async () => [{ name: 'tiny', summary: 'a small Linux' }],
-    buildImage: async () => ({ kernel: import.meta.filename, initrd: import.meta.filename, commandLine: 'console=hvc0' }),
+    listImages: async () => [{ name: 'tiny', summary: 'a small Linux', cached: true, sizeBytes: 12 * 2 ** 20 }],
+    buildImage: async () => ({ kernel: import.meta.filename, initrd: import.meta.filename, commandLine: 'console=ttyS0' }),
     commandArchive: async (script) => Buffer.from(script),
     openRawDisk: async () => emptyDisk(),
     openOverlayDisk: async () => emptyDisk(),

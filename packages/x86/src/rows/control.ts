@@ -134,7 +134,7 @@ export const INT1 = insn('INT1', { system: true, rows: [row('F1', '', interrupt)
 
 export const UD = insn('UD', {
   system: true,
-  rows: [row('0F 0B'), row('0F B9', 'Gv,Ev'), row('0F FF', 'Gv,Ev')],
+  rows: [row('0F 0B'), row('0F B9'), row('0F FF')],
   body: (e) => e.fault(Vector.UD),
 });
 

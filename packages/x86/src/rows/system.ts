@@ -1,4 +1,4 @@
-import type { Emit, Operands } from '../emit.ts';
+import { type Emit, type Operands, Vector } from '../emit.ts';
 import { insn, row } from '../insn.ts';
 
 /** An instruction whose whole meaning is one helper of the engine's, given the numbers and values of its operands. */
@@ -44,6 +44,17 @@ const SEGMENT_LOADS = [
   farLoad('LGS', 5, '0F B5'),
 ];
 
+/** The privilege is checked before the operand is read. */
+const privileged = (name: string, helper: string, encoding: ReturnType<typeof row>) =>
+  insn(name, {
+    system: true,
+    rows: [encoding],
+    body(e, o) {
+      e.if(e.nez(e.state('cpl')), () => e.fault(Vector.GP, 0));
+      e.helper(helper, o.read(0));
+    },
+  });
+
 const DESCRIPTOR_TABLES = [
   viaHelper('SGDT', 'store-descriptor-table', [row('0F 01 /0', 'Mv', { force64: true })], (e) => e.constant(0), linear(0), bits),
   viaHelper('SIDT', 'store-descriptor-table', [row('0F 01 /1', 'Mv', { force64: true })], (e) => e.constant(1), linear(0), bits),
@@ -51,8 +62,8 @@ const DESCRIPTOR_TABLES = [
   viaHelper('LIDT', 'load-descriptor-table', [row('0F 01 /3', 'Mv', { force64: true })], (e) => e.constant(1), linear(0), bits),
   insn('SLDT', { system: true, rows: [row('0F 00 /0', 'Ev')], body: (e, o) => o.writeSelector(0, e.helper('store-system-selector', e.constant(6))) }),
   insn('STR', { system: true, rows: [row('0F 00 /1', 'Ev')], body: (e, o) => o.writeSelector(0, e.helper('store-system-selector', e.constant(7))) }),
-  viaHelper('LLDT', 'load-local-descriptor-table', [row('0F 00 /2', 'Ew')], value(0)),
-  viaHelper('LTR', 'load-task-register', [row('0F 00 /3', 'Ew')], value(0)),
+  privileged('LLDT', 'load-local-descriptor-table', row('0F 00 /2', 'Ew')),
+  privileged('LTR', 'load-task-register', row('0F 00 /3', 'Ew')),
   insn('VERR', { system: true, rows: [row('0F 00 /4', 'Ew')], body: (e, o) => e.flagsSet({ ZF: e.narrow(e.helper('verify-segment', o.read(0), e.constant(0))) }) }),
   insn('VERW', { system: true, rows: [row('0F 00 /5', 'Ew')], body: (e, o) => e.flagsSet({ ZF: e.narrow(e.helper('verify-segment', o.read(0), e.constant(1))) }) }),
 ];
@@ -87,7 +98,7 @@ export const ARPL = insn('ARPL', {
 
 const MACHINE_STATUS = [
   insn('SMSW', { system: true, rows: [row('0F 01 /4', 'Ev')], body: (e, o) => o.writeSelector(0, e.helper('get-machine-status')) }),
-  viaHelper('LMSW', 'set-machine-status', [row('0F 01 /6', 'Ew', ends)], value(0)),
+  privileged('LMSW', 'set-machine-status', row('0F 01 /6', 'Ew', ends)),
   viaHelper('CLTS', 'clear-task-switched', [row('0F 06')]),
 ];
 
@@ -134,26 +145,26 @@ const OUT = insn('OUT', {
 });
 const portOf = (e: Emit, o: Operands, index: number) => (o.isImmediate(index) ? e.zeroExtend(o.read(index), 8) : o.read(index));
 
-/** CMPXCHG8B and CMPXCHG16B. */
-const CMPXCHG_WIDE = insn('CMPXCHG8B', {
-  rows: [row('0F C7 /1', 'My', { lock: true })],
+const CMPXCHG8B = insn('CMPXCHG8B', {
+  rows: [row('W0 0F C7 /1', 'Mq', { lock: true })],
   body(e, o) {
-    if (o.bits !== 64) {
-      const expected = e.or(e.shl(e.register(2, 32), e.constant(32)), e.register(0, 32));
-      const replacement = e.or(e.shl(e.register(1, 32), e.constant(32)), e.register(3, 32));
-      const address = o.offset(0);
-      const found = e.load('data', address, 64);
-      const equal = e.eq(found, expected);
-      e.store('data', address, e.select(equal, replacement, found), 64);
-      e.if(e.op('i32.eqz', equal), () => {
-        e.setRegister(0, found, 32);
-        e.setRegister(2, e.shrU(found, e.constant(32)), 32);
-      });
-      e.flagsSet({ ZF: equal });
-      return;
-    }
-    e.flagsSet({ ZF: e.narrow(e.helper('compare-exchange-16', o.linear(0))) });
+    const high = e.constant(32);
+    const expected = e.or(e.shl(e.register(2, 32), high), e.register(0, 32));
+    const replacement = e.or(e.shl(e.register(1, 32), high), e.register(3, 32));
+    const found = o.read(0);
+    const equal = e.eq(found, expected);
+    o.write(0, e.select(equal, replacement, found));
+    e.if(e.eqz(equal), () => {
+      e.setRegister(0, found, 32);
+      e.setRegister(2, e.shrU(found, high), 32);
+    });
+    e.flagsSet({ ZF: equal });
   },
+});
+
+const CMPXCHG16B = insn('CMPXCHG16B', {
+  rows: [row('REX.W 0F C7 /1', 'Mdq', { lock: true })],
+  body: (e, o) => e.flagsSet({ ZF: e.narrow(e.helper('compare-exchange-16', o.linear(0))) }),
 });
 
 const RANDOM = insn('RDRAND', {
@@ -168,5 +179,5 @@ const RANDOM = insn('RDRAND', {
 
 export const SYSTEM = [
   ...MOVES, ...SEGMENT_LOADS, ...DESCRIPTOR_TABLES, ...INSPECTION, ARPL, ...MACHINE_STATUS, ...MODEL_SPECIFIC, ...MEMORY_MANAGEMENT, ...CALLS,
-  IN, OUT, CMPXCHG_WIDE, RANDOM,
+  IN, OUT, CMPXCHG8B, CMPXCHG16B, RANDOM,
 ];
