@@ -124,7 +124,7 @@ const unavailable = nativeOracleUnavailable();
 if (unavailable) {
   test('x87 against the host processor: not applicable', (t) => t.diagnostic(unavailable));
 } else {
-  const seed = Number(process.env['HANOK_X87_SEED'] ?? Date.now() % 0x1_0000_0000);
+  const seed = Number(process.env['HANOK_X87_SEED'] ?? 1);
   const cases = Number(process.env['HANOK_X87_CASES'] ?? DEFAULT_CASES);
   test(`x87 against the host processor, HANOK_X87_SEED=${seed}, ${cases} cases a row`, async (t) => {
     const native = new NativeDriver();

@@ -19,6 +19,7 @@ function checkPermission(context: SystemContext, port: number, widthBytes: numbe
 const width = (bits: bigint) => (Number(bits) / 8) as 1 | 2 | 4;
 
 export const PORT_HELPERS: Record<string, SystemHelper> = {
+  'check-port': (context, port, bits) => checkPermission(context, Number(port! & 0xffffn), width(bits!)),
   'port-in'(context, port, bits) {
     const number = Number(port! & 0xffffn);
     checkPermission(context, number, width(bits!));

@@ -37,6 +37,7 @@ export const SSE_HELPERS: Record<string, Helper> = {
   },
   emms: (context) => {
     checkMmx(context);
+    enterMmx(context, REGISTER_COUNT);
     context.view.setUint16(CPU.x87Tag, TAGS_EMPTY, true);
   },
 };

@@ -135,8 +135,9 @@ export const CMPXCHG = insn('CMPXCHG', {
     const destination = o.readSigned(0);
     const source = o.readSigned(1);
     const equal = e.eq(accumulator, destination);
-    // The destination is written either way, as the processor does.
-    o.write(0, e.select(equal, source, destination));
+    // Memory is written either way, as the processor does; a register that differs keeps even its upper half.
+    if (o.isMemory(0)) o.write(0, e.select(equal, source, destination));
+    else e.if(equal, () => o.write(0, source));
     e.if(e.eqz(equal), () => e.setRegister(0, destination, o.bits));
     e.flagsSub(accumulator, destination, e.signExtend(e.sub(accumulator, destination), o.bits));
   },

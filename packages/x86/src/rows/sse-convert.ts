@@ -79,13 +79,17 @@ export const CVTTPS2PI = toMmxForm('CVTTPS2PI', 'NP 0F 2C', 'Pq,Wq', chopPacked(
 export const CVTPD2PI = toMmxForm('CVTPD2PI', '66 0F 2D', 'Pq,Wpd', roundPacked('f64x2'));
 export const CVTTPD2PI = toMmxForm('CVTTPD2PI', '66 0F 2C', 'Pq,Wpd', chopPacked('f64x2'));
 
+/** With a memory operand AMD's processors leave the MMX state alone; Intel's manual leaves it open (SDM vol. 2A). */
 export const CVTPI2PS = insn('CVTPI2PS', {
   rows: [row('NP 0F 2A', 'Vps,Qq')],
-  body: (e, o) =>
-    withMmx(e, o, undefined, () => {
+  body(e, o) {
+    const convert = (): void => {
       const source = fromHalves(e, o.read(1));
       o.writeVector(0, mergeLow(e, 8, fromIntegers(e, source), o.readVector(0)));
-    }),
+    };
+    if (o.isMemory(1)) convert();
+    else withMmx(e, o, undefined, convert);
+  },
 });
 /** With a memory operand it does not touch the MMX state (SDM vol. 2A, "CVTPI2PD"). */
 export const CVTPI2PD = insn('CVTPI2PD', {

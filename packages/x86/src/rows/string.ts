@@ -116,6 +116,7 @@ export const INS = insn('INS', {
   body(e, o) {
     repeated(e, o, (step) => {
       const at = index(e, o, RDI);
+      e.helper('check-port', e.register(2, 16), e.constant(o.bits));
       e.store('ES', at, e.load('ES', at, o.bits), o.bits);
       const value = e.helper('port-in', e.register(2, 16), e.constant(o.bits));
       e.store('ES', at, value, o.bits);
@@ -129,6 +130,7 @@ export const OUTS = insn('OUTS', {
   rows: [row('6E', 'AL', options), row('6F', 'eAX', options)],
   body(e, o) {
     repeated(e, o, (step) => {
+      e.helper('check-port', e.register(2, 16), e.constant(o.bits));
       const value = e.load('data', index(e, o, RSI), o.bits);
       e.helper('port-out', e.register(2, 16), value, e.constant(o.bits));
       advance(e, o, RSI, step);

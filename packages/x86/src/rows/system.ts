@@ -19,7 +19,7 @@ const MOVES = [
   viaHelper('MOV', 'set-debug-register', [row('0F 23 /r', 'Dy,Ry', wide)], number(0), value(1)),
   insn('MOV', { system: true, rows: [row('0F 20 /r', 'Ry,Cy', wide)], body: (e, o) => o.write(0, e.helper('get-control-register', o.number(1))) }),
   insn('MOV', { system: true, rows: [row('0F 21 /r', 'Ry,Dy', wide)], body: (e, o) => o.write(0, e.helper('get-debug-register', o.number(1))) }),
-  insn('MOV', { rows: [row('8C', 'Ev,Sw')], body: (e, o) => o.write(0, e.zeroExtend(o.read(1), 16)) }),
+  insn('MOV', { rows: [row('8C', 'Ev,Sw')], body: (_, o) => o.writeSelector(0, o.read(1)) }),
   viaHelper('MOV', 'load-segment', [row('8E', 'Sw,Ew')], number(0), value(1)),
 ];
 
