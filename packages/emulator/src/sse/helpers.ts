@@ -15,14 +15,17 @@ function checkMmx(context: HelperContext): void {
   X87_HELPERS['x87-begin-control']!(context);
 }
 
+function setTopAndTags(view: DataView, tags: number): void {
+  view.setUint16(CPU.x87Status, view.getUint16(CPU.x87Status, true) & ~Status.TOP, true);
+  view.setUint16(CPU.x87Tag, tags, true);
+}
+
 /**
  * What every MMX instruction but EMMS does to the x87 state: the top of stack becomes 0, all registers count as in use, and
  * a written register's sign and exponent become ones (SDM vol. 1 §9.5.1).
  */
-function enterMmx(context: HelperContext, written: bigint): void {
-  const { view } = context;
-  view.setUint16(CPU.x87Status, view.getUint16(CPU.x87Status, true) & ~Status.TOP, true);
-  view.setUint16(CPU.x87Tag, 0, true);
+function enterMmx(view: DataView, written: bigint): void {
+  setTopAndTags(view, 0);
   if (written < REGISTER_COUNT) view.setUint16(CPU.x87Registers + Number(written) * REGISTER_BYTES + 8, 0xffff, true);
 }
 
@@ -33,11 +36,10 @@ export const SSE_HELPERS: Record<string, Helper> = {
   /** @param written number of the MMX register written, or 8 for none */
   'mmx-enter': (context, written) => {
     checkMmx(context);
-    enterMmx(context, written!);
+    enterMmx(context.view, written!);
   },
   emms: (context) => {
     checkMmx(context);
-    enterMmx(context, REGISTER_COUNT);
-    context.view.setUint16(CPU.x87Tag, TAGS_EMPTY, true);
+    setTopAndTags(context.view, TAGS_EMPTY);
   },
 };
