@@ -1,4 +1,5 @@
 import type { Row } from '@hanok/x86';
+import { COMPARES_SSE_CONTROL } from './known-gaps.ts';
 
 /** One way to use a row: what is fixed before registers, addresses and values are drawn. */
 export interface Form {
@@ -71,8 +72,8 @@ export function rowForms(row: Row): Form[] {
   if (row.options.not64) return [];
   const forms: Form[] = [];
   const repeats: Form['repeat'][] = !row.options.repeat ? [0] : comparesStrings(row) ? [0, 0xf3, 0xf2] : [0, 0xf3];
-  // The processor rounds SSE arithmetic to nearest and keeps no MXCSR flags: cases with other control are for the day it does.
-  const controls = usesX87(row) && !row.operands.some(({ kind }) => 'VWU'.includes(kind)) ? [false, true] : [false];
+  const hasControl = usesVectors(row) ? COMPARES_SSE_CONTROL : usesX87(row);
+  const controls = hasControl ? [false, true] : [false];
   for (const bits of rowSizes(row)) {
     for (const memory of memoryChoices(row)) {
       for (const lock of row.options.lock && memory ? [false, true] : [false]) {

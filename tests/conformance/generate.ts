@@ -128,7 +128,8 @@ function attempt(random: Random, drafts: Drafts, form: Form): GeneratedCase | un
   // LOCK where it is not allowed raises #UD.
   const lock = form.lock || random.oneIn(96);
   const plain: InstructionChoice = { row, bits, addressBits: draft.addressBits, lock, repeat, segment, emptyRex: random.oneIn(8), padding: 0, operands };
-  const choice = random.oneIn(64) ? padded(random, plain, draft.codeAddress) : plain;
+  // One fault of decoding at a time: which of two comes first is not said (SDM vol. 3A table 6-2).
+  const choice = lock === form.lock && random.oneIn(64) ? padded(random, plain, draft.codeAddress) : plain;
   const code = encode(choice, draft.codeAddress);
   if (!code) return undefined;
   const next = draft.codeAddress + code.length;

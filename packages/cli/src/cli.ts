@@ -1,10 +1,9 @@
 import { COMMANDS, findCommand } from './commands.ts';
-import { describeError, UsageError } from './errors.ts';
+import { describeError } from './errors.ts';
 import { commandHelp, programHelp } from './help.ts';
 import type { Io } from './io.ts';
 import { parseCall } from './parse.ts';
 import type { Services } from './services.ts';
-import { didYouMean } from './suggest.ts';
 import { readVersion } from './version.ts';
 
 /** Runs one command line and gives the exit status: 0, the guest's own, 1 for an error, 2 for a command line that is not understood. */
@@ -18,20 +17,20 @@ export async function runCli(args: readonly string[], io: Io, services: Services
   }
 }
 
-async function dispatch([name, ...rest]: readonly string[], io: Io, services: Services): Promise<number> {
-  if (name === undefined || name === '--help' || name === '-h') {
+/** Without a command's name, what stands there belongs to `run`: `hanok`, `hanok -- uname -a`, `hanok --memory 1G`. */
+async function dispatch(args: readonly string[], io: Io, services: Services): Promise<number> {
+  const [first = ''] = args;
+  if (first === '--help' || first === '-h') {
     io.stdout.write(programHelp(COMMANDS));
     return 0;
   }
-  if (name === '--version') {
+  if (first === '--version') {
     io.stdout.write(`hanok ${await readVersion()}\n`);
     return 0;
   }
-  if (name.startsWith('-')) {
-    throw new UsageError(`unknown flag ${name}${didYouMean(name, ['--help', '--version'])}; flags of a command stand after its name, as in hanok run ${name}`);
-  }
-  const command = findCommand(name);
-  const call = parseCall(command, rest);
+  const isNamed = first !== '' && !first.startsWith('-');
+  const command = findCommand(isNamed ? first : 'run');
+  const call = parseCall(command, isNamed ? args.slice(1) : args);
   if (call !== 'help') return command.run(call, io, services);
   io.stdout.write(commandHelp(command));
   return 0;

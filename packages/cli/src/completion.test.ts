@@ -55,7 +55,6 @@ test('an unknown shell is an error of the command line', async () => {
 test('help comes from the same table: every command and flag is on its page', async () => {
   const whole = await ask('--help');
   assert.equal(whole.status, 0);
-  assert.deepEqual(await ask(), whole);
   assert.deepEqual(await ask('help'), whole);
   for (const { name, flags } of COMMANDS) {
     assert.match(whole.stdout, new RegExp(`^  ${name} `, 'm'));
@@ -72,6 +71,5 @@ test('version, images and unknown commands', async () => {
   const unknown = await ask('rnu');
   assert.equal(unknown.status, 2);
   assert.equal(unknown.stderr, 'hanok: there is no command "rnu" (did you mean run?); "hanok --help" lists the commands\n');
-  assert.match((await ask('--memory', '1G')).stderr, /unknown flag --memory; flags of a command stand after its name/);
   assert.match((await ask('--versoin')).stderr, /did you mean --version\?/);
 });

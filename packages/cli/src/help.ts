@@ -22,9 +22,9 @@ export function programHelp(commands: readonly Command[]): string {
     ['-h, --help', 'Show this page.'],
     ['--version', 'Show the version.'],
   ];
-  return `Usage: hanok COMMAND [FLAG…]
+  return `Usage: hanok [COMMAND] [FLAG…]
 
-hanok runs virtual machines.
+hanok runs virtual machines. Without a COMMAND it is hanok run.
 
 Commands:
 ${table(rows)}

@@ -33,7 +33,7 @@ interface OptionToken {
 function flagValue(command: Command, token: OptionToken): string | number | true {
   const flag: Flag | undefined = Object.hasOwn(command.flags, token.name) ? command.flags[token.name] : undefined;
   if (!flag) {
-    const known = [...Object.keys(command.flags), 'help'].map((name) => `--${name}`);
+    const known = [...Object.keys(command.flags), 'help', 'version'].map((name) => `--${name}`);
     throw new UsageError(`unknown flag ${token.rawName}${didYouMean(token.rawName, known)}; "hanok help ${command.name}" lists the flags`);
   }
   if (flag.type === 'boolean') {

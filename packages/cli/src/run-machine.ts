@@ -64,6 +64,8 @@ export async function runMachine(options: RunOptions, io: Io, services: Services
     disks,
     entropy: HOST_ENTROPY,
     onLog: (line) => log.line(line),
+    // Only a person sees that a machine starts over and over, and can end it.
+    onReset: io.stdin.isTTY && !options.command ? 'restart' : 'end',
   });
   const end = await runToEnd(machine, AbortSignal.any([io.signal, quit.signal]));
   front[Symbol.dispose]();

@@ -204,3 +204,29 @@ test('errors are one line, faults are told apart, and HANOK_DEBUG=1 shows the st
   await runCli(['run'], debug.io, failing(new Error('no mirror')));
   assert.match(debug.stderr(), /^hanok: Error: no mirror\n +at /);
 });
+
+test('without a name, a command line is one of run', async () => {
+  for (const args of [[], ['--memory', '64M'], ['--', 'true']]) {
+    const fake = fakeIo();
+    fake.stdin.end();
+    let resets: string | undefined;
+    const guest = async ({ config, send }: FakeGuest): Promise<MachineEnd> => {
+      resets = config.onReset;
+      if (args.includes('--')) await send('hanok.status', '0');
+      return POWER_OFF;
+    };
+    assert.equal(await runCli(args, fake.io, fakeServices(guest)), 0, args.join(' '));
+    assert.equal(resets, 'end');
+  }
+});
+
+test('a person’s machine starts again after a reset', async () => {
+  const fake = fakeIo({ terminal: true });
+  let resets: string | undefined;
+  const guest = async ({ config }: FakeGuest): Promise<MachineEnd> => {
+    resets = config.onReset;
+    return POWER_OFF;
+  };
+  assert.equal(await runCli([], fake.io, fakeServices(guest)), 0);
+  assert.equal(resets, 'restart');
+});

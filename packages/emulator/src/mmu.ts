@@ -10,7 +10,7 @@ const GLOBAL = 0x80000000;
 /** Marks a recorded #GP that is #SS when the access was to the stack. */
 export const NON_CANONICAL = 0x40000000;
 /** Entries filled since the last flush that a flush visits one by one; above it sweeps the tables. */
-const FILL_LOG_MAX = 512;
+const FILL_LOG_MAX = 2048;
 
 /** Linear memory: TLBs, their fills and flushes, and every access that the generated code does not make itself. */
 export class Mmu {

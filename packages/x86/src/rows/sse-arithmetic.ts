@@ -66,6 +66,25 @@ export function extremum(e: Emit, name: 'pmin' | 'pmax', format: FloatFormat, a:
   return scalar ? mergeLow(e, laneBytes, result, a) : result;
 }
 
+/** Predicates 0-3 are EQ, LT, LE and UNORD; bit 2 negates. Legacy encodings ignore the rest of the immediate. */
+export function compareLanes(e: Emit, vector: 'f32x4' | 'f64x2', a: Value, b: Value, predicate: Value): Value {
+  const unordered = e.op('v128.or', nanMask(e, vector, a), nanMask(e, vector, b));
+  const even = e.select(e.bit(predicate, 1), e.op(`${vector}.le`, a, b), e.op(`${vector}.eq`, a, b));
+  const odd = e.select(e.bit(predicate, 1), unordered, e.op(`${vector}.lt`, a, b));
+  const base = e.select(e.bit(predicate, 0), odd, even);
+  return e.select(e.bit(predicate, 2), e.op('v128.not', base), base);
+}
+
+/** Two floats compared; unordered ones are also `equal` and `less`, as COMISS and kin report it. */
+export function compareLowest(e: Emit, element: 'f32' | 'f64', a: Value, b: Value): Record<'equal' | 'less' | 'unordered', Value> {
+  const different = e.op('i32.or', e.op(`${element}.lt`, a, b), e.op(`${element}.gt`, a, b));
+  return {
+    equal: e.op('i32.eqz', different),
+    less: e.op('i32.eqz', e.op(`${element}.ge`, a, b)),
+    unordered: e.op('i32.or', e.op(`${element}.ne`, a, a), e.op(`${element}.ne`, b, b)),
+  };
+}
+
 /** Both low singles to doubles (CVTPS2PD); scalar forms take lane 0 of the result. */
 export function widenFloats(e: Emit, source: Value): Value {
   const raw = e.op('f64x2.promote_low_f32x4', source);

@@ -1,18 +1,8 @@
-import type { Emit, Value } from '../emit.ts';
 import { type Insn, insn, row } from '../insn.ts';
-import { nanMask } from './sse-arithmetic.ts';
+import { compareLanes, compareLowest } from './sse-arithmetic.ts';
 import { FLOAT_FORMATS, type FloatFormat, mergeLow } from './sse-vector.ts';
 
 /** Comparisons of SSE and SSE2 (SDM vol. 1 §10.4.1.3, §11.4.1.4). */
-
-/** Predicates 0-3 are EQ, LT, LE and UNORD; bit 2 negates. Legacy encodings ignore the rest of the immediate. */
-function compareLanes(e: Emit, vector: 'f32x4' | 'f64x2', a: Value, b: Value, predicate: Value): Value {
-  const unordered = e.op('v128.or', nanMask(e, vector, a), nanMask(e, vector, b));
-  const even = e.select(e.bit(predicate, 1), e.op(`${vector}.le`, a, b), e.op(`${vector}.eq`, a, b));
-  const odd = e.select(e.bit(predicate, 1), unordered, e.op(`${vector}.lt`, a, b));
-  const base = e.select(e.bit(predicate, 0), odd, even);
-  return e.select(e.bit(predicate, 2), e.op('v128.not', base), base);
-}
 
 function compareForm(format: FloatFormat): Insn {
   const { prefix, vector, laneBytes, scalar } = FLOAT_FORMATS[format];
@@ -45,11 +35,9 @@ function orderedForm(name: string, opcode: string, format: 'ss' | 'sd'): Insn {
     body(e, o) {
       const b = e.lane(`${vector}.extract_lane`, 0, o.readVector(1));
       const a = e.lane(`${vector}.extract_lane`, 0, o.readVector(0));
+      const { equal, less, unordered } = compareLowest(e, element, a, b);
       const clear = e.constant32(0);
-      const different = e.op('i32.or', e.op(`${element}.lt`, a, b), e.op(`${element}.gt`, a, b));
-      const unordered = e.op('i32.or', e.op(`${element}.ne`, a, a), e.op(`${element}.ne`, b, b));
-      const below = e.op('i32.eqz', e.op(`${element}.ge`, a, b));
-      e.flagsSet({ ZF: e.op('i32.eqz', different), PF: unordered, CF: below, OF: clear, SF: clear, AF: clear });
+      e.flagsSet({ ZF: equal, PF: unordered, CF: less, OF: clear, SF: clear, AF: clear });
     },
   });
 }
