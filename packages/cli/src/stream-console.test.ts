@@ -162,3 +162,15 @@ test('a port without input never ends', async () => {
   await setImmediate();
   assert.equal(taker.ended, false);
 });
+
+test('input can wait until the guest says something', async () => {
+  const input = new PassThrough();
+  const console = new StreamConsole({ input, output: new PassThrough(), waitsForOutput: true });
+  const taker = new Taker(console, 10);
+  input.write('ab');
+  await setImmediate();
+  assert.equal(taker.text, '');
+  console.write(Buffer.from('# '));
+  await setImmediate();
+  assert.equal(taker.text, 'ab');
+});

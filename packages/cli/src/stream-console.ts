@@ -9,6 +9,8 @@ export interface StreamConsoleOptions {
   readonly inputFilter?: (bytes: Uint8Array) => Uint8Array;
   /** Sent to the guest when the input ends, in place of an end: a terminal line has none. */
   readonly endOfInput?: Uint8Array;
+  /** Input waits for the guest's first output: Linux drops what reaches a terminal line before a program holds it open. */
+  readonly waitsForOutput?: boolean;
   /** Nobody reads the output any more. */
   readonly onOutputGone?: () => void;
   readonly watchSize?: (listener: (columns: number, rows: number) => void) => void;
@@ -22,6 +24,7 @@ export class StreamConsole implements ConsoleBackend {
   readonly onResize?: (listener: (columns: number, rows: number) => void) => void;
   readonly #options: StreamConsoleOptions;
   #waiting: Uint8Array[] = [];
+  #inputHeld: boolean;
   #inputOver = false;
   #endTold = false;
   #pumping = false;
@@ -32,6 +35,7 @@ export class StreamConsole implements ConsoleBackend {
 
   constructor(options: StreamConsoleOptions) {
     this.#options = options;
+    this.#inputHeld = options.waitsForOutput ?? false;
     if (options.watchSize) this.onResize = options.watchSize;
     const { input, output } = options;
     if (input) {
@@ -49,6 +53,10 @@ export class StreamConsole implements ConsoleBackend {
 
   /** Always takes the bytes; false asks for a pause. */
   write(bytes: Uint8Array): boolean {
+    if (this.#inputHeld) {
+      this.#inputHeld = false;
+      queueMicrotask(() => this.#pump());
+    }
     const { output } = this.#options;
     if (!output || this.#outputGone) return true;
     // A copy, because the bytes may be the guest's memory, which goes on changing.
@@ -93,7 +101,7 @@ export class StreamConsole implements ConsoleBackend {
   /** Moves input to the guest until it takes no more or none is left. */
   #pump(): void {
     // The guest's side may say that it is ready in the middle of taking bytes.
-    if (this.#pumping) return;
+    if (this.#pumping || this.#inputHeld) return;
     this.#pumping = true;
     const allTaken = this.#feed();
     this.#pumping = false;

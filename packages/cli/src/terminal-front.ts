@@ -18,7 +18,7 @@ export function openTerminalFront(consoles: GuestConsoles, io: Io, { control, lo
   };
   const terminal = io.stdin.isTTY ? new RawTerminal(io) : undefined;
   const streams: StreamConsoleOptions = { input: io.stdin, output: io.stdout, onOutputGone: loseOutput };
-  const guestConsole = new StreamConsole(terminal ? { ...streams, ...personAt(terminal, io, control) } : { ...streams, endOfInput: END_OF_TRANSMISSION });
+  const guestConsole = new StreamConsole(terminal ? { ...streams, ...personAt(terminal, io, control) } : { ...streams, endOfInput: END_OF_TRANSMISSION, waitsForOutput: consoles.user === 'virtio' });
   const kernelMessages = new RecordingConsole((bytes) => {
     log.bytes(bytes);
     if (consoles.showSerial) io.stdout.write(bytes);

@@ -89,6 +89,8 @@ test('piped input is followed by Ctrl-D, and there is no raw mode', async () => 
   fake.stdin.end('poweroff\n');
   let got = '';
   const guest = async (guest: FakeGuest): Promise<MachineEnd> => {
+    await setImmediate();
+    await guest.send('hanok.console', '# ');
     for await (const bytes of guest.receive('hanok.console')) {
       got += Buffer.from(bytes).toString();
       if (got.endsWith('\x04')) break;
