@@ -29,7 +29,7 @@ export const runCommand = defineCommand({
   summary: 'Boot a machine and give it this terminal, or run one command in it.',
   details:
     'On a terminal, everything typed goes to the guest; Ctrl-] then q powers the machine off. ' +
-    "Input from a file or pipe goes to the guest's console, followed by Ctrl-D. With a COMMAND, stdin, stdout and stderr are the " +
+    "Input from a file or pipe goes to the guest's console; end it with `poweroff -f`. With a COMMAND, stdin, stdout and stderr are the " +
     "command's own and so is the exit status; Ctrl-C ends the machine. An image is made on its first use and kept in a cache.",
   operands: [
     {
