@@ -1,18 +1,16 @@
-import { createHash } from 'node:crypto';
-import type { Hash } from 'node:crypto';
 import { open, readFile } from 'node:fs/promises';
-import type { FileHandle } from 'node:fs/promises';
-import type { IncomingMessage } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { ImageCache, NoticeListener } from './cache.ts';
 import { sha256Hex } from './cache.ts';
 import type { HttpClient } from './http-client.ts';
 import { isNetworkError } from './http-client.ts';
-import { ImageError, cacheError, isAbort, messageOf, systemCode } from './image-error.ts';
+import { ImageError, isAbort, messageOf, systemCode } from './image-error.ts';
+import { NotFoundError, PartFile, RetryableError, checkStatus } from './part-file.ts';
+import type { BlobRequest } from './part-file.ts';
 
 export interface Progress {
-  /** What is being done, for a person. */
+  /** What is being done, for a person. A total of 0 bytes says that its size is unknown. */
   readonly label: string;
   readonly doneBytes: number;
   readonly totalBytes: number;
@@ -27,28 +25,14 @@ export interface DownloaderOptions {
   readonly onProgress?: ProgressListener | undefined;
   readonly onNotice?: NoticeListener | undefined;
   /** Waits between tries that brought nothing new; their number bounds those tries. */
-  readonly retryDelaysMs?: readonly number[];
+  readonly retryDelaysMs?: readonly number[] | undefined;
 }
-
-export interface BlobRequest {
-  readonly url: URL;
-  readonly sha256: string;
-  readonly sizeBytes: number;
-  readonly label: string;
-}
-
-/** A try failed in a way that another try may mend. */
-class RetryableError extends Error {}
-
-/** The server does not have the file. */
-export class NotFoundError extends ImageError {}
 
 /** The network or the server fails, also after several tries. */
 export class UnreachableError extends ImageError {}
 
 const DEFAULT_RETRY_DELAYS_MS = [500, 2000, 5000];
 const TRY_LIMIT = 40;
-const HASH_CHUNK_BYTES = 1 << 20;
 
 /** Brings files whose size and SHA-256 are known into the cache; interrupted transfers go on where they stopped. */
 export class Downloader {
@@ -164,85 +148,6 @@ export class Downloader {
       }
     }
   }
-}
-
-/** The file that a transfer grows, with the running hash of what it holds. */
-class PartFile {
-  doneBytes = 0;
-  #hash: Hash = createHash('sha256');
-  readonly #handle: FileHandle;
-  readonly #path: string;
-  readonly #request: BlobRequest;
-
-  constructor(handle: FileHandle, path: string, request: BlobRequest) {
-    this.#handle = handle;
-    this.#path = path;
-    this.#request = request;
-  }
-
-  /** Takes over what the file holds, unless it is longer than it may be. */
-  static async resume(handle: FileHandle, path: string, request: BlobRequest): Promise<PartFile> {
-    const part = new PartFile(handle, path, request);
-    if ((await handle.stat()).size > request.sizeBytes) await part.restart();
-    const chunk = new Uint8Array(HASH_CHUNK_BYTES);
-    for (;;) {
-      const { bytesRead } = await handle.read(chunk, 0, chunk.length, part.doneBytes);
-      if (bytesRead === 0) return part;
-      part.#hash.update(chunk.subarray(0, bytesRead));
-      part.doneBytes += bytesRead;
-    }
-  }
-
-  async restart(): Promise<void> {
-    await this.#handle.truncate(0);
-    this.doneBytes = 0;
-    this.#hash = createHash('sha256');
-  }
-
-  /** Makes the file fit what the server is about to send. */
-  async acceptStatus(response: IncomingMessage, url: URL): Promise<void> {
-    if (this.doneBytes === 0) return checkStatus(response, url, 200);
-    if (response.statusCode === 200) return await this.restart();
-    const startBytes = /^bytes (\d+)-/.exec(response.headers['content-range'] ?? '')?.[1];
-    if (response.statusCode === 206 && Number(startBytes) === this.doneBytes) return;
-    if (response.statusCode === 206 || response.statusCode === 416) {
-      await this.restart();
-      throw new RetryableError('the server does not continue the transfer where it stopped');
-    }
-    checkStatus(response, url, 206);
-  }
-
-  async append(chunk: Uint8Array): Promise<void> {
-    if (this.doneBytes + chunk.length > this.#request.sizeBytes) {
-      await this.restart();
-      throw new RetryableError('the server sends more than the index says');
-    }
-    try {
-      await this.#handle.write(chunk, 0, chunk.length, this.doneBytes);
-    } catch (error) {
-      throw cacheError(error, this.#path);
-    }
-    this.#hash.update(chunk);
-    this.doneBytes += chunk.length;
-  }
-
-  async finish(): Promise<void> {
-    if (this.doneBytes < this.#request.sizeBytes) throw new RetryableError(`the transfer ended after ${this.doneBytes} bytes`);
-    const actual = this.#hash.copy().digest('hex');
-    if (actual === this.#request.sha256) return;
-    await this.restart();
-    throw new RetryableError(`the content is not what the index names (SHA-256 ${actual}, expected ${this.#request.sha256})`);
-  }
-}
-
-function checkStatus(response: IncomingMessage, url: URL, expected: number): void {
-  const status = response.statusCode ?? 0;
-  if (status === expected) return;
-  if (status === 404 || status === 410) {
-    throw new NotFoundError(`${url.href} does not exist (HTTP ${status}): name another mirror, or try again if it is being updated`);
-  }
-  if (status >= 500 || status === 408 || status === 425 || status === 429) throw new RetryableError(`HTTP ${status}`);
-  throw new ImageError(`${url.href} answers with HTTP ${status}: check the mirror and the proxy settings`);
 }
 
 async function readLocalFile(url: URL): Promise<Uint8Array> {

@@ -1,8 +1,10 @@
 import type { ImageCache, NoticeListener } from '../cache.ts';
 import { sha256Hex } from '../cache.ts';
 import type { Downloader } from '../downloader.ts';
-import { NotFoundError, UnreachableError } from '../downloader.ts';
+import { UnreachableError } from '../downloader.ts';
 import { ImageError } from '../image-error.ts';
+import { NotFoundError } from '../part-file.ts';
+import type { BlobRequest } from '../part-file.ts';
 import { decompress } from './decompress.ts';
 import type { DebianPackage } from './packages-index.ts';
 import { PackagesIndex } from './packages-index.ts';
@@ -98,7 +100,7 @@ export class DebianArchive {
   async #readIndex(): Promise<PackagesIndex> {
     const { index, mirror, suite } = this.#record;
     const url = new URL(`dists/${suite}/${index.path}`, mirror);
-    const compressed = await this.#options.downloader.fetchBlob({ url, sha256: index.sha256, sizeBytes: index.sizeBytes, label: `package index of ${suite}` });
+    const compressed = await this.#options.downloader.fetchBlob(indexRequest(index, url, suite));
     return new PackagesIndex(await decompress(index.path, compressed));
   }
 }
@@ -125,7 +127,8 @@ async function currentRecord(options: DebianArchiveOptions, mirror: URL): Promis
     if (release.codename !== suite && release.suite !== suite) {
       throw new ImageError(`${url.href} is of ${release.codename || 'no suite'}, not of ${suite}: name another mirror`);
     }
-    const index = remembered && release.files.get(remembered.index.path)?.sha256 === remembered.index.sha256 ? remembered.index : await fetchIndex(options, mirror, release);
+    const isSame = remembered && release.files.get(remembered.index.path)?.sha256 === remembered.index.sha256;
+    const index = isSame ? remembered.index : await fetchIndex(options, mirror, release);
     const record: SuiteRecord = { version: 1, mirror: mirror.href, suite, checkedAtMs: nowMs, lastModified: answer.lastModified, index };
     await cache.writeRecord(path, record);
     return record;
@@ -136,6 +139,10 @@ async function currentRecord(options: DebianArchiveOptions, mirror: URL): Promis
   }
 }
 
+function indexRequest(file: ReleaseFile, url: URL, suite: string): BlobRequest {
+  return { url, sha256: file.sha256, sizeBytes: file.sizeBytes, label: `package index of ${suite}` };
+}
+
 /** Brings the index into the cache in the smallest form that the mirror has. */
 async function fetchIndex(options: DebianArchiveOptions, mirror: URL, release: Release): Promise<ReleaseFile> {
   let missing: unknown;
@@ -144,7 +151,7 @@ async function fetchIndex(options: DebianArchiveOptions, mirror: URL, release: R
     if (!file) continue;
     try {
       const url = new URL(`dists/${options.suite}/${file.path}`, mirror);
-      await options.downloader.fetchBlob({ url, sha256: file.sha256, sizeBytes: file.sizeBytes, label: `package index of ${options.suite}` });
+      await options.downloader.fetchBlob(indexRequest(file, url, options.suite));
       return file;
     } catch (error) {
       if (!(error instanceof NotFoundError)) throw error;

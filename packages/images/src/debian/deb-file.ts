@@ -55,7 +55,7 @@ export interface ReadTreeOptions {
 
 /** The file tree (`data.tar`) of a package, in its order. */
 export async function readDebTree(deb: Uint8Array, label: string, options: ReadTreeOptions = {}): Promise<TreeEntry[]> {
-  return await readTar(await memberTar(deb, 'data.tar', label), label, options);
+  return await readTar(await memberTar(deb, 'data.tar', label, options.signal), label, options);
 }
 
 /** The control archive of a package: `control`, `postinst` and so on. */
@@ -64,7 +64,7 @@ export async function readDebControl(deb: Uint8Array, label: string): Promise<Ma
   return new Map(entries.filter((entry) => entry.type === 'file').map((entry) => [entry.path, entry.content]));
 }
 
-async function memberTar(deb: Uint8Array, prefix: string, label: string): Promise<Uint8Array> {
+async function memberTar(deb: Uint8Array, prefix: string, label: string, signal?: AbortSignal): Promise<Uint8Array> {
   const members = readAr(deb, label);
   const version = members[0];
   if (version?.name !== 'debian-binary' || !Buffer.from(version.content).toString('latin1').startsWith('2.')) {
@@ -73,7 +73,7 @@ async function memberTar(deb: Uint8Array, prefix: string, label: string): Promis
   const member = members.find(({ name }) => name === prefix || name.startsWith(`${prefix}.`));
   if (!member) throw new ImageError(`${label} is not a Debian package: it has no ${prefix}`);
   if (!/\.tar(\.(xz|gz|zst))?$/.test(member.name)) throw new ImageError(`${label}: ${member.name} has a compression that is not supported`);
-  return await decompress(member.name, member.content);
+  return await decompress(member.name, member.content, { signal });
 }
 
 const TYPES: Readonly<Record<string, TreeEntry['type']>> = {

@@ -5,7 +5,8 @@ import type { BlockBackend } from '@hanok/machine';
 import { uniqueSuffix } from '../cache.ts';
 import { ImageError, systemCode } from '../image-error.ts';
 import { DiskFile, ZEROS, checkDiskSize, checkRange } from './disk-file.ts';
-import { ABSENT, CLEARED, CLUSTER_BYTES, TABLE_OFFSET_BYTES, checkOverlayHeader, checkOverlayTable, overlayLayout, writeOverlayHeader } from './overlay-header.ts';
+import { ABSENT, CLEARED, CLUSTER_BYTES, TABLE_OFFSET_BYTES } from './overlay-header.ts';
+import { checkOverlayHeader, checkOverlayTable, overlayLayout, writeOverlayHeader } from './overlay-header.ts';
 import type { OverlayLayout } from './overlay-header.ts';
 import { SharedLock } from './shared-lock.ts';
 
@@ -129,9 +130,11 @@ class OverlayDisk implements BlockBackend {
     checkRange(this.#overlay.path, this.sizeBytes, offsetBytes, source.length);
     for (const { cluster, startBytes, lengthBytes, doneBytes } of clustersOf(offsetBytes, source.length)) {
       const part = source.subarray(doneBytes, doneBytes + lengthBytes);
-      const inPlace = await this.#lock.shared(() => this.#writeInPlace(cluster, startBytes, part));
+      if (await this.#lock.shared(() => this.#writeInPlace(cluster, startBytes, part))) continue;
       // Another write may have allocated the cluster in between.
-      if (!inPlace) await this.#lock.exclusive(async () => void ((await this.#writeInPlace(cluster, startBytes, part)) || (await this.#allocate(cluster, startBytes, part))));
+      await this.#lock.exclusive(async () => {
+        if (!(await this.#writeInPlace(cluster, startBytes, part))) await this.#allocate(cluster, startBytes, part);
+      });
     }
   }
 

@@ -58,25 +58,34 @@ export async function buildTiny(options: BuildTinyOptions = {}): Promise<TinyIma
   const mirrors = await candidateMirrors(options.mirror, environment, run, signal);
   const client = new HttpClient(await discoverProxies(mirrors[0]!.hostname, environment, run, signal));
   try {
-    const downloader = new Downloader({ cache, client, signal, onProgress, onNotice, ...(options.retryDelaysMs ? { retryDelaysMs: options.retryDelaysMs } : {}) });
+    const downloader = new Downloader({ cache, client, signal, onProgress, onNotice, retryDelaysMs: options.retryDelaysMs });
     const keyrings = options.keyrings ?? (await findDebianKeyrings());
     const archive = await DebianArchive.open({ suite, mirrors, keyrings, cache, downloader, onNotice, refresh: options.refresh });
-    return await imageFrom(archive, cache, { signal, onNotice });
+    return await imageFrom(archive, cache, { signal, onNotice, onProgress });
   } finally {
     client.close();
   }
 }
 
-async function imageFrom(archive: DebianArchive, cache: ImageCache, options: { signal: AbortSignal | undefined; onNotice: NoticeListener }): Promise<TinyImage> {
-  const [kernelPackage, busyboxPackage] = await archive.select('tiny', choosePackages);
+interface ImageFromOptions {
+  readonly signal: AbortSignal | undefined;
+  readonly onNotice: NoticeListener;
+  readonly onProgress: ProgressListener | undefined;
+}
+
+async function imageFrom(archive: DebianArchive, cache: ImageCache, options: ImageFromOptions): Promise<TinyImage> {
+  const [kernelPackage, busyboxPackage] = await archive.select('tiny', chooseTinyPackages);
   if (!kernelPackage || !busyboxPackage) throw new ImageError(`the cache in ${cache.directory} is damaged: remove it`);
   const init = await readFile(new URL('./init.sh', import.meta.url), 'utf8');
   const profile = await readFile(new URL('./profile.sh', import.meta.url), 'utf8');
   const inputs = [BUILDER_VERSION, kernelPackage.sha256, busyboxPackage.sha256, init, profile, TINY_MODULES.join()];
   const store = new ImageStore(cache, options.onNotice);
   const files = await store.obtain('tiny', sha256Hex(JSON.stringify(inputs)), async () => {
-    const kernel = await readKernel(await archive.fetchPackage(kernelPackage), kernelPackage.name, options.signal);
-    const busybox = await readBusybox(await archive.fetchPackage(busyboxPackage), busyboxPackage.name, options.signal);
+    const kernelDeb = await archive.fetchPackage(kernelPackage);
+    const busyboxDeb = await archive.fetchPackage(busyboxPackage);
+    options.onProgress?.({ label: 'unpacking', doneBytes: 0, totalBytes: 0 });
+    const kernel = await readKernel(kernelDeb, kernelPackage.name, options.signal);
+    const busybox = await readBusybox(busyboxDeb, busyboxPackage.name, options.signal);
     options.signal?.throwIfAborted();
     const applets = await listApplets(busybox, options.signal);
     const initrd = writeCpio(tinyEntries({ busybox, applets, modules: kernel.modules, kernelVersion: kernel.version, init, profile }));
@@ -85,8 +94,8 @@ async function imageFrom(archive: DebianArchive, cache: ImageCache, options: { s
   return { kernel: files.get('vmlinuz')!, initrd: files.get('initrd')!, commandLine: TINY_COMMAND_LINE };
 }
 
-/** The kernel that the metapackage stands for, and busybox. */
-function choosePackages(index: PackagesIndex): DebianPackage[] {
+/** What the image is made from: the kernel that the metapackage stands for, and busybox. */
+export function chooseTinyPackages(index: PackagesIndex): DebianPackage[] {
   const find = (name: string): DebianPackage => {
     const found = index.find(name);
     if (!found) throw new ImageError(`Debian has no package ${name} in this suite: choose another suite or mirror`);

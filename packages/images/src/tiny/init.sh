@@ -57,11 +57,12 @@ find_ports() {
 
 # Runs /run-command with its standard streams on the ports; a port that is missing is replaced by the console.
 # A port cannot be opened twice, so a command that opens /dev/stdin or /dev/stderr needs a pipe there: cat stands
-# between. The one before the command may wait for input for ever, so nothing waits for it.
+# between. Before the command it is dd, because cat would send the console's input with sendfile, which locks the pipe
+# for its reader while it waits for more. It may wait for input for ever, so nothing waits for it.
 run_command() {
   find_ports "$1"
   mkdir /sys/fs/cgroup/command
-  cat <"${stdin:-/dev/console}" | {
+  dd bs=65536 status=none <"${stdin:-/dev/console}" | {
     {
       {
         (

@@ -1,0 +1,136 @@
+import { buffer } from 'node:stream/consumers';
+import { gzipSync, zstdCompressSync } from 'node:zlib';
+import { xz } from '@napi-rs/lzma';
+import { pack } from 'tar-stream';
+import type { Header } from 'tar-stream';
+import { sha256Hex } from '../cache.ts';
+
+export type Compression = 'xz' | 'gz' | 'zst' | '';
+
+export type FileSpec = Partial<Header> & { readonly name: string; readonly content?: string | Uint8Array };
+
+export function compressSync(compression: Compression, bytes: Uint8Array): Uint8Array {
+  if (compression === 'xz') return xz.compressSync(bytes);
+  if (compression === 'gz') return gzipSync(bytes);
+  return compression === 'zst' ? zstdCompressSync(bytes) : bytes;
+}
+
+export async function makeTar(files: readonly FileSpec[]): Promise<Uint8Array> {
+  const archive = pack();
+  const bytes = buffer(archive);
+  for (const { content, ...header } of files) archive.entry(header, content);
+  archive.finalize();
+  return await bytes;
+}
+
+export function makeAr(members: readonly { name: string; content: Uint8Array }[]): Uint8Array {
+  const chunks: Uint8Array[] = [Buffer.from('!<arch>\n')];
+  for (const { name, content } of members) {
+    const header = `${name.padEnd(16)}${'0'.padEnd(12)}${'0'.padEnd(6)}${'0'.padEnd(6)}${'100644'.padEnd(8)}${String(content.length).padEnd(10)}\`\n`;
+    chunks.push(Buffer.from(header), content, Buffer.from(content.length % 2 ? '\n' : ''));
+  }
+  return Buffer.concat(chunks);
+}
+
+export async function makeDeb(files: readonly FileSpec[], compression: Compression = 'xz'): Promise<Uint8Array> {
+  const suffix = compression === '' ? '' : `.${compression}`;
+  const control = await makeTar([{ name: './control', content: 'Package: fixture\n' }]);
+  return makeAr([
+    { name: 'debian-binary', content: Buffer.from('2.0\n') },
+    { name: `control.tar${suffix}`, content: compressSync(compression, control) },
+    { name: `data.tar${suffix}`, content: compressSync(compression, await makeTar(files)) },
+  ]);
+}
+
+/** A 64-bit ELF object with nothing but a `.modinfo` section. */
+export function makeModule(info: Readonly<Record<string, string>>): Uint8Array {
+  const modinfo = Buffer.from(Object.entries(info).map(([key, value]) => `${key}=${value}\0`).join(''), 'latin1');
+  const names = Buffer.from('\0.modinfo\0.shstrtab\0');
+  const tableOffset = 64 + modinfo.length + names.length;
+  const elf = Buffer.alloc(tableOffset + 3 * 64);
+  elf.write('\x7fELF\x02\x01\x01', 'latin1');
+  modinfo.copy(elf, 64);
+  names.copy(elf, 64 + modinfo.length);
+  elf.writeBigUInt64LE(BigInt(tableOffset), 0x28);
+  elf.writeUInt16LE(64, 0x3a);
+  elf.writeUInt16LE(3, 0x3c);
+  elf.writeUInt16LE(2, 0x3e);
+  const section = (index: number, name: number, start: number, size: number): void => {
+    elf.writeUInt32LE(name, tableOffset + index * 64);
+    elf.writeBigUInt64LE(BigInt(start), tableOffset + index * 64 + 0x18);
+    elf.writeBigUInt64LE(BigInt(size), tableOffset + index * 64 + 0x20);
+  };
+  section(1, 1, 64, modinfo.length);
+  section(2, 10, 64 + modinfo.length, names.length);
+  return elf;
+}
+
+export interface PackageSpec {
+  readonly name: string;
+  readonly depends?: string;
+  readonly provides?: string;
+  readonly deb?: Uint8Array;
+}
+
+/** The text of a `Packages` file, and the packages by path. */
+export function makePackages(specs: readonly PackageSpec[]): { text: string; files: Map<string, Uint8Array> } {
+  const files = new Map<string, Uint8Array>();
+  const stanzas = specs.map(({ name, depends, provides, deb = Buffer.from(name) }) => {
+    const path = `pool/${name}_1.deb`;
+    files.set(path, deb);
+    const optional = `${depends ? `Depends: ${depends}\n` : ''}${provides ? `Provides: ${provides}\n` : ''}`;
+    return `Package: ${name}\nVersion: 1\n${optional}Filename: ${path}\nSize: ${deb.length}\nSHA256: ${sha256Hex(deb)}\n`;
+  });
+  return { text: stanzas.join('\n'), files };
+}
+
+export interface Signer {
+  readonly publicKey: string;
+  sign(text: string): Promise<string>;
+}
+
+export async function makeSigner(): Promise<Signer> {
+  const { createCleartextMessage, generateKey, readPrivateKey, sign } = await import('openpgp');
+  const { privateKey, publicKey } = await generateKey({ type: 'ecc', userIDs: [{ name: 'Fixture' }], format: 'armored' });
+  const signingKeys = await readPrivateKey({ armoredKey: privateKey });
+  return { publicKey, sign: async (text) => await sign({ message: await createCleartextMessage({ text }), signingKeys }) };
+}
+
+/** The signed release file of a mirror whose only index is `Packages.xz`, and that index. */
+export async function makeRelease(packagesText: string, signer: Signer): Promise<Map<string, Uint8Array>> {
+  const index = compressSync('xz', Buffer.from(packagesText));
+  const line = ` ${sha256Hex(index)} ${index.length} main/binary-amd64/Packages.xz`;
+  const release = `Suite: stable\nCodename: bookworm\nSHA256:\n${line}\n`;
+  return new Map([
+    ['dists/bookworm/InRelease', Buffer.from(await signer.sign(release))],
+    ['dists/bookworm/main/binary-amd64/Packages.xz', index],
+  ]);
+}
+
+/** A whole small mirror with what the image `tiny` is made from. */
+export async function makeTinyMirror(signer: Signer): Promise<Map<string, Uint8Array>> {
+  const modules = 'lib/modules/6.9-test/kernel/drivers';
+  const module = (name: string, depends: string, compression: Compression = ''): FileSpec => ({
+    name: `./${modules}/${name.replace('virtio_rng', 'virtio-rng')}.ko${compression && `.${compression}`}`,
+    content: compressSync(compression, makeModule({ name, depends, alias: `virtio:${name}` })),
+  });
+  const kernel = await makeDeb([
+    { name: './boot/vmlinuz-6.9-test', content: 'a kernel' },
+    { name: './lib/modules/6.9-test/modules.builtin', content: 'kernel/fs/ext4/ext4.ko\n' },
+    module('virtio_console', 'virtio,virtio_ring', 'xz'),
+    module('virtio_blk', 'virtio,virtio_ring'),
+    module('virtio_net', 'virtio_ring,virtio'),
+    module('virtio_rng', 'virtio'),
+    module('overlay', ''),
+    module('virtio_pci', 'virtio,virtio_ring', 'zst'),
+    module('virtio', 'virtio_ring'),
+    module('virtio_ring', ''),
+    module('unwanted', ''),
+  ]);
+  const { text, files } = makePackages([
+    { name: 'linux-image-cloud-amd64', depends: 'linux-image-6.9-test (= 1)' },
+    { name: 'linux-image-6.9-test', deb: kernel, depends: 'kmod' },
+    { name: 'busybox-static', deb: await makeDeb([{ name: './bin/busybox', mode: 0o755, content: 'no program' }], 'zst') },
+  ]);
+  return new Map([...files, ...(await makeRelease(text, signer))]);
+}
