@@ -1,4 +1,4 @@
-import { buildInterpreter, EmulatedVcpu, type LocalInterrupts, VCPU_BLOCK_BYTES, type VcpuServices, X86_64_V1 } from '@hanok/emulator';
+import { TimeStamp, buildInterpreter, EmulatedVcpu, type LocalInterrupts, VCPU_BLOCK_BYTES, type VcpuServices, X86_64_V1 } from '@hanok/emulator';
 import { CodePages, ExitCounters, GuestMemory, PostedInterrupts, type VcpuBus } from '@hanok/machine';
 import { INTERPRETER_RAM_BYTES, InterpreterDriver } from './interpreter.ts';
 
@@ -44,6 +44,7 @@ export function createInterpreterDriver(): InterpreterDriver {
     model: X86_64_V1,
     apicId: 0,
     nowNs: () => 0,
+    timeStamp: new TimeStamp(() => 0, X86_64_V1.tscHz),
     randomWord: () => 0n,
     log: () => {},
   };

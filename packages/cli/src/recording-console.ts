@@ -34,7 +34,6 @@ export class ConsoleTail {
   /** The last lines that say something, without what would move a terminal's cursor or change its colours. */
   lines(countMax: number): string[] {
     const text = Buffer.from(this.#bytes).toString('utf8');
-    // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is taken out here
     const plain = text.replaceAll(/\x1b\[[0-?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f]/g, '');
     return plain
       .split('\n')

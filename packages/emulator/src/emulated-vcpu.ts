@@ -11,7 +11,7 @@ import type { EngineImports, InterpreterImage } from './interpreter.ts';
 import { CPU, RUN_END, STATUS, VCPU_BLOCK_BYTES } from './layout.ts';
 import { Mmu } from './mmu.ts';
 import { exportState, importState, resetState } from './state-exchange.ts';
-import { ExitTally, TimeStamp, type VcpuServices } from './system-services.ts';
+import { ExitTally, type VcpuServices } from './system-services.ts';
 
 export interface EmulatedVcpuOptions {
   readonly memory: GuestMemory;
@@ -40,7 +40,6 @@ export class EmulatedVcpu implements Vcpu {
   readonly #mmu: Mmu;
   readonly #context: ExecutionContext;
   readonly #msrs = new MsrFile();
-  readonly #timeStamp: TimeStamp;
   readonly #tally: ExitTally;
   readonly #helpers: readonly (Helper | SystemHelper)[];
   readonly #run: (cpu: number, budget: number) => number;
@@ -62,9 +61,8 @@ export class EmulatedVcpu implements Vcpu {
     });
     this.#mmu = new Mmu(this.state, memory, this.#services.bus, options.codePages, (page) => this.#blocks.dropPage(page));
     this.#blocks.connect(this.#mmu);
-    this.#timeStamp = new TimeStamp(this.#services);
     this.#tally = new ExitTally(this.#services.exits, EXIT_KINDS);
-    this.#context = new ExecutionContext(this.state, this.#mmu, this.#services, this.#timeStamp, this.#tally, new DataView(buffer));
+    this.#context = new ExecutionContext(this.state, this.#mmu, this.#services, this.#tally, new DataView(buffer));
     const known = systemHelpers(this.#msrs);
     this.#helpers = options.image.helperNames.map((name) => {
       const helper = known[name];
@@ -253,7 +251,7 @@ export class EmulatedVcpu implements Vcpu {
 
   reset(): void {
     this.#msrs.reset();
-    this.#timeStamp.reset();
+    this.#services.timeStamp.reset();
     resetState(this.state);
     this.#services.interrupts.reset();
     this.#mmu.flush(false);

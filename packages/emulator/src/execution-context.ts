@@ -3,7 +3,7 @@ import { GuestFault, type SystemContext } from './helper.ts';
 import type { CpuState } from './cpu-state.ts';
 import { CPU, SEGMENT_INDEX, SLOT, STATUS } from './layout.ts';
 import { type Mmu, NON_CANONICAL } from './mmu.ts';
-import type { ExitTally, TimeStamp, VcpuServices } from './system-services.ts';
+import type { ExitTally, VcpuServices } from './system-services.ts';
 
 const IA32_TIME_STAMP_COUNTER = 0x10;
 const IA32_TSC_ADJUST = 0x3b;
@@ -21,17 +21,15 @@ export class ExecutionContext implements SystemContext {
   wantsWindow = false;
   readonly #mmu: Mmu;
   readonly #services: VcpuServices;
-  readonly #timeStamp: TimeStamp;
   readonly #tally: ExitTally;
   readonly #memory: DataView;
   #slot = 0;
 
-  constructor(state: CpuState, mmu: Mmu, services: VcpuServices, timeStamp: TimeStamp, tally: ExitTally, memory: DataView) {
+  constructor(state: CpuState, mmu: Mmu, services: VcpuServices, tally: ExitTally, memory: DataView) {
     this.state = state;
     this.view = state.view;
     this.#mmu = mmu;
     this.#services = services;
-    this.#timeStamp = timeStamp;
     this.#tally = tally;
     this.#memory = memory;
   }
@@ -142,16 +140,16 @@ export class ExecutionContext implements SystemContext {
   }
 
   readExternalMsr(number: number): bigint | undefined {
-    if (number === IA32_TIME_STAMP_COUNTER) return this.#timeStamp.read();
-    if (number === IA32_TSC_ADJUST) return this.#timeStamp.adjust;
+    if (number === IA32_TIME_STAMP_COUNTER) return this.#services.timeStamp.read();
+    if (number === IA32_TSC_ADJUST) return this.#services.timeStamp.adjust;
     const value = this.#services.interrupts.readMsr(number);
     return value === 'fault' ? undefined : value;
   }
 
   writeExternalMsr(number: number, value: bigint): boolean {
     if (number === IA32_TIME_STAMP_COUNTER || number === IA32_TSC_ADJUST) {
-      if (number === IA32_TSC_ADJUST) this.#timeStamp.adjust = value;
-      else this.#timeStamp.write(value);
+      if (number === IA32_TSC_ADJUST) this.#services.timeStamp.adjust = value;
+      else this.#services.timeStamp.write(value);
       this.#services.interrupts.tscChanged();
       return true;
     }
@@ -159,7 +157,7 @@ export class ExecutionContext implements SystemContext {
   }
 
   readTimeStamp(): bigint {
-    return this.#timeStamp.read();
+    return this.#services.timeStamp.read();
   }
   cpuid(leaf: number, subleaf: number): readonly [number, number, number, number] {
     return this.#services.model.cpuid(leaf, subleaf, this.#services.apicId);

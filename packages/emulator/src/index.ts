@@ -5,4 +5,5 @@ export type { EmulatedVcpuOptions } from './emulated-vcpu.ts';
 export { buildInterpreter } from './interpreter.ts';
 export type { InterpreterImage } from './interpreter.ts';
 export { VCPU_BLOCK_BYTES } from './layout.ts';
+export { TimeStamp } from './system-services.ts';
 export type { LocalInterrupts, VcpuServices } from './system-services.ts';

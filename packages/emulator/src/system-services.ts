@@ -22,6 +22,8 @@ export interface VcpuServices {
   readonly exits: ExitCounters;
   readonly model: CpuModel;
   readonly apicId: number;
+  /** Shared with the local APIC, whose deadlines are in its units. */
+  readonly timeStamp: TimeStamp;
   /** Nanoseconds of machine time. */
   nowNs(): number;
   /** 64 random bits. */
@@ -32,16 +34,18 @@ export interface VcpuServices {
 
 /** Time-stamp counter: machine time at the model's frequency, moved by what the guest wrote. */
 export class TimeStamp {
-  readonly #services: VcpuServices;
+  readonly #nowNs: () => number;
+  readonly #ticksPerNs: number;
   #offset = 0n;
   #adjust = 0n;
 
-  constructor(services: VcpuServices) {
-    this.#services = services;
+  constructor(nowNs: () => number, tscHz: number) {
+    this.#nowNs = nowNs;
+    this.#ticksPerNs = tscHz / 1e9;
   }
 
   read(): bigint {
-    const ticks = BigInt(Math.round(this.#services.nowNs() * (this.#services.model.tscHz / 1e9)));
+    const ticks = BigInt(Math.round(this.#nowNs() * this.#ticksPerNs));
     return BigInt.asUintN(64, ticks + this.#offset);
   }
 

@@ -29,6 +29,8 @@ class EmulatedMachine implements Machine {
   readonly #codePages: SharedArrayBuffer;
   #worker: Worker | undefined;
   #control: SharedArrayBuffer | undefined;
+  /** Of the machine's first run; a reset loads the kernel anew. */
+  #first: VcpuWorkerData['initial'] | undefined;
   #generation = 0;
   #finish: (end: MachineEnd) => void = () => {};
   #isEnding = false;
@@ -52,7 +54,7 @@ class EmulatedMachine implements Machine {
       onPowerOff: () => void this.#end({ reason: 'power-off' }),
       onReset: () => void this.#restart(),
     });
-    this.#load();
+    this.#first = this.#load();
   }
 
   /** Puts firmware tables and the kernel into RAM; gives the vCPU's first state. */
@@ -73,8 +75,9 @@ class EmulatedMachine implements Machine {
     const pageCount = (VCPU_BLOCK_BYTES + this.#config.memoryBytes) / WASM_PAGE_BYTES;
     const data: VcpuWorkerData = {
       memory: this.#memory.memory, memoryBytes: this.#config.memoryBytes, mailbox, posted: this.#posted, exits: this.#exits, codePages: this.#codePages,
-      instructions: this.#instructions, control: this.#control, startMs: this.#startMs, maxPages: pageCount, initial: this.#load(),
+      instructions: this.#instructions, control: this.#control, startMs: this.#startMs, maxPages: pageCount, initial: this.#first ?? this.#load(),
     };
+    this.#first = undefined;
     const worker = new Worker(new URL('./vcpu-worker.ts', import.meta.url), { workerData: data, execArgv: [] });
     this.#worker = worker;
     worker.on('message', (message: VcpuWorkerMessage) => this.#hear(message));

@@ -1,7 +1,7 @@
 import { webcrypto } from 'node:crypto';
 import { parentPort, workerData } from 'node:worker_threads';
 import { LOCAL_APIC_BASE, LOCAL_APIC_SIZE_BYTES, LocalApic, IO_APIC_BASE } from '@hanok/devices';
-import { buildInterpreter, EmulatedVcpu, type InterpreterImage, VCPU_BLOCK_BYTES, X86_64_V1 } from '@hanok/emulator';
+import { buildInterpreter, EmulatedVcpu, type InterpreterImage, TimeStamp, VCPU_BLOCK_BYTES, X86_64_V1 } from '@hanok/emulator';
 import { CodePages, ExitCounters, GuestMemory, PostedInterrupts, type VcpuBus } from '@hanok/machine';
 import { MailboxBus } from './mailbox.ts';
 import { RealClock } from './real-clock.ts';
@@ -21,6 +21,7 @@ const control = new Int32Array(data.control);
 const outside = new MailboxBus(data.mailbox);
 const send = (message: VcpuWorkerMessage) => parentPort!.postMessage(message);
 
+const timeStamp = new TimeStamp(() => clock.nowNs(), X86_64_V1.tscHz);
 const apic = new LocalApic({
   id: 0,
   bootProcessor: true,
@@ -28,7 +29,7 @@ const apic = new LocalApic({
   crystalHz: CRYSTAL_HZ,
   tscHz: X86_64_V1.tscHz,
   nowNs: () => clock.nowNs(),
-  tscNow: () => BigInt(Math.round(clock.nowNs() * (X86_64_V1.tscHz / 1e9))),
+  tscNow: () => timeStamp.read(),
   onEoi: (vector) => outside.writeMmio(IO_APIC_EOI, vector, 4),
   sendIpi: () => {},
 });
@@ -59,6 +60,7 @@ const vcpu = new EmulatedVcpu({
     exits: new ExitCounters(data.exits),
     model: X86_64_V1,
     apicId: 0,
+    timeStamp,
     nowNs: () => clock.nowNs(),
     randomWord() {
       if (randomLeft === 0) randomLeft = webcrypto.getRandomValues(random).length;

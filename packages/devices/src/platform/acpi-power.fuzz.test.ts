@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { FakeClock } from '@hanok/machine';
 import { ACPI_POWER_SIZE_BYTES, AcpiPower } from './acpi-power.ts';
 import { OPERATION_COUNT, Random, randomAccess } from './fuzz-traffic.test.ts';
-import { composeCf8, ResetControl } from './reset-control.ts';
+import { ResetControl } from './reset-control.ts';
 
 test('random register traffic: never throws, and the SCI is status and enable', () => {
   const random = new Random('acpi-power');
@@ -27,13 +27,12 @@ test('random traffic of the reset ports: only the documented bytes reset', () =>
   const random = new Random('reset-control');
   let resets = 0;
   const control = new ResetControl(() => void resets++);
-  const pci = { read: () => 0xffffffff, write: () => {} };
-  const ports = composeCf8(pci, control.resetPort);
   for (let operation = 0; operation < OPERATION_COUNT; operation++) {
-    const [offset, value, width] = [random.below(8), random.value(), random.width()];
+    const value = random.value();
     const before = resets;
-    ports.write(offset, value, width);
-    assert.equal(resets - before, offset === 1 && width === 1 && (value & 4) !== 0 ? 1 : 0);
+    control.resetPort.write(0, value, 1);
+    assert.equal(resets - before, (value & 4) !== 0 ? 1 : 0);
+    randomAccess(random, control.resetPort, 1);
     randomAccess(random, control.keyboardPort, 1);
   }
 });

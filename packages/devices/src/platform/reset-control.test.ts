@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { composeCf8, ResetControl } from './reset-control.ts';
+import { ResetControl } from './reset-control.ts';
 
 test('port 0xCF9 resets when RST_CPU is written', () => {
   let resets = 0;
@@ -20,26 +20,6 @@ test('the keyboard controller knows only the reset pulse', () => {
   control.keyboardPort.write(0, 0xaa, 1);
   control.keyboardPort.write(0, 0xfe, 1);
   assert.equal(resets, 1);
-});
-
-test('byte accesses to 0xCF9 leave the PCI ports, nothing else does', () => {
-  const calls: string[] = [];
-  let resets = 0;
-  const control = new ResetControl(() => void resets++);
-  const handler = composeCf8(
-    {
-      read: (offset, width) => calls.push(`read ${offset} ${width}`),
-      write: (offset, value, width) => void calls.push(`write ${offset} ${value} ${width}`),
-    },
-    control.resetPort,
-  );
-  handler.write(0, 0x80000000, 4);
-  handler.write(1, 6, 1);
-  handler.write(1, 6, 2);
-  handler.read(1, 1);
-  handler.read(5, 1);
-  assert.equal(resets, 1);
-  assert.deepEqual(calls, ['write 0 2147483648 4', 'write 1 6 2', 'read 5 1']);
 });
 
 test('save and restore', () => {

@@ -1,4 +1,4 @@
-import type { AccessWidthBytes, Device, IoHandler, SavedState } from '@hanok/machine';
+import type { Device, IoHandler, SavedState } from '@hanok/machine';
 import { registerTable } from './register-table.ts';
 import { SavedFields } from './saved-fields.ts';
 
@@ -15,7 +15,7 @@ const KEYBOARD_PULSE_RESET = 0xfe;
 /** The ways a guest resets the board: the reset control register at port 0xCF9, and the keyboard controller's pulse. */
 export class ResetControl implements Device {
   readonly name = 'reset-control';
-  /** One byte at port 0xCF9. Use `composeCf8` to put it into the range of the PCI configuration ports. */
+  /** One byte at port 0xCF9. It lies inside PCI's address port: pass it to `PciBus` as `resetControl`. */
   readonly resetPort: IoHandler;
   /** One byte at port 0x64 of a board without keyboard controller: always ready for a command, knows only "reset". */
   readonly keyboardPort: IoHandler;
@@ -67,19 +67,4 @@ export class ResetControl implements Device {
   restore(state: SavedState): void {
     this.#register = new SavedFields(this.name, state, 1).integer('register', 0xff) & KEPT;
   }
-}
-
-/**
- * The handler of ports 0xCF8 to 0xCFF: byte accesses to 0xCF9 are the reset control register, all else is PCI's. (PCI's
- * address register answers only 4-byte accesses, PCI 3.0 §3.2.2.3.2.)
- */
-export function composeCf8(pci: IoHandler, reset: IoHandler): IoHandler {
-  const isReset = (offset: number, widthBytes: AccessWidthBytes): boolean => offset === 1 && widthBytes === 1;
-  return {
-    read: (offset, widthBytes) => (isReset(offset, widthBytes) ? reset.read(0, 1) : pci.read(offset, widthBytes)),
-    write: (offset, value, widthBytes) => {
-      if (isReset(offset, widthBytes)) reset.write(0, value, 1);
-      else pci.write(offset, value, widthBytes);
-    },
-  };
 }
