@@ -133,7 +133,7 @@ const floatRules: readonly Rule[] = [
     mark: (open) => { open.status |= C0 | C3; },
   },
   {
-    names: ['FNCLEX', 'FFREE', 'FFREEP', 'FLDCW', 'FNOP', 'FNENI', 'FNSTCW', 'FNSTENV', 'FNSTSW', 'FWAIT'],
+    names: ['FNCLEX', 'FFREE', 'FFREEP', 'FLDCW', 'FNOP', 'FNENI', 'FNDISI', 'FNSETPM', 'FNSTCW', 'FNSTENV', 'FNSTSW', 'FWAIT'],
     cites: 'SDM vol. 2A, FCLEX, FFREE, FLDCW, FNOP, FSTCW, FSTENV, FSTSW, WAIT: C0 to C3 are undefined',
     mark: (open) => { open.status |= C0 | C1 | C2 | C3; },
   },

@@ -62,7 +62,7 @@ export function drawImage(random: Random): Uint8Array {
 export function drawMemory(random: Random, row: Row, memory: Uint8Array): void {
   const view = new DataView(memory.buffer, memory.byteOffset + OPERAND_OFFSET, 512);
   const size = row.operands[0]?.size;
-  const image = size === 'none' || size === 'v';
+  const image = size === 'none';
   random.bytes(memory.subarray(OPERAND_OFFSET, OPERAND_OFFSET + (image ? FX.sizeBytes : 16)));
   if (image) {
     view.setUint32(FX.mxcsr, random.u32() & 0xffff, true);

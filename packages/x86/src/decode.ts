@@ -12,6 +12,8 @@ export type ModeBits = 16 | 32 | 64;
 export interface Decoded {
   row: Row;
   lengthBytes: number;
+  /** How many of them are prefixes, REX among them. */
+  prefixBytes: number;
   /** Effective operand size in bits, as `Operands.bits`. */
   bits: IntegerBits;
   addressBits: ModeBits;
@@ -41,7 +43,8 @@ export interface Decoded {
 /** Why bytes are no instruction. `more`: they end too early, so the next page is needed. */
 export type DecodeFailure = 'undefined' | 'too-long' | 'more';
 
-const SEGMENT_PREFIX: Record<number, number> = { 0x26: 0, 0x2e: 1, 0x36: 2, 0x3e: 3, 0x64: 4, 0x65: 5 };
+/** Segment registers by their override prefix. */
+export const SEGMENT_PREFIX: Readonly<Record<number, number>> = { 0x26: 0, 0x2e: 1, 0x36: 2, 0x3e: 3, 0x64: 4, 0x65: 5 };
 
 class Truncated extends Error {}
 const TRUNCATED = new Truncated('instruction bytes end early');
@@ -49,7 +52,7 @@ const TRUNCATED = new Truncated('instruction bytes end early');
 /** A decoder over a byte array. */
 export class Decoder {
   readonly result: Decoded = {
-    row: undefined as unknown as Row, lengthBytes: 0, bits: 32, addressBits: 64, mode: 64, lock: false, repeat: 0, hasRex: false, rexB: 0, rexR: 0,
+    row: undefined as unknown as Row, lengthBytes: 0, prefixBytes: 0, bits: 32, addressBits: 64, mode: 64, lock: false, repeat: 0, hasRex: false, rexB: 0, rexR: 0,
     modrm: 0, opcode: 0, isMemory: false, base: -1, index: -1, scale: 0, displacement: 0n, segment: 3, segmentOverride: -1, immediate: 0n, immediate2: 0n,
   };
   #bytes: Uint8Array = new Uint8Array(0);
@@ -81,6 +84,7 @@ export class Decoder {
     const d = this.result;
     d.mode = mode;
     const first = this.#prefixes(mode);
+    d.prefixBytes = this.#at - 1 - start;
     const { map, opcode } = this.#opcode(first);
     d.opcode = opcode;
     const candidates = OPCODE_TABLES[map]![opcode]!;

@@ -1,4 +1,5 @@
 export * from './decode.ts';
+export * from './disassemble.ts';
 export * from './emit.ts';
 export * from './insn.ts';
 export * from './operand.ts';

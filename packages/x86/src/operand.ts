@@ -24,8 +24,8 @@ export type AddressingKind =
   | 'T' // ModRM.rm: x87 register ST(i)
   | 'fixed'; // a register the opcode implies, or the constant 1
 
-/** Size letters: v = 16/32/64, z = 16/32, y = 32/64, p = far pointer, s = descriptor-table register image. */
-export type SizeCode = 'b' | 'w' | 'd' | 'q' | 'dq' | 'v' | 'z' | 'y' | 't' | 'p' | 's' | 'none';
+/** Size letters: v = 16/32/64, z = 16/32, y = 32/64, p = far pointer, s = descriptor-table register image, a = pair of bounds. */
+export type SizeCode = 'b' | 'w' | 'd' | 'q' | 'dq' | 'v' | 'z' | 'y' | 't' | 'p' | 's' | 'a' | 'none';
 
 export interface OperandSpec {
   readonly kind: AddressingKind;
@@ -38,7 +38,7 @@ export interface OperandSpec {
 }
 
 const TYPE_SIZES: Record<string, SizeCode> = {
-  b: 'b', w: 'w', d: 'd', q: 'q', dq: 'dq', x: 'dq', ps: 'dq', pd: 'dq', ss: 'd', sd: 'q', v: 'v', z: 'z', y: 'y', t: 't', p: 'p', s: 's', '': 'none',
+  b: 'b', w: 'w', d: 'd', q: 'q', dq: 'dq', x: 'dq', ps: 'dq', pd: 'dq', ss: 'd', sd: 'q', v: 'v', z: 'z', y: 'y', t: 't', p: 'p', s: 's', a: 'a', '': 'none',
 };
 
 const MODRM_KINDS = 'EGMRSCDVWUPQNT';

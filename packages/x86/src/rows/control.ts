@@ -89,7 +89,7 @@ const farPointer = (e: Emit, o: Operands): [Value, Value] => {
 
 export const JMP_FAR = insn('JMP FAR', {
   system: true,
-  rows: [row('FF /5', 'Mv', far), row('EA', 'Ap', { ...far, not64: true })],
+  rows: [row('FF /5', 'Mp', far), row('EA', 'Ap', { ...far, not64: true })],
   body(e, o) {
     const [selector, offset] = o.isMemory(0) ? farPointer(e, o) : o.farImmediate();
     e.helper('jump-far', selector, offset);
@@ -98,7 +98,7 @@ export const JMP_FAR = insn('JMP FAR', {
 
 export const CALL_FAR = insn('CALL FAR', {
   system: true,
-  rows: [row('FF /3', 'Mv', far), row('9A', 'Ap', { ...far, not64: true })],
+  rows: [row('FF /3', 'Mp', far), row('9A', 'Ap', { ...far, not64: true })],
   body(e, o) {
     const [selector, offset] = o.isMemory(0) ? farPointer(e, o) : o.farImmediate();
     e.helper('call-far', selector, offset, e.constant(o.bits));
@@ -132,12 +132,10 @@ export const INTO = insn('INTO', {
 });
 export const INT1 = insn('INT1', { system: true, rows: [row('F1', '', interrupt)], body: (e) => void e.helper('software-exception', e.constant(Vector.DB)) });
 
-export const UD = insn('UD', {
-  system: true,
-  rows: [row('0F 0B'), row('0F B9'), row('0F FF')],
-  body: (e) => e.fault(Vector.UD),
-});
+const undefinedInstruction = (name: string, encoding: string, operands: string) =>
+  insn(name, { system: true, rows: [row(encoding, operands)], body: (e) => e.fault(Vector.UD) });
+export const UD = [undefinedInstruction('UD2', '0F 0B', ''), undefinedInstruction('UD1', '0F B9', 'Gv,Ev'), undefinedInstruction('UD0', '0F FF', 'Gv,Ev')];
 
 export const CONTROL = [
-  JMP, JMP_INDIRECT, CALL, CALL_INDIRECT, RET, ...JCC, LOOP, LOOPE, LOOPNE, JCXZ, JMP_FAR, CALL_FAR, RET_FAR, IRET, INT, INT3, INTO, INT1, UD,
+  JMP, JMP_INDIRECT, CALL, CALL_INDIRECT, RET, ...JCC, LOOP, LOOPE, LOOPNE, JCXZ, JMP_FAR, CALL_FAR, RET_FAR, IRET, INT, INT3, INTO, INT1, ...UD,
 ];

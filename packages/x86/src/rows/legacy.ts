@@ -63,7 +63,7 @@ export const SALC = insn('SALC', {
 });
 
 export const BOUND = insn('BOUND', {
-  rows: [row('62', 'Gv,Mv', not64)],
+  rows: [row('62', 'Gv,Ma', not64)],
   body(e, o) {
     const value = o.readSigned(0);
     const lower = o.readSigned(1);

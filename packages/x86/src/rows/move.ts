@@ -35,7 +35,7 @@ export const MOVBE = insn('MOVBE', {
   },
 });
 
-export const LEA = insn('LEA', { rows: [row('8D', 'Gv,Mv')], body: (_, o) => o.write(0, o.offset(1)) });
+export const LEA = insn('LEA', { rows: [row('8D', 'Gv,M')], body: (_, o) => o.write(0, o.offset(1)) });
 
 export const XCHG = insn('XCHG', {
   rows: [row('86', 'Eb,Gb', { lock: true }), row('87', 'Ev,Gv', { lock: true }), row('90+r', 'Zv,rAX')],
@@ -53,6 +53,12 @@ export const NOP = insn('NOP', {
   body: () => {},
 });
 export const PAUSE = insn('PAUSE', { rows: [row('F3 90')], body: () => {} });
+/** Control-flow enforcement, which is never on here: both do nothing then (SDM vol. 2A "ENDBR64", vol. 2B "RDSSPD"). */
+export const CONTROL_FLOW = [
+  insn('ENDBR64', { rows: [row('F3 0F 1E FA')], body: () => {} }),
+  insn('ENDBR32', { rows: [row('F3 0F 1E FB')], body: () => {} }),
+  insn('RDSSP', { rows: [row('F3 0F 1E /1', 'Ry')], body: () => {} }),
+];
 
 export const CMOV = Array.from({ length: 16 }, (_, code) =>
   insn(`CMOV${conditionName(code)}`, {
@@ -99,4 +105,4 @@ export const XLAT = insn('XLAT', {
   },
 });
 
-export const MOVE = [MOV, MOVZX, MOVSX, MOVSXD, MOVBE, LEA, XCHG, NOP, PAUSE, ...CMOV, ...SETCC, CBW, CWD, XLAT];
+export const MOVE = [MOV, MOVZX, MOVSX, MOVSXD, MOVBE, LEA, XCHG, NOP, PAUSE, ...CONTROL_FLOW, ...CMOV, ...SETCC, CBW, CWD, XLAT];

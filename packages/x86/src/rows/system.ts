@@ -27,7 +27,7 @@ const MOVES = [
 const farLoad = (name: string, segment: number, encoding: string, options = {}) =>
   insn(name, {
     system: true,
-    rows: [row(encoding, 'Gv,Mv', options)],
+    rows: [row(encoding, 'Gv,Mp', options)],
     body(e, o) {
       const offset = o.read(1);
       o.displace(1, e.constant(o.bits / 8));
@@ -56,10 +56,10 @@ const privileged = (name: string, helper: string, encoding: ReturnType<typeof ro
   });
 
 const DESCRIPTOR_TABLES = [
-  viaHelper('SGDT', 'store-descriptor-table', [row('0F 01 /0', 'Mv', { force64: true })], (e) => e.constant(0), linear(0), bits),
-  viaHelper('SIDT', 'store-descriptor-table', [row('0F 01 /1', 'Mv', { force64: true })], (e) => e.constant(1), linear(0), bits),
-  viaHelper('LGDT', 'load-descriptor-table', [row('0F 01 /2', 'Mv', { force64: true })], (e) => e.constant(0), linear(0), bits),
-  viaHelper('LIDT', 'load-descriptor-table', [row('0F 01 /3', 'Mv', { force64: true })], (e) => e.constant(1), linear(0), bits),
+  viaHelper('SGDT', 'store-descriptor-table', [row('0F 01 /0', 'Ms', { force64: true })], (e) => e.constant(0), linear(0), bits),
+  viaHelper('SIDT', 'store-descriptor-table', [row('0F 01 /1', 'Ms', { force64: true })], (e) => e.constant(1), linear(0), bits),
+  viaHelper('LGDT', 'load-descriptor-table', [row('0F 01 /2', 'Ms', { force64: true })], (e) => e.constant(0), linear(0), bits),
+  viaHelper('LIDT', 'load-descriptor-table', [row('0F 01 /3', 'Ms', { force64: true })], (e) => e.constant(1), linear(0), bits),
   insn('SLDT', { system: true, rows: [row('0F 00 /0', 'Ev')], body: (e, o) => o.writeSelector(0, e.helper('store-system-selector', e.constant(6))) }),
   insn('STR', { system: true, rows: [row('0F 00 /1', 'Ev')], body: (e, o) => o.writeSelector(0, e.helper('store-system-selector', e.constant(7))) }),
   privileged('LLDT', 'load-local-descriptor-table', row('0F 00 /2', 'Ew')),
@@ -167,17 +167,19 @@ const CMPXCHG16B = insn('CMPXCHG16B', {
   body: (e, o) => e.flagsSet({ ZF: e.narrow(e.helper('compare-exchange-16', o.linear(0))) }),
 });
 
-const RANDOM = insn('RDRAND', {
-  system: true,
-  rows: [row('NP 0F C7 /6', 'Rv'), row('66 0F C7 /6', 'Rv'), row('NP 0F C7 /7', 'Rv'), row('66 0F C7 /7', 'Rv')],
-  body(e, o) {
-    o.write(0, e.helper('random'));
-    const no = e.constant32(0);
-    e.flagsSet({ CF: e.constant32(1), OF: no, SF: no, ZF: no, AF: no, PF: no });
-  },
-});
+const random = (name: string, extension: number) =>
+  insn(name, {
+    system: true,
+    rows: [row(`NP 0F C7 /${extension}`, 'Rv'), row(`66 0F C7 /${extension}`, 'Rv')],
+    body(e, o) {
+      o.write(0, e.helper('random'));
+      const no = e.constant32(0);
+      e.flagsSet({ CF: e.constant32(1), OF: no, SF: no, ZF: no, AF: no, PF: no });
+    },
+  });
+const RANDOM = [random('RDRAND', 6), random('RDSEED', 7)];
 
 export const SYSTEM = [
   ...MOVES, ...SEGMENT_LOADS, ...DESCRIPTOR_TABLES, ...INSPECTION, ARPL, ...MACHINE_STATUS, ...MODEL_SPECIFIC, ...MEMORY_MANAGEMENT, ...CALLS,
-  IN, OUT, CMPXCHG8B, CMPXCHG16B, RANDOM,
+  IN, OUT, CMPXCHG8B, CMPXCHG16B, ...RANDOM,
 ];

@@ -1,0 +1,65 @@
+/**
+ * Every row in every mode, as we print it and as objdump does. HANOK_DISASSEMBLER_SEED repeats a run.
+ */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { ALL_ROWS, Decoder, disassemble, type ModeBits } from '@hanok/x86';
+import { rowForms } from '../conformance/forms.ts';
+import { Random } from '../conformance/random.ts';
+import { drawRow, encodeForm } from './bytes.ts';
+import { compare, unknownToObjdump } from './compare.ts';
+import { disassembleEach, objdumpVersion } from './objdump.ts';
+
+const CASES_PER_FORM = 24;
+const CASES_PER_ROW = 60;
+const seed = Number(process.env['HANOK_DISASSEMBLER_SEED'] ?? 1);
+const version = objdumpVersion();
+const skip = version === undefined && 'objdump is not installed; apt-get install binutils';
+
+test('every form of every row in 64-bit mode', { skip }, (t) => {
+  const random = new Random(seed);
+  const codes = ALL_ROWS.flatMap(rowForms).flatMap((form) => {
+    const found = Array.from({ length: CASES_PER_FORM }, () => encodeForm(random, form, 0)).filter((code) => code !== undefined && code.length <= 15);
+    assert.ok(found.length > 0, `${form.row.insn.name} [${form.row.text}] ${form.bits} bits has no encoding`);
+    return found as Uint8Array[];
+  });
+  const count = compareAll(codes, 64);
+  t.diagnostic(`seed ${seed}: ${count} instructions agree with ${version}`);
+});
+
+for (const mode of [16, 32, 64] as const) {
+  test(`every row with random ModRM and prefixes in ${mode}-bit mode`, { skip }, (t) => {
+    const random = new Random(seed, mode);
+    const decoder = new Decoder();
+    const codes: Uint8Array[] = [];
+    for (const row of ALL_ROWS.filter(({ options, rexW }) => !(mode === 64 ? options.not64 : options.only64 || rexW))) {
+      let own = 0;
+      for (let count = 0; count < CASES_PER_ROW; count++) {
+        const code = drawRow(random, row, mode);
+        const decoded = decoder.decode(code, 0, code.length, mode);
+        if (typeof decoded === 'string') continue;
+        if (decoded.row === row) own++;
+        codes.push(code.subarray(0, decoded.lengthBytes).slice());
+      }
+      assert.ok(own > 0, `no bytes decode to ${row.insn.name} [${row.text}] in ${mode}-bit mode`);
+    }
+    const count = compareAll(codes, mode);
+    t.diagnostic(`seed ${seed}: ${count} instructions agree with ${version}`);
+  });
+}
+
+/** Compares and gives how many instructions agreed; throws with the first differences of each row. */
+function compareAll(codes: readonly Uint8Array[], mode: ModeBits): number {
+  const differences = new Map<string, string>();
+  let agreed = 0;
+  disassembleEach(codes, mode).forEach((line, index) => {
+    const code = codes[index]!;
+    const ours = disassemble(code, { mode, address: line.address });
+    if (unknownToObjdump(code, mode, line.address)) return;
+    const difference = compare(ours, line);
+    if (difference === undefined) agreed++;
+    else differences.set(ours.text.replace(/ .*/, ''), difference);
+  });
+  assert.equal(differences.size, 0, `seed ${seed}, ${mode}-bit mode:\n${[...differences.values()].slice(0, Number(process.env['N'] ?? 20)).join('\n')}`);
+  return agreed;
+}
