@@ -21,6 +21,7 @@ const EXCEPTIONS: readonly Exception[] = [
   { reason: '66 before a whole ModRM byte is (bad)', applies: (d, prefixes) => d.row.modrm !== undefined && prefixes.includes(0x66) },
   { reason: '67 before an absolute address is shown by some instructions only', applies: (d, prefixes) => d.mode !== 64 && prefixes.includes(0x67) && d.isMemory && d.base < 0 && d.index < 0 },
   { reason: '66 90 is called xchg ax,ax', applies: (d, prefixes) => d.row.text === '90' && prefixes.includes(0x66) },
+  { reason: '66 before 0F 1E with REX.W is not shown', applies: (d, prefixes) => d.row.text === '0F 1E Ev,Gv' && d.bits === 64 && prefixes.includes(0x66) },
   { reason: 'F3 makes 90 with REX.B a PAUSE', applies: (d, prefixes) => named(d, 'XCHG') && d.opcode === 0x90 && prefixes.includes(0xf3) },
   { reason: 'a far pointer of 80 bits is called FWORD', applies: (d) => d.bits === 64 && d.isMemory && d.row.operands.some(({ size }) => size === 'p') },
   { reason: 'a short branch does not wrap at 64 KiB in 16-bit mode', applies: (d, _, address) => d.mode === 16 && d.row.operands[0]?.text === 'Jb' && (address + BigInt(d.lengthBytes) + d.immediate) >> 16n !== address >> 16n },
