@@ -6,9 +6,12 @@ import type { InterpreterImage } from './interpreter.ts';
 import { ADDRESS_KIND, ARENA, BLOCK_HASH, CPU, SEGMENT_INDEX, SLOT, SPECIAL } from './layout.ts';
 import { type Mmu, nextPage } from './mmu.ts';
 import { operandField } from './operands.ts';
+import type { UnknownEncoding } from './unknown-encoding.ts';
 import { segmentField } from './memory-emit.ts';
 
 const BLOCK_INSTRUCTIONS_MAX = 32;
+/** How many bytes of an unknown encoding are reported. */
+const UNKNOWN_BYTES = 8;
 /** Single instructions are cached apart from blocks, under this bit of the tag. */
 export const STEP_TAG = 0x100;
 
@@ -31,13 +34,13 @@ export class BlockCache {
   readonly #decoder = new Decoder();
   readonly #blocksByPage = new Map<number, Block[]>();
   readonly #crossing = new Uint8Array(32);
-  readonly #onUnknown: (bytes: string) => void;
+  readonly #onUnknown: (unknown: UnknownEncoding) => void;
   #next: number;
   #mmu: Mmu | undefined;
   /** How often code was dropped because its page was written. */
   dropCount = 0;
 
-  constructor(state: CpuState, memory: GuestMemory, image: InterpreterImage, codePages: CodePages, onUnknown: (bytes: string) => void) {
+  constructor(state: CpuState, memory: GuestMemory, image: InterpreterImage, codePages: CodePages, onUnknown: (unknown: UnknownEncoding) => void) {
     this.#state = state;
     this.#memory = memory;
     this.#image = image;
@@ -132,7 +135,7 @@ export class BlockCache {
           return this.#decodeCrossing(at, linearLow, linearHigh, mode);
         }
         this.#special(decoded === 'undefined' ? SPECIAL.Undefined : SPECIAL.TooLong, at);
-        if (decoded === 'undefined') this.#reportUnknown(at, pageEnd);
+        if (decoded === 'undefined') this.#reportUnknown(this.#ram.slice(at, Math.min(at + UNKNOWN_BYTES, pageEnd)), gpa, at, linearLow, linearHigh);
         return -1;
       }
       this.#slot(decoded, at & 0xfff);
@@ -146,9 +149,11 @@ export class BlockCache {
     return -1;
   }
 
-  #reportUnknown(at: number, pageEnd: number): void {
-    const bytes = this.#ram.slice(at, Math.min(at + 8, pageEnd));
-    this.#onUnknown(Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join(' '));
+  /** `bytes` at `gpa` are no instruction; the run began at `start` on the same page. */
+  #reportUnknown(bytes: Uint8Array, start: number, gpa: number, linearLow: number, linearHigh: number): void {
+    const mode = this.#state.mode as ModeBits;
+    const page = (BigInt(mode === 64 ? linearHigh >>> 0 : 0) << 32n) | BigInt((linearLow & ~0xfff) >>> 0);
+    this.#onUnknown({ bytes, address: page | BigInt(gpa & 0xfff), mode, before: this.#ram.slice(start, gpa) });
   }
 
   /** An instruction over the page's end: its own block, behind a check that the second page has not moved. */
@@ -163,8 +168,10 @@ export class BlockCache {
     const decoded = this.#decoder.decode(this.#crossing, 0, 16, mode);
     const check = this.#special(SPECIAL.Cross, gpa);
     this.#view.setFloat64(check + SLOT.immediate, second, true);
-    if (typeof decoded === 'string') this.#special(decoded === 'too-long' ? SPECIAL.TooLong : SPECIAL.Undefined, gpa);
-    else {
+    if (typeof decoded === 'string') {
+      this.#special(decoded === 'too-long' ? SPECIAL.TooLong : SPECIAL.Undefined, gpa);
+      if (decoded === 'undefined') this.#reportUnknown(this.#crossing.slice(0, UNKNOWN_BYTES), gpa, gpa, linearLow, linearHigh);
+    } else {
       this.#slot(decoded, gpa & 0xfff);
       this.#special(SPECIAL.Relookup, gpa + decoded.lengthBytes, gpa);
     }

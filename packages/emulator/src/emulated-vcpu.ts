@@ -12,6 +12,7 @@ import { CPU, RUN_END, STATUS, VCPU_BLOCK_BYTES } from './layout.ts';
 import { Mmu } from './mmu.ts';
 import { exportState, importState, resetState } from './state-exchange.ts';
 import { ExitTally, type VcpuServices } from './system-services.ts';
+import { unknownReporter } from './unknown-encoding.ts';
 
 export interface EmulatedVcpuOptions {
   readonly memory: GuestMemory;
@@ -54,11 +55,8 @@ export class EmulatedVcpu implements Vcpu {
     const { memory } = options;
     const buffer = memory.memory.buffer as ArrayBufferLike;
     this.state = new CpuState(buffer, options.blockAddress, VCPU_BLOCK_BYTES);
-    const unknown = new Set<string>();
-    this.#blocks = new BlockCache(this.state, memory, options.image, options.codePages, (bytes) => {
-      if (!unknown.has(bytes) && unknown.size < 100) this.#services.log(`no such instruction, raised #UD: ${bytes}`);
-      unknown.add(bytes);
-    });
+    const onUnknown = unknownReporter((line) => this.#services.log(line));
+    this.#blocks = new BlockCache(this.state, memory, options.image, options.codePages, onUnknown);
     this.#mmu = new Mmu(this.state, memory, this.#services.bus, options.codePages, (page) => this.#blocks.dropPage(page));
     this.#blocks.connect(this.#mmu);
     this.#tally = new ExitTally(this.#services.exits, EXIT_KINDS);
