@@ -95,7 +95,7 @@ function nativeOutcome(result: TestResult): Outcome {
 /** Runs one random case in both worlds. */
 function runCase(native: NativeDriver, eager: EagerProcessor, random: Random, row: Row): string[] {
   const number = random.below(8);
-  const bits = row.operands[0]?.size === 'none' && random.oneIn(2) ? 16 : 32;
+  const bits = row.map === 0 && row.operands[0]?.size === 'none' && random.oneIn(2) ? 16 : 32;
   const fx = drawImage(random);
   if (isOpen(row, fx)) return [];
   const memory = new Uint8Array(LAYOUT.windowBytes);

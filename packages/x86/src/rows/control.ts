@@ -132,9 +132,9 @@ export const INTO = insn('INTO', {
 });
 export const INT1 = insn('INT1', { system: true, rows: [row('F1', '', interrupt)], body: (e) => void e.helper('software-exception', e.constant(Vector.DB)) });
 
-const undefinedInstruction = (name: string, encoding: string, operands: string) =>
-  insn(name, { system: true, rows: [row(encoding, operands)], body: (e) => e.fault(Vector.UD) });
-export const UD = [undefinedInstruction('UD2', '0F 0B', ''), undefinedInstruction('UD1', '0F B9', 'Gv,Ev'), undefinedInstruction('UD0', '0F FF', 'Gv,Ev')];
+/** No ModRM: the fault comes before UD0's and UD1's is read, as AMD processors do it (measured on family 19h). */
+const undefinedInstruction = (name: string, encoding: string) => insn(name, { system: true, rows: [row(encoding)], body: (e) => e.fault(Vector.UD) });
+export const UD = [undefinedInstruction('UD2', '0F 0B'), undefinedInstruction('UD1', '0F B9'), undefinedInstruction('UD0', '0F FF')];
 
 export const CONTROL = [
   JMP, JMP_INDIRECT, CALL, CALL_INDIRECT, RET, ...JCC, LOOP, LOOPE, LOOPNE, JCXZ, JMP_FAR, CALL_FAR, RET_FAR, IRET, INT, INT3, INTO, INT1, ...UD,
