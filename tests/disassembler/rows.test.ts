@@ -12,6 +12,8 @@ import { disassembleEach, objdumpVersion } from './objdump.ts';
 
 const CASES_PER_FORM = 10;
 const CASES_PER_ROW = 24;
+/** Draws until one is the row itself: ModRM may choose another. */
+const DRAWS_MAX = 2000;
 const DIFFERENCES_SHOWN = 20;
 const seed = Number(process.env['HANOK_DISASSEMBLER_SEED'] ?? 1);
 const version = objdumpVersion();
@@ -35,7 +37,7 @@ for (const mode of [16, 32, 64] as const) {
     const codes: Uint8Array[] = [];
     for (const row of ALL_ROWS.filter(({ options, rexW }) => !(mode === 64 ? options.not64 : options.only64 || rexW))) {
       let own = 0;
-      for (let count = 0; count < CASES_PER_ROW; count++) {
+      for (let count = 0; count < CASES_PER_ROW || (own === 0 && count < DRAWS_MAX); count++) {
         const code = drawRow(random, row, mode);
         const decoded = decoder.decode(code, 0, code.length, mode);
         if (typeof decoded === 'string') continue;
