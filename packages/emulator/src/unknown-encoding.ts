@@ -13,7 +13,7 @@ export interface UnknownEncoding {
 const INSTRUCTIONS_SHOWN = 3;
 const LINES_MAX = 100;
 
-export const hexBytes = (bytes: Uint8Array): string => Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join(' ');
+const hexBytes = (bytes: Uint8Array): string => Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join(' ');
 
 /** One line for the log: where, what, and the instructions before. */
 export function describeUnknown({ bytes, address, mode, before }: UnknownEncoding): string {

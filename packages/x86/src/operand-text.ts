@@ -29,7 +29,7 @@ export function segmentName(index: number): string {
 }
 
 /** Name of a general register; AH to BH are 4 to 7 of 8 bits without REX. */
-export function registerName(index: number, bits: number, hasRex: boolean): string {
+function registerName(index: number, bits: number, hasRex: boolean): string {
   if (bits === 8 && !hasRex && index >= 4 && index < 8) return HIGH_BYTES[index - 4]!;
   if (index >= 8) return `r${index}${{ 8: 'b', 16: 'w', 32: 'd' }[bits] ?? ''}`;
   if (bits === 8) return LOW_BYTES[index]!;
