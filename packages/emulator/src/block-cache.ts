@@ -1,11 +1,12 @@
 import type { CodePages, GuestMemory } from '@hanok/machine';
-import { type Decoded, Decoder, type ModeBits, type OperandSpec } from '@hanok/x86';
+import { type Decoded, Decoder, type ModeBits } from '@hanok/x86';
 import type { CpuState } from './cpu-state.ts';
 import { formIndex } from './forms.ts';
 import type { InterpreterImage } from './interpreter.ts';
-import { ADDRESS_KIND, ARENA, BLOCK_HASH, CPU, SEGMENT_INDEX, SLOT, SPECIAL } from './layout.ts';
+import type { HotCode } from './jit/hot-code.ts';
+import { ADDRESS_KIND, ARENA, BLOCK_HASH, CPU, ENTER, SEGMENT_INDEX, SLOT, SPECIAL } from './layout.ts';
 import { type Mmu, nextPage } from './mmu.ts';
-import { operandField } from './operands.ts';
+import { decodedField } from './operands.ts';
 import type { UnknownEncoding } from './unknown-encoding.ts';
 import { segmentField } from './memory-emit.ts';
 
@@ -35,17 +36,19 @@ export class BlockCache {
   readonly #blocksByPage = new Map<number, Block[]>();
   readonly #crossing = new Uint8Array(32);
   readonly #onUnknown: (unknown: UnknownEncoding) => void;
+  readonly #hotCode: HotCode;
   #next: number;
   #mmu: Mmu | undefined;
   /** How often code was dropped because its page was written. */
   dropCount = 0;
 
-  constructor(state: CpuState, memory: GuestMemory, image: InterpreterImage, codePages: CodePages, onUnknown: (unknown: UnknownEncoding) => void) {
+  constructor(state: CpuState, memory: GuestMemory, image: InterpreterImage, codePages: CodePages, hotCode: HotCode, onUnknown: (unknown: UnknownEncoding) => void) {
     this.#state = state;
     this.#memory = memory;
     this.#image = image;
     this.#codePages = codePages;
     this.#onUnknown = onUnknown;
+    this.#hotCode = hotCode;
     const buffer = memory.memory.buffer as ArrayBufferLike;
     this.#view = new DataView(buffer);
     this.#ram = new Uint8Array(buffer, memory.baseBytes, memory.sizeBytes);
@@ -66,6 +69,7 @@ export class BlockCache {
   clear(): void {
     this.#clearHash();
     for (const page of this.#blocksByPage.keys()) this.#codePages.unmark(page);
+    this.#hotCode.clear();
     this.#blocksByPage.clear();
     this.#next = this.#state.blockAddress + ARENA.offset;
   }
@@ -74,6 +78,7 @@ export class BlockCache {
   dropPage(page: number): void {
     const blocks = this.#blocksByPage.get(page);
     this.#codePages.unmark(page);
+    this.#hotCode.dropPage(page);
     if (!blocks) return;
     this.#blocksByPage.delete(page);
     this.dropCount++;
@@ -85,9 +90,26 @@ export class BlockCache {
     if (this.#view.getInt32(entry + BLOCK_HASH.offset + 8, true) === block.firstSlot) {
       this.#view.setBigInt64(entry + BLOCK_HASH.offset, -1n, true);
     }
+    if (this.#view.getUint16(block.firstSlot + SLOT.handler, true) === SPECIAL.Enter) this.#hotCode.dropRegion(block.firstSlot);
     for (let slot = block.firstSlot; slot < block.endSlot; slot += SLOT.sizeBytes) {
       this.#view.setUint16(slot + SLOT.handler, SPECIAL.Relookup, true);
     }
+  }
+
+  /** Whether a block of 64-bit code begins at a guest-physical address. */
+  isDecoded(gpa: number): boolean {
+    return this.#hasBlock(this.#memory.baseBytes + gpa, 64);
+  }
+
+  #hasBlock(address: number, tag: number): boolean {
+    const entry = this.#hashEntry(address) + BLOCK_HASH.offset;
+    return this.#view.getUint32(entry, true) === address && this.#view.getUint32(entry + 4, true) === tag;
+  }
+
+  #enter(at: number, gpa: number): void {
+    const slot = this.#special(SPECIAL.Enter, at);
+    this.#view.setInt32(slot + ENTER.countdown, this.#hotCode.countdown(gpa >>> 12), true);
+    this.#view.setUint32(slot + ENTER.page, gpa >>> 12, true);
   }
 
   #hashEntry(address: number): number {
@@ -125,13 +147,19 @@ export class BlockCache {
   #decodeRun(gpa: number, linearLow: number, linearHigh: number): number {
     const mode = this.#state.mode as ModeBits;
     const pageEnd = (gpa & ~0xfff) + 4096;
-    const max = this.#state.word(CPU.blockTag) & STEP_TAG ? 1 : BLOCK_INSTRUCTIONS_MAX;
+    const step = (this.#state.word(CPU.blockTag) & STEP_TAG) !== 0;
+    const max = step ? 1 : BLOCK_INSTRUCTIONS_MAX;
     let at = gpa;
+    const first = this.#next;
+    if (mode === 64 && !step) this.#enter(at & 0xfff, gpa);
     for (let count = 0; count < max && at < pageEnd; count++) {
+      // Code that is decoded already need not be decoded again: the block ends with a link to it.
+      if (count > 0 && this.#hasBlock(this.#memory.baseBytes + at, mode)) break;
       const decoded = this.#decoder.decode(this.#ram, at, pageEnd, mode);
       if (typeof decoded === 'string') {
         if (decoded === 'more') {
           if (count > 0) break;
+          this.#next = first;
           return this.#decodeCrossing(at, linearLow, linearHigh, mode);
         }
         this.#special(decoded === 'undefined' ? SPECIAL.Undefined : SPECIAL.TooLong, at);
@@ -144,6 +172,8 @@ export class BlockCache {
         this.#special(SPECIAL.Relookup, at, gpa);
         return -1;
       }
+      // Compiled code leaves for such instructions; it can take over again right behind them.
+      if (decoded.row.insn.system) break;
     }
     this.#special(SPECIAL.Continue, at, gpa);
     return -1;
@@ -215,7 +245,7 @@ export class BlockCache {
     view.setUint8(slot + SLOT.length, d.lengthBytes);
     view.setUint16(slot + SLOT.pageOffset, pageOffset, true);
     d.row.operands.forEach((spec, index) => {
-      const field = this.#operandField(spec, d);
+      const field = decodedField(spec, d);
       if (field >= 0) view.setUint16(slot + SLOT.operand0 + index * 2, field, true);
     });
     view.setBigInt64(slot + SLOT.immediate, d.immediate, true);
@@ -227,17 +257,6 @@ export class BlockCache {
       view.setUint8(slot + SLOT.segment, usesStack ? SEGMENT_INDEX.SS : d.segment);
       view.setUint16(slot + SLOT.segmentBase, segmentBaseField(d), true);
     }
-  }
-
-  #operandField(spec: OperandSpec, d: Decoded): number {
-    const wide = spec.size === 'b' && !d.hasRex && (spec.kind === 'E' || spec.kind === 'G' || spec.kind === 'Z' || spec.kind === 'R');
-    let number: number;
-    if (spec.kind === 'fixed') return spec.fixedClass === 'general' ? operandField(spec, spec.fixed, false) : -1;
-    if ('GSCDVP'.includes(spec.kind)) number = ((d.modrm >> 3) & 7) | (spec.kind === 'S' || spec.kind === 'P' ? 0 : d.rexR);
-    else if ('ERWUQNT'.includes(spec.kind)) number = (d.modrm & 7) | (spec.kind === 'Q' || spec.kind === 'N' || spec.kind === 'T' ? 0 : d.rexB);
-    else if (spec.kind === 'Z') number = (d.opcode & 7) | d.rexB;
-    else return -1;
-    return operandField(spec, number, wide && number >= 4 && number < 8);
   }
 
   #address(slot: number, d: Decoded, pageOffset: number): void {

@@ -1,7 +1,7 @@
 import type { Code, LaneOp, MemoryOp, PlainOp } from '@hanok/wasm';
 import type { Emit, FlagName, IntegerBits, SegmentName, StateName, Value, ValueType, Variable } from '@hanok/x86';
 import { condition, emitFlag, FLAG_MASK } from './flag-emit.ts';
-import { Block, type Lowering, type Node } from './ir.ts';
+import { Block, type Lowering, type Node, use } from './ir.ts';
 import { CPU, FLAG_KIND, SLOT } from './layout.ts';
 import { emitLoad, emitStore, LOAD_OPS, segmentAddress, STORE_OPS } from './memory-emit.ts';
 
@@ -29,13 +29,13 @@ function resultType(name: string): ValueType {
 export class Emitter implements Emit {
   readonly mode64: boolean;
   /** Helper names in the order of their numbers; grows as bodies name them. */
-  readonly #helperNumber: (name: string) => number;
+  protected readonly helperNumber: (name: string) => number;
   #block = new Block();
   #usesHelper = false;
 
   constructor(mode64: boolean, helperNumber: (name: string) => number) {
     this.mode64 = mode64;
-    this.#helperNumber = helperNumber;
+    this.helperNumber = helperNumber;
   }
 
   get root(): Block {
@@ -47,15 +47,19 @@ export class Emitter implements Emit {
   }
 
   node(type: ValueType, kind: Node['kind'], args: readonly Value[], emit: (lowering: Lowering) => void, constant?: bigint): Node {
-    for (const arg of args) (arg as Node).uses += 1;
-    const node: Node = { type, kind, emit, uses: 0, local: -1, ...(constant === undefined ? {} : { constant }) };
+    let registers = 0;
+    for (const arg of args) {
+      use(arg);
+      registers |= (arg as Node).registers ?? 0;
+    }
+    const node: Node = { type, kind, emit, uses: 0, local: -1, registers: kind === 'pure' ? registers : 0, ...(constant === undefined ? {} : { constant }) };
     this.#block.steps.push({ node });
     return node;
   }
 
   /** Adds code that leaves nothing on the stack. The arguments are kept for it. */
   action(args: readonly Value[], emit: (lowering: Lowering) => void): void {
-    for (const arg of args) (arg as Node).uses += 1;
+    for (const arg of args) use(arg);
     this.#block.steps.push({ action: emit });
   }
 
@@ -172,7 +176,7 @@ export class Emitter implements Emit {
     let again: Value | undefined;
     const block = this.nested(() => {
       again = body();
-      (again as Node).uses += 1;
+      use(again);
     });
     this.action([], (l) => {
       l.code.loop();
@@ -309,7 +313,7 @@ export class Emitter implements Emit {
   }
   helper(name: string, ...args: Value[]): Value {
     this.#usesHelper = true;
-    const number = this.#helperNumber(name);
+    const number = this.helperNumber(name);
     args.forEach((arg, index) => this.storeState('i64.store', CPU.arguments + index * 8, arg));
     return this.node('i64', 'effect', [], (l) => {
       l.code.i32(number).localGet(l.slot).i32(args.length).call(l.callees.helper);

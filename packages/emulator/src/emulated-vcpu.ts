@@ -7,7 +7,10 @@ import { GuestFault, type Helper, type SystemHelper } from './helper.ts';
 import { systemHelpers } from './helpers/index.ts';
 import { deliver, type Event } from './helpers/interrupts.ts';
 import { MsrFile } from './helpers/msr.ts';
-import type { EngineImports, InterpreterImage } from './interpreter.ts';
+import type { EngineImports, InterpreterExports, InterpreterImage } from './interpreter.ts';
+import { HotCode } from './jit/hot-code.ts';
+import { RegionCache } from './jit/region-cache.ts';
+import { HELPER_END } from './jit/region-writer.ts';
 import { CPU, RUN_END, STATUS, VCPU_BLOCK_BYTES } from './layout.ts';
 import { Mmu } from './mmu.ts';
 import { exportState, importState, resetState } from './state-exchange.ts';
@@ -27,7 +30,7 @@ export interface EmulatedVcpuOptions {
 }
 
 /** Instructions between two looks at time and interrupts. */
-const SLICE_INSTRUCTIONS = 20_000;
+const SLICE_INSTRUCTIONS = 100_000;
 
 /** Exceptions that make another one in their delivery a double fault (SDM vol. 3A table 6-5). */
 const CONTRIBUTORY = new Set<number>([Vector.DE, Vector.TS, Vector.NP, Vector.SS, Vector.GP]);
@@ -38,6 +41,8 @@ export class EmulatedVcpu implements Vcpu {
   readonly #options: EmulatedVcpuOptions;
   readonly #services: VcpuServices;
   readonly #blocks: BlockCache;
+  readonly #regions: RegionCache;
+  readonly #hotCode: HotCode;
   readonly #mmu: Mmu;
   readonly #context: ExecutionContext;
   readonly #msrs = new MsrFile();
@@ -56,9 +61,13 @@ export class EmulatedVcpu implements Vcpu {
     const buffer = memory.memory.buffer as ArrayBufferLike;
     this.state = new CpuState(buffer, options.blockAddress, VCPU_BLOCK_BYTES);
     const onUnknown = unknownReporter((line) => this.#services.log(line));
-    this.#blocks = new BlockCache(this.state, memory, options.image, options.codePages, onUnknown);
+    const ram = new Uint8Array(buffer, memory.baseBytes, memory.sizeBytes);
+    this.#regions = new RegionCache(memory.memory, options.image.memoryMaxPages, ram, options.image.helperNames);
+    this.#hotCode = new HotCode(this.state, this.#regions, options.codePages);
+    this.#blocks = new BlockCache(this.state, memory, options.image, options.codePages, this.#hotCode, onUnknown);
     this.#mmu = new Mmu(this.state, memory, this.#services.bus, options.codePages, (page) => this.#blocks.dropPage(page));
     this.#blocks.connect(this.#mmu);
+    this.#hotCode.connect(this.#mmu, this.#blocks);
     this.#tally = new ExitTally(this.#services.exits, EXIT_KINDS);
     this.#context = new ExecutionContext(this.state, this.#mmu, this.#services, this.#tally, new DataView(buffer));
     const known = systemHelpers(this.#msrs);
@@ -67,7 +76,8 @@ export class EmulatedVcpu implements Vcpu {
       if (!helper) throw new Error(`no helper ${name} for an instruction that names it`);
       return helper;
     });
-    const instance = new WebAssembly.Instance(options.module, { env: { memory: memory.memory }, engine: { ...this.#imports() } });
+    const instance = new WebAssembly.Instance(options.module, { env: { memory: memory.memory }, engine: { ...this.#imports(), regions: this.#regions.table } });
+    this.#regions.connect(instance.exports as unknown as InterpreterExports, (...call) => this.#regionHelper(...call));
     this.#run = instance.exports['run'] as (cpu: number, budget: number) => number;
     this.reset();
   }
@@ -90,14 +100,40 @@ export class EmulatedVcpu implements Vcpu {
       read: (low, high, sizeBytes) => this.#mmu.read(low, high, sizeBytes),
       write: (low, high, sizeBytes) => this.#mmu.write(low, high, sizeBytes),
       modify: (low, high, sizeBytes) => this.#mmu.modify(low, high, sizeBytes),
+      hot: (slot) => this.#hotCode.note(slot),
+      regionFetch: (low, high) => this.#mmu.regionFetch(low, high),
+      regionRead: (low, high, sizeBytes) => this.#mmu.regionRead(low, high, sizeBytes),
+      regionWrite: (low, high, sizeBytes) => this.#mmu.regionWrite(low, high, sizeBytes),
+      regionModify: (low, high, sizeBytes) => this.#mmu.regionModify(low, high, sizeBytes),
       segmentLinear: (segment, offset, sizeAndWrite) => this.#mmu.segmentLinear(segment, offset, sizeAndWrite),
     };
   }
 
   #helper(number: number, slot: number, count: number): number {
+    this.#context.begin(slot);
+    return this.#callHelper(number, count);
+  }
+
+  /** A helper called by compiled code for the instruction at an offset from the region's page: a HELPER_END. */
+  #regionHelper(number: number, pageOffset: number, lengthAndSegment: number, count: number): number {
+    const context = this.#context;
+    const { dropCount } = this.#blocks;
+    context.beginAt(pageOffset, lengthAndSegment & 15, lengthAndSegment >> 4);
+    const status = this.#callHelper(number, count);
+    if (status === STATUS.Next && dropCount === this.#blocks.dropCount) return HELPER_END.Next;
+    if (status === STATUS.Next || status === STATUS.NextSoon) {
+      // The region itself may be what was dropped.
+      this.state.set(CPU.rip, context.nextRip);
+      return status === STATUS.Next ? HELPER_END.Leave : HELPER_END.LeaveSoon;
+    }
+    if (status !== STATUS.Fault) return status === STATUS.Stop ? HELPER_END.Stop : HELPER_END.Leave;
+    context.chooseStackFault();
+    return this.#raiseAtRip() === 2 ? HELPER_END.Stop : HELPER_END.Leave;
+  }
+
+  #callHelper(number: number, count: number): number {
     const context = this.#context;
     const { view } = context;
-    context.begin(slot);
     const args: bigint[] = [];
     for (let index = 0; index < count; index++) args.push(view.getBigUint64(CPU.arguments + index * 8, true));
     try {
@@ -161,6 +197,7 @@ export class EmulatedVcpu implements Vcpu {
       if (stop) return stop;
       if (left <= 0) return { reason: 'limit' };
       const executed = this.#slice(left);
+      this.#hotCode.compile();
       left -= executed.count;
       if (executed.end === RUN_END.Stop) {
         if (this.#intercepted) return this.#intercepted;

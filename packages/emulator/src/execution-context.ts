@@ -23,7 +23,7 @@ export class ExecutionContext implements SystemContext {
   readonly #services: VcpuServices;
   readonly #tally: ExitTally;
   readonly #memory: DataView;
-  #slot = 0;
+  #segment = 0;
 
   constructor(state: CpuState, mmu: Mmu, services: VcpuServices, tally: ExitTally, memory: DataView) {
     this.state = state;
@@ -37,16 +37,22 @@ export class ExecutionContext implements SystemContext {
   /** A non-canonical address raises #SS instead of #GP where the stack segment was used (SDM vol. 3A §6.15, "#SS"). */
   chooseStackFault(): void {
     const vector = this.state.word(CPU.faultVector);
-    if (vector & NON_CANONICAL && this.#memory.getUint8(this.#slot + SLOT.segment) === SEGMENT_INDEX.SS) {
+    if (vector & NON_CANONICAL && this.#segment === SEGMENT_INDEX.SS) {
       this.state.setWord(CPU.faultVector, Vector.SS | 0x80000000);
     }
   }
 
   /** Starts on behalf of the instruction in `slot` (an address of wasm memory). */
   begin(slot: number): void {
-    this.#slot = slot;
-    this.rip = BigInt.asUintN(64, this.state.get(CPU.codePage) + BigInt(this.#memory.getUint16(slot + SLOT.pageOffset, true)));
-    this.nextRip = this.rip + BigInt(this.#memory.getUint8(slot + SLOT.length));
+    const memory = this.#memory;
+    this.beginAt(memory.getUint16(slot + SLOT.pageOffset, true), memory.getUint8(slot + SLOT.length), memory.getUint8(slot + SLOT.segment));
+  }
+
+  /** Starts on behalf of the instruction at an offset of the page that executes. */
+  beginAt(pageOffset: number, lengthBytes: number, segment: number): void {
+    this.#segment = segment;
+    this.rip = BigInt.asUintN(64, this.state.get(CPU.codePage) + BigInt(pageOffset));
+    this.nextRip = this.rip + BigInt(lengthBytes);
     if (this.state.mode === 16) this.nextRip &= 0xffffn;
     this.state.set(CPU.rip, this.rip);
     this.status = STATUS.Next;

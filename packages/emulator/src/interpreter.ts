@@ -7,6 +7,7 @@ import { type Callees, type Flow, Lowering } from './ir.ts';
 import { CPU, SLOT, SPECIAL, STATUS } from './layout.ts';
 import { emitSlowAddress } from './memory-emit.ts';
 import { type Form, SlotOperands } from './operands.ts';
+import { defineChain, defineFetchAddress } from './region-chain.ts';
 import { writeRunFunction } from './run-function.ts';
 
 /** A handler: the code of one form, or a special one. */
@@ -19,6 +20,7 @@ export interface Handler {
 /** The interpreter as a module, and how the decoder finds handlers in it. */
 export interface InterpreterImage {
   readonly bytes: Uint8Array;
+  readonly memoryMaxPages: number;
   /** Per row (in the order of ALL_ROWS) a table by `formIndex`; 0xffff where there is no such form. */
   readonly handlersByRow: ReadonlyMap<Row, Uint16Array>;
   readonly handlerNames: readonly string[];
@@ -62,6 +64,7 @@ export function buildInterpreter(memoryMaxPages: number): InterpreterImage {
   const numbers = new Map([...hot, ...cold].map(([key], index) => [key, SPECIAL_COUNT + index]));
   const handlers = [...hot, ...cold].map(([, handler]) => handler);
   return {
+    memoryMaxPages,
     bytes: buildModule(memoryMaxPages, hot.map(([, handler]) => handler), cold.map(([, handler]) => handler)),
     handlersByRow: rowTables(numbers),
     handlerNames: [...Object.keys(SPECIAL), ...handlers.map(({ name }) => name)],
@@ -98,6 +101,29 @@ export interface EngineImports {
   modify(linearLow: number, linearHigh: number, sizeBytes: number): number;
   /** Linear address of an offset in a segment outside 64-bit mode, or -1 with an exception in the state block. */
   segmentLinear(segment: number, offset: number, sizeAndWrite: number): number;
+  /** The block of this Enter slot has run often enough to be compiled. */
+  hot(slot: number): void;
+  /** Slow memory access of compiled code: as above, but 0 wherever the interpreter must run the instruction. */
+  regionRead(linearLow: number, linearHigh: number, sizeBytes: number): number;
+  regionWrite(linearLow: number, linearHigh: number, sizeBytes: number): number;
+  regionModify(linearLow: number, linearHigh: number, sizeBytes: number): number;
+  /** Address in wasm memory of the page that code at a linear address is fetched from, or 0 where that would fault. */
+  regionFetch(linearLow: number, linearHigh: number): number;
+}
+
+/** Functions that compiled regions import. */
+export interface InterpreterExports {
+  readonly regionRead: unknown;
+  readonly regionWrite: unknown;
+  readonly regionModify: unknown;
+  readonly fetchAddress: unknown;
+  readonly flagsImage: unknown;
+  readonly flagCF: unknown;
+  readonly flagPF: unknown;
+  readonly flagAF: unknown;
+  readonly flagSF: unknown;
+  readonly flagOF: unknown;
+  readonly flagL: unknown;
 }
 
 export interface ImportIndices {
@@ -105,6 +131,7 @@ export interface ImportIndices {
   readonly decode: number;
   readonly cross: number;
   readonly raise: number;
+  readonly hot: number;
 }
 
 function buildModule(memoryMaxPages: number, hot: readonly Handler[], cold: readonly Handler[]): Uint8Array {
@@ -112,9 +139,12 @@ function buildModule(memoryMaxPages: number, hot: readonly Handler[], cold: read
   module.importMemory('env', 'memory', { minPages: 1, maxPages: memoryMaxPages, shared: true });
   const i32s = (count: number) => Array.from({ length: count }, () => 'i32' as const);
   const host = (name: keyof EngineImports, parameters: number) => module.importFunction('engine', name, module.type(i32s(parameters), ['i32']));
-  const imports = { fetchMiss: host('fetchMiss', 2), decode: host('decode', 3), cross: host('cross', 1), raise: host('raise', 1) };
+  const imports = { fetchMiss: host('fetchMiss', 2), decode: host('decode', 3), cross: host('cross', 1), raise: host('raise', 1), hot: module.importFunction('engine', 'hot', module.type(['i32'], [])) };
   const helper = host('helper', 3);
   const [read, write, modify] = [host('read', 3), host('write', 3), host('modify', 3)];
+  const regionAccesses = (['regionRead', 'regionWrite', 'regionModify'] as const).map((name) => [name, host(name, 3)] as const);
+  const regionFetch = host('regionFetch', 2);
+  const regionTable = module.importTable('engine', 'regions', { min: 1 });
   const segmentLinear = module.importFunction('engine', 'segmentLinear', module.type(i32s(3), ['f64']));
   const slow = (name: string, target: number) => slowAccess(module, name, target);
   const partial = {
@@ -132,7 +162,11 @@ function buildModule(memoryMaxPages: number, hot: readonly Handler[], cold: read
   const functions = cold.map((handler) => defineCold(module, coldType, handler, callees));
   const table = module.defineTable({ min: Math.max(1, functions.length) });
   module.elements(table, 0, functions);
-  writeRunFunction(module, hot, { callees, imports, coldType, table });
+  writeRunFunction(module, hot, { callees, imports, coldType, table, chain: defineChain(module, regionTable) });
+  for (const [name, target] of regionAccesses) module.export(name, 'func', slow(name, target));
+  for (const [name, index] of Object.entries(callees.flag)) module.export(`flag${name}`, 'func', index);
+  module.export('fetchAddress', 'func', defineFetchAddress(module, regionFetch));
+  module.export('flagsImage', 'func', callees.flagsImage);
   return module.toBytes();
 }
 

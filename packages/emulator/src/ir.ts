@@ -7,11 +7,28 @@ import type { Value, ValueType } from '@hanok/x86';
  */
 export interface Node extends Value {
   readonly emit: (lowering: Lowering) => void;
-  readonly kind: 'constant' | 'pure' | 'effect';
+  /** A register is read where it is used, without a local of its own. */
+  readonly kind: 'constant' | 'register' | 'pure' | 'effect';
   uses: number;
   local: number;
   /** The value of an integer constant. */
   readonly constant?: bigint;
+  /** How a pure value was made, for engines that simplify. */
+  operation?: { readonly name: string; readonly operands: readonly Value[] };
+  /** An integer below 2^n. */
+  knownBits?: number;
+  /** Which guest registers' locals the value is made of while it is not kept, one bit each (general, then vector). */
+  registers?: number;
+  /** One of them changed since, so that a use from here on needs the value kept where it was made. */
+  stale?: boolean;
+  kept?: boolean;
+}
+
+/** Notes that a value is used here. */
+export function use(value: Value): void {
+  const node = value as Node;
+  node.uses += 1;
+  if (node.stale) node.kept = true;
 }
 
 /** Code in order: nodes to be written, or actions that leave nothing on the stack. */
@@ -111,7 +128,7 @@ export class Lowering {
   }
 
   #define(node: Node): void {
-    if (node.kind === 'constant' || (node.kind === 'pure' && node.uses < 2)) return;
+    if (node.kind === 'constant' || (node.kind !== 'effect' && !node.kept && (node.kind === 'register' || node.uses < 2))) return;
     node.emit(this);
     node.local = this.temporary(node.type);
     this.code.localSet(node.local);

@@ -120,7 +120,23 @@ export const ADDRESS_KIND = { Long: 0, Long32: 1, FarRip: 2, Legacy32: 3, Legacy
 export const STATUS = { Next: 0, Jump: 1, Fault: 2, Stop: 3, NextSoon: 4 } as const;
 
 /** Handlers that stand for no instruction. */
-export const SPECIAL = { Continue: 0, Relookup: 1, Cross: 2, Undefined: 3, TooLong: 4 } as const;
+export const SPECIAL = { Continue: 0, Relookup: 1, Cross: 2, Undefined: 3, TooLong: 4, Enter: 5 } as const;
+
+/** Fields of an Enter slot, which begins a block: compiled code takes over there once there is some. */
+export const ENTER = {
+  /** i32: how often the block may still run before it is worth compiling. */
+  countdown: SLOT.displacement,
+  /** i32: place of the block's region in the table, or 0. */
+  region: SLOT.immediate,
+  /** u32: guest-physical page. */
+  page: SLOT.immediate + 4,
+} as const;
+
+/** With fewer instructions left than this regions are not entered, because they count only at their loops' ends. */
+export const REGION_BUDGET_MIN = 1024;
+
+/** How a region is left, as its function returns it: RIP is looked up, run by the interpreter, or the vCPU stops. */
+export const REGION_END = { Lookup: 0, Interpret: 1, Stop: 2 } as const;
 
 /** Why the main function returned. */
 export const RUN_END = { Budget: 0, Stop: 1 } as const;

@@ -105,6 +105,52 @@ export class Mmu {
     return 1;
   }
 
+  /** The import `regionRead`: compiled code reads as the interpreter does. */
+  regionRead(low: number, high: number, sizeBytes: number): number {
+    return this.read(low, high, sizeBytes);
+  }
+
+  /** The import `regionWrite`: 0 where the write would change code, maybe the region's own; the interpreter then makes it. */
+  regionWrite(low: number, high: number, sizeBytes: number): number {
+    const gpa = this.#writableGpa(low, high, sizeBytes);
+    if (gpa < 0) return 0;
+    this.#put(gpa, this.#state.blockAddress + CPU.scratch, sizeBytes);
+    if (gpa < this.#memory.sizeBytes) this.#fill(low, high, gpa, 'write');
+    return 1;
+  }
+
+  /** The import `regionModify`: only plain RAM. */
+  regionModify(low: number, high: number, sizeBytes: number): number {
+    const gpa = this.#writableGpa(low, high, sizeBytes);
+    if (gpa < 0 || gpa >= this.#memory.sizeBytes) return 0;
+    this.#fill(low, high, gpa, 'write');
+    return this.#memory.baseBytes + gpa;
+  }
+
+  /** Where in RAM the page at a linear address lies that code is fetched from, or -1. No exception is recorded. */
+  codePageStart(linear: bigint): number {
+    const low = Number(linear & 0xffffffffn);
+    const high = Number(linear >> 32n);
+    if (!this.walker.walk(low, high, 'fetch', this.#user)) return -1;
+    const { gpa } = this.walker;
+    if (gpa >= this.#memory.sizeBytes) return -1;
+    this.#fill(low, high, gpa, 'fetch');
+    return gpa;
+  }
+
+  /** The import `regionFetch`: the same as an address of wasm memory, or 0. */
+  regionFetch(low: number, high: number): number {
+    const start = this.codePageStart((BigInt(high >>> 0) << 32n) | BigInt(low >>> 0));
+    return start < 0 ? 0 : this.#memory.baseBytes + start;
+  }
+
+  /** Where a write within one page and not to code goes, or -1. */
+  #writableGpa(low: number, high: number, sizeBytes: number): number {
+    if ((low & 0xfff) + sizeBytes > 4096) return -1;
+    const gpa = this.translate(low, high, 'write', this.#user);
+    return gpa >= 0 && gpa < this.#memory.sizeBytes && this.#codePages.has(gpa >>> 12) ? -1 : gpa;
+  }
+
   #put(gpa: number, from: number, sizeBytes: number): void {
     if (gpa < this.#memory.sizeBytes) {
       this.#beforeWrite(gpa);

@@ -1,5 +1,5 @@
 import type { MemoryOp } from '@hanok/wasm';
-import { type IntegerBits, type OperandSpec, operandBits, type Operands, type Row, type Value, Vector } from '@hanok/x86';
+import { type Decoded, type IntegerBits, type OperandSpec, operandBits, type Operands, type Row, type Value, Vector } from '@hanok/x86';
 import type { Emitter } from './emitter.ts';
 import { CPU, SEGMENT, SLOT } from './layout.ts';
 import { emitLoad, emitModifyPointer, emitStore, emitWriteBack, LOAD_OPS, operandLinear, operandOffset, segmentField, STORE_OPS } from './memory-emit.ts';
@@ -20,7 +20,7 @@ export interface Access {
   readonly writes: Set<number>;
 }
 
-const VECTOR_LOADS: Record<number, MemoryOp> = { 8: 'v128.load8_splat', 16: 'v128.load16_splat', 32: 'v128.load32_zero', 64: 'v128.load64_zero', 128: 'v128.load' };
+export const VECTOR_LOADS: Record<number, MemoryOp> = { 8: 'v128.load8_splat', 16: 'v128.load16_splat', 32: 'v128.load32_zero', 64: 'v128.load64_zero', 128: 'v128.load' };
 const OPERAND_FIELDS = [SLOT.operand0, SLOT.operand1, SLOT.operand2];
 
 export const isMemoryOperand = (spec: OperandSpec, memory: boolean) =>
@@ -234,8 +234,20 @@ export class SlotOperands implements Operands {
   }
 }
 
+/** The operand field of a decoded instruction, or -1 for operands that have none. */
+export function decodedField(spec: OperandSpec, d: Decoded): number {
+  if (spec.kind === 'fixed') return spec.fixedClass === 'general' ? operandField(spec, spec.fixed, false) : -1;
+  let number: number;
+  if ('GSCDVP'.includes(spec.kind)) number = ((d.modrm >> 3) & 7) | (spec.kind === 'S' || spec.kind === 'P' ? 0 : d.rexR);
+  else if ('ERWUQNT'.includes(spec.kind)) number = (d.modrm & 7) | (spec.kind === 'Q' || spec.kind === 'N' || spec.kind === 'T' ? 0 : d.rexB);
+  else if (spec.kind === 'Z') number = (d.opcode & 7) | d.rexB;
+  else return -1;
+  const isHigh = spec.size === 'b' && !d.hasRex && (spec.kind === 'E' || spec.kind === 'G' || spec.kind === 'Z' || spec.kind === 'R') && number >= 4 && number < 8;
+  return operandField(spec, number, isHigh);
+}
+
 /** What the decoder writes to an operand field: an offset in the state block, or a bare number for kinds read by `number`. */
-export function operandField(spec: OperandSpec, registerNumber: number, highByte: boolean): number {
+function operandField(spec: OperandSpec, registerNumber: number, highByte: boolean): number {
   switch (spec.kind) {
     case 'V': case 'W': case 'U':
       return CPU.xmm + registerNumber * 16;

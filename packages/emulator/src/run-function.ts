@@ -3,13 +3,15 @@ import { Vector } from '@hanok/x86';
 import { emitRip } from './emitter.ts';
 import type { Handler, ImportIndices } from './interpreter.ts';
 import { type Callees, type Flow, Lowering } from './ir.ts';
-import { BLOCK_HASH, CPU, RUN_END, SLOT, SPECIAL, STATUS, TLB } from './layout.ts';
+import { BLOCK_HASH, CPU, ENTER, REGION_BUDGET_MIN, REGION_END, RUN_END, SLOT, SPECIAL, STATUS, TLB } from './layout.ts';
 
 interface Parts {
   readonly callees: Callees;
   readonly imports: ImportIndices;
   readonly coldType: number;
   readonly table: number;
+  /** The function that runs regions one after another. */
+  readonly chain: number;
 }
 
 /** Locals of the main function; 0 and 1 are its parameters. */
@@ -28,6 +30,8 @@ interface Locals {
   readonly rip: number;
   readonly linear: number;
   readonly tag: number;
+  /** Nonzero while the next block is to be interpreted even where it is compiled. */
+  readonly interpret: number;
 }
 
 /**
@@ -42,7 +46,7 @@ export function writeRunFunction(module: ModuleBuilder, hot: readonly Handler[],
   const i32 = () => f.local('i32');
   const i64 = () => f.local('i64');
   const locals: Locals = {
-    cpu: 0, budget: 1, slot: i32(), start: i32(), link: i32(), tlb: i32(), status: i32(), address: i32(), hash: i32(), rip: i64(), linear: i64(), tag: i64(),
+    cpu: 0, budget: 1, slot: i32(), start: i32(), link: i32(), tlb: i32(), status: i32(), address: i32(), hash: i32(), rip: i64(), linear: i64(), tag: i64(), interpret: i32(),
   };
   loadRip(code, locals);
   code.loop();
@@ -65,7 +69,7 @@ export function writeRunFunction(module: ModuleBuilder, hot: readonly Handler[],
     interruptWindow: (c) => void c.localGet(0).memory('i32.load', CPU.interruptPending).if().i32(0).localSet(locals.budget).op('end'),
   };
   const lowering = new Lowering(code, (type) => f.local(type), flow, parts.callees, locals.cpu, locals.slot, locals.tlb);
-  writeDispatch(code, locals, parts, hot, lowering, labels);
+  writeDispatch(code, locals, parts, hot, lowering, labels, lookup);
   code.op('end'); // advance
   code.localGet(locals.slot).i32(SLOT.sizeBytes).op('i32.add').localSet(locals.slot).br(code.depth - next);
   code.op('end'); // taken
@@ -133,7 +137,28 @@ function writeLookup(code: Code, l: Locals, { imports }: Parts, lookup: number):
   code.op('end').i32(0).localSet(l.link).op('end');
   code.localGet(l.link).if().localGet(l.link).localGet(l.slot).memory('i32.store', SLOT.displacement).i32(0).localSet(l.link).op('end');
   code.localGet(l.cpu).localGet(l.rip).localGet(l.linear).i64(4095).op('i64.and').op('i64.sub').memory('i64.store', CPU.codePage);
+  code.localGet(l.interpret).if();
+  code.i32(0).localSet(l.interpret);
+  code.localGet(l.slot).memory('i32.load16_u', SLOT.handler).i32(SPECIAL.Enter).op('i32.eq').if();
+  code.localGet(l.slot).i32(SLOT.sizeBytes).op('i32.add').localSet(l.slot).op('end').op('end');
   code.localGet(l.slot).localSet(l.start);
+}
+
+/** The top of a block: runs its region where there is one, or counts towards getting one. */
+function writeEnter(code: Code, l: Locals, { imports, chain }: Parts, lookup: number): void {
+  code.localGet(l.slot).memory('i32.load', ENTER.region).localTee(l.address).if();
+  code.localGet(l.budget).i32(REGION_BUDGET_MIN).op('i32.gt_s').if();
+  code.localGet(l.cpu).localGet(l.budget).memory('i32.store', CPU.budget);
+  code.localGet(l.cpu).localGet(l.address).call(chain).localSet(l.status);
+  code.localGet(l.cpu).memory('i32.load', CPU.budget).localSet(l.budget);
+  code.localGet(l.status).i32(REGION_END.Stop).op('i32.eq').if();
+  leave(code, l, RUN_END.Stop);
+  code.op('end');
+  code.localGet(l.status).localSet(l.interpret).i32(0).localSet(l.link);
+  loadRip(code, l).br(code.depth - lookup);
+  code.op('end').op('else');
+  code.localGet(l.slot).localGet(l.slot).memory('i32.load', ENTER.countdown).i32(1).op('i32.sub').localTee(l.address).memory('i32.store', ENTER.countdown);
+  code.localGet(l.address).op('i32.eqz').if().localGet(l.slot).call(imports.hot).op('end').op('end');
 }
 
 const pushHalves = (code: Code, l: Locals) =>
@@ -153,7 +178,7 @@ function writeTaken(code: Code, l: Locals, next: number, lookup: number): void {
   code.br(code.depth - lookup);
 }
 
-function writeDispatch(code: Code, l: Locals, parts: Parts, hot: readonly Handler[], lowering: Lowering, labels: Record<string, number>): void {
+function writeDispatch(code: Code, l: Locals, parts: Parts, hot: readonly Handler[], lowering: Lowering, labels: Record<string, number>, lookup: number): void {
   const specials = Object.keys(SPECIAL).length;
   const count = specials + hot.length;
   code.block(); // everything else: cold
@@ -162,7 +187,7 @@ function writeDispatch(code: Code, l: Locals, parts: Parts, hot: readonly Handle
   code.brTable(Array.from({ length: count }, (_, index) => index), count);
   for (let index = 0; index < specials; index++) {
     code.op('end');
-    writeSpecial(code, l, parts, lowering, labels, index);
+    writeSpecial(code, l, parts, lowering, labels, index, lookup);
   }
   for (const handler of hot) {
     code.op('end');
@@ -181,7 +206,7 @@ function writeDispatch(code: Code, l: Locals, parts: Parts, hot: readonly Handle
   leave(code, l, RUN_END.Stop);
 }
 
-function writeSpecial(code: Code, l: Locals, parts: Parts, lowering: Lowering, labels: Record<string, number>, index: number): void {
+function writeSpecial(code: Code, l: Locals, parts: Parts, lowering: Lowering, labels: Record<string, number>, index: number, lookup: number): void {
   const raise = (vector: number, errorCode: number) => {
     code.localGet(l.cpu).i32(vector).memory('i32.store', CPU.faultVector).localGet(l.cpu).i32(errorCode).memory('i32.store', CPU.faultErrorCode);
     lowering.flow.fault(code);
@@ -202,6 +227,10 @@ function writeSpecial(code: Code, l: Locals, parts: Parts, lowering: Lowering, l
     case SPECIAL.Cross:
       code.localGet(l.slot).call(parts.imports.cross).if().br(code.depth - labels['advance']!).op('end');
       again();
+      break;
+    case SPECIAL.Enter:
+      writeEnter(code, l, parts, lookup);
+      code.localGet(l.slot).i32(SLOT.sizeBytes).op('i32.add').localSet(l.start).br(code.depth - labels['advance']!);
       break;
     case SPECIAL.Undefined:
       raise(Vector.UD, 0);

@@ -1,0 +1,114 @@
+import type { CodePages } from '@hanok/machine';
+import type { BlockCache } from '../block-cache.ts';
+import type { CpuState } from '../cpu-state.ts';
+import { CPU, ENTER, SLOT } from '../layout.ts';
+import type { Mmu } from '../mmu.ts';
+import type { RegionCache, RegionRequest } from './region-cache.ts';
+
+/** How often a block runs before it is compiled; twice as often each time code on its page was dropped. */
+const HOT_COUNT = 1500;
+const DOUBLINGS_MAX = 10;
+const NEVER = 0x7fffffff;
+/** Regions that wait are compiled together: this many, or after so many looks. */
+const BATCH_REGIONS = 16;
+const BATCH_LOOKS = 8;
+const PAGE_BYTES = 4096;
+
+/** Which code is hot, which of it is compiled, and what must be forgotten when a page is written. */
+export class HotCode {
+  readonly #state: CpuState;
+  readonly #view: DataView;
+  readonly #regions: RegionCache;
+  readonly #codePages: CodePages;
+  readonly #waiting: RegionRequest[] = [];
+  /** Enter slots of the regions with code on a page. */
+  readonly #slotsByPage = new Map<number, Set<number>>();
+  readonly #dropsByPage = new Map<number, number>();
+  #looks = 0;
+  #mmu: Mmu | undefined;
+  #blocks: BlockCache | undefined;
+
+  constructor(state: CpuState, regions: RegionCache, codePages: CodePages) {
+    this.#state = state;
+    this.#view = new DataView(state.view.buffer);
+    this.#regions = regions;
+    this.#codePages = codePages;
+  }
+
+  connect(mmu: Mmu, blocks: BlockCache): void {
+    this.#mmu = mmu;
+    this.#blocks = blocks;
+  }
+
+  /** How often a new block on a page may run in the interpreter. */
+  countdown(page: number): number {
+    return HOT_COUNT << Math.min(this.#dropsByPage.get(page) ?? 0, DOUBLINGS_MAX);
+  }
+
+  /** The import `hot`: finds the code of a region while the address space it runs in is there. */
+  note(slot: number): void {
+    const view = this.#view;
+    view.setInt32(slot + ENTER.countdown, NEVER, true);
+    const entryPage = view.getUint32(slot + ENTER.page, true);
+    const linear = this.#state.get(CPU.codePage);
+    const starts = new Map([[0, entryPage * PAGE_BYTES]]);
+    const pageStart = (page: number) => {
+      const start = starts.get(page) ?? this.#mmu!.codePageStart(BigInt.asUintN(64, linear + BigInt(page * PAGE_BYTES)));
+      starts.set(page, start);
+      return start;
+    };
+    const hasRun = (offset: number) => {
+      const start = pageStart(Math.floor(offset / PAGE_BYTES));
+      return start >= 0 && this.#blocks!.isDecoded(start + (offset & (PAGE_BYTES - 1)));
+    };
+    const code = this.#regions.discover({ pageStart, hasRun }, view.getUint16(slot + SLOT.pageOffset, true));
+    if (code) this.#waiting.push({ slot, code });
+  }
+
+  /** Compiles the code that became hot and is still what it was. */
+  compile(): void {
+    if (this.#waiting.length === 0) return;
+    if (this.#waiting.length < BATCH_REGIONS && ++this.#looks < BATCH_LOOKS) return;
+    this.#looks = 0;
+    this.#regions.compile(this.#waiting.splice(0), ({ slot, code }, region) => {
+      this.#view.setInt32(slot + ENTER.region, region, true);
+      for (const start of code.pages.values()) this.#noteSlot(start / PAGE_BYTES, slot);
+    });
+  }
+
+  #noteSlot(page: number, slot: number): void {
+    const slots = this.#slotsByPage.get(page) ?? new Set();
+    this.#slotsByPage.set(page, slots.add(slot));
+    if (!this.#codePages.has(page)) this.#mmu!.protectCode(page);
+  }
+
+  /** Forgets the region of an Enter slot; its block starts to count again. */
+  dropRegion(slot: number): void {
+    const region = this.#view.getInt32(slot + ENTER.region, true);
+    if (region === 0) return;
+    this.#regions.release(region);
+    this.#view.setInt32(slot + ENTER.region, 0, true);
+    this.#view.setInt32(slot + ENTER.countdown, HOT_COUNT, true);
+  }
+
+  /** Forgets the regions, made or waiting, with code on a page that changed. */
+  dropPage(page: number): void {
+    this.#dropsByPage.set(page, (this.#dropsByPage.get(page) ?? 0) + 1);
+    for (const slot of this.#slotsByPage.get(page) ?? []) this.dropRegion(slot);
+    this.#slotsByPage.delete(page);
+    for (const request of this.#waiting.splice(0)) {
+      if ([...request.code.pages.values()].includes(page * PAGE_BYTES)) this.#view.setInt32(request.slot + ENTER.countdown, HOT_COUNT, true);
+      else this.#waiting.push(request);
+    }
+  }
+
+  /** Forgets everything: the slots are about to be used again. */
+  clear(): void {
+    for (const [page, slots] of this.#slotsByPage) {
+      this.#codePages.unmark(page);
+      for (const slot of slots) this.dropRegion(slot);
+    }
+    this.#slotsByPage.clear();
+    this.#waiting.length = 0;
+  }
+}

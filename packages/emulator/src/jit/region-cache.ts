@@ -1,0 +1,107 @@
+import { ModuleBuilder } from '@hanok/wasm';
+import { Decoder } from '@hanok/x86';
+import type { InterpreterExports } from '../interpreter.ts';
+import { type CodeSource, discover, type Discovered } from './control-flow.ts';
+import { type RegionCallees, RegionWriter } from './region-writer.ts';
+
+/** Code found worth compiling: the Enter slot of its first block, and what was discovered from there. */
+export interface RegionRequest {
+  readonly slot: number;
+  readonly code: Discovered;
+}
+
+const FLAGS = ['CF', 'PF', 'AF', 'SF', 'OF'] as const;
+/** Index 0 of the table stands for no region. */
+const FIRST_INDEX = 1;
+const TABLE_GROWTH = 1024;
+
+/** Compiles regions in batches, one module each, and keeps them in the table the interpreter calls through. */
+export class RegionCache {
+  readonly table = new WebAssembly.Table({ element: 'anyfunc', initial: TABLE_GROWTH });
+  readonly #memory: WebAssembly.Memory;
+  readonly #maxPages: number;
+  readonly #helperNumbers: ReadonlyMap<string, number>;
+  readonly #ram: Uint8Array;
+  readonly #decoder = new Decoder();
+  readonly #free: number[] = [];
+  #next = FIRST_INDEX;
+  #imports: Record<string, unknown> = {};
+  /** Regions made, and what they took. */
+  regionCount = 0;
+  instructionCount = 0;
+  compileMs = 0;
+
+  constructor(memory: WebAssembly.Memory, maxPages: number, ram: Uint8Array, helperNames: readonly string[]) {
+    this.#memory = memory;
+    this.#maxPages = maxPages;
+    this.#ram = ram;
+    this.#helperNumbers = new Map(helperNames.map((name, index) => [name, index]));
+  }
+
+  /** Functions of the interpreter's module and the host that regions call. */
+  connect(exports: InterpreterExports, regionHelper: (number: number, pageOffset: number, lengthAndSegment: number, argumentCount: number) => number): void {
+    this.#imports = { ...exports, memory: this.#memory, regionHelper };
+  }
+
+  /** Finds the code of a region; undefined where its first instruction cannot be compiled. */
+  discover(source: Omit<CodeSource, 'ram' | 'decoder'>, entry: number): Discovered | undefined {
+    const code = discover({ ...source, ram: this.#ram, decoder: this.#decoder }, entry);
+    return code.blocks[0]?.start === entry ? code : undefined;
+  }
+
+  /** Compiles regions; `install` is told each one's place in the table. */
+  compile(requests: readonly RegionRequest[], install: (request: RegionRequest, tableIndex: number) => void): void {
+    const module = new ModuleBuilder();
+    module.importMemory('env', 'memory', { minPages: 1, maxPages: this.#maxPages, shared: true });
+    const callees = importCallees(module);
+    requests.forEach(({ code }, index) => this.#write(module, callees, code, index));
+    const instance = new WebAssembly.Instance(new WebAssembly.Module(module.toBytes() as Uint8Array<ArrayBuffer>), { env: this.#imports });
+    requests.forEach((request, index) => {
+      const place = this.#place();
+      this.table.set(place, instance.exports[`r${index}`]);
+      install(request, place);
+    });
+  }
+
+  #write(module: ModuleBuilder, callees: RegionCallees, code: Discovered, index: number): void {
+    const f = module.function(module.type(['i32'], ['i32']));
+    module.export(`r${index}`, 'func', f.index);
+    new RegionWriter(f, callees, (name) => this.#helperNumber(name)).write(code, this.#ram.byteOffset);
+    this.regionCount++;
+    for (const { instructions } of code.blocks) this.instructionCount += instructions.length;
+  }
+
+  #helperNumber(name: string): number {
+    const number = this.#helperNumbers.get(name);
+    if (number === undefined) throw new Error(`no helper ${name} for an instruction that names it`);
+    return number;
+  }
+
+  #place(): number {
+    const free = this.#free.pop();
+    if (free !== undefined) return free;
+    if (this.#next === this.table.length) this.table.grow(TABLE_GROWTH);
+    return this.#next++;
+  }
+
+  /** Frees a region whose code is gone. */
+  release(tableIndex: number): void {
+    this.table.set(tableIndex, null);
+    this.#free.push(tableIndex);
+  }
+}
+
+function importCallees(module: ModuleBuilder): RegionCallees {
+  const access = module.type(['i32', 'i64', 'i32'], ['i32']);
+  const host = (name: string, type: number) => module.importFunction('env', name, type);
+  const slowRead = host('regionRead', access);
+  const slowWrite = host('regionWrite', access);
+  const slowModify = host('regionModify', access);
+  const fetchAddress = host('fetchAddress', module.type(['i32', 'i64'], ['i32']));
+  const flagType = module.type(['i32'], ['i32']);
+  const [CF, PF, AF, SF, OF] = FLAGS.map((name) => host(`flag${name}`, flagType)) as [number, number, number, number, number];
+  const L = host('flagL', flagType);
+  const flagsImage = host('flagsImage', module.type(['i32'], ['i64']));
+  const regionHelper = host('regionHelper', module.type(['i32', 'i32', 'i32', 'i32'], ['i32']));
+  return { slowRead, slowWrite, slowModify, flag: { CF, PF, AF, SF, OF, L }, flagsImage, regionHelper, fetchAddress, slowAddress: -1, segmentLinear: -1, helper: -1 };
+}

@@ -1,0 +1,351 @@
+import type { FlagName, IntegerBits, SegmentName, StateName, Value, ValueType } from '@hanok/x86';
+import { Emitter } from '../emitter.ts';
+import { type Lowering, type Node, use } from '../ir.ts';
+import { CPU, SEGMENT_INDEX } from '../layout.ts';
+import { emitLoad, emitStore, LOAD_OPS, segmentField, STORE_OPS } from '../memory-emit.ts';
+import type { CompiledInstruction } from './control-flow.ts';
+import { fold, simplifyZeroExtend } from './fold.ts';
+import type { FlagState, RegionFlags } from './region-flags.ts';
+import type { RegionState } from './region-state.ts';
+
+/** What the code around an instruction offers it. */
+export interface RegionExits {
+  /** How the flags are held where code is being written. */
+  flagsHere: FlagState;
+  /** Leaves so that the interpreter runs this instruction from its start; nothing it did may be visible. */
+  interpret(l: Lowering): void;
+  /** Leaves after this instruction for the RIP on the stack. */
+  leave(l: Lowering): void;
+  /** Calls a helper with the whole state in the state block, where it finds its arguments too. */
+  callHelper(l: Lowering, number: number, argumentCount: number): void;
+}
+
+/** Vector registers follow the general ones in a mask of registers. */
+const VECTOR_SHIFT = 16;
+
+/** Instructions whose bodies ask for this cannot be part of a region; the interpreter runs them. */
+export class NotCompilable extends Error {}
+
+/** The relative branch that ends an instruction. */
+export interface Branch {
+  readonly condition: Value | undefined;
+}
+
+/** Builds the code of one instruction in a region: its operands are known, and registers are locals. */
+export class RegionEmitter extends Emitter {
+  readonly #state: RegionState;
+  readonly #flags: RegionFlags;
+  readonly #exits: RegionExits;
+  readonly #instruction: CompiledInstruction;
+  readonly #registerNodes: Node[] = [];
+  #depth = 0;
+  #hasEffect = false;
+  #branch: Branch | undefined;
+  #jumpTarget: Value | undefined;
+
+  constructor(state: RegionState, flags: RegionFlags, exits: RegionExits, instruction: CompiledInstruction, helperNumber: (name: string) => number) {
+    super(true, helperNumber);
+    this.#state = state;
+    this.#flags = flags;
+    this.#exits = exits;
+    this.#instruction = instruction;
+  }
+
+  get branchTaken(): Branch | undefined {
+    return this.#branch;
+  }
+  /** Where the body ended by going, when only the guest knows. */
+  get jumpTarget(): Value | undefined {
+    return this.#jumpTarget;
+  }
+
+  /** Code that leaves the region must know how the flags are held, which is known while the body runs. */
+  override node(type: ValueType, kind: Node['kind'], args: readonly Value[], emit: (l: Lowering) => void, constant?: bigint): Node {
+    return super.node(type, kind, args, kind === 'effect' ? this.#placed(emit) : emit, constant);
+  }
+  override action(args: readonly Value[], emit: (l: Lowering) => void): void {
+    super.action(args, this.#placed(emit));
+  }
+  #placed(emit: (l: Lowering) => void): (l: Lowering) => void {
+    const { state } = this.#flags;
+    return (l) => {
+      this.#exits.flagsHere = state;
+      emit(l);
+    };
+  }
+
+  override op(name: string, ...operands: Value[]): Value {
+    const folded = fold(name, operands as Node[]);
+    if (typeof folded === 'bigint') return this.constant(folded);
+    if (typeof folded === 'number') return this.constant32(folded);
+    if (folded) return folded;
+    const node = super.op(name, ...operands) as Node;
+    node.operation = { name, operands };
+    if (node.registers) this.#registerNodes.push(node);
+    return node;
+  }
+  override constant32(value: number): Value {
+    const node = super.constant32(value) as Node;
+    return Object.assign(node, { constant: BigInt(value | 0) });
+  }
+  override zeroExtend(a: Value, bits: number): Value {
+    return bits === 64 ? a : simplifyZeroExtend(this, a as Node, bits, (value) => super.zeroExtend(value, bits));
+  }
+  override select(condition: Value, a: Value, b: Value): Value {
+    const { constant } = condition as Node;
+    if (constant !== undefined) return constant !== 0n ? a : b;
+    const node = super.select(condition, a, b) as Node;
+    if (node.registers) this.#registerNodes.push(node);
+    return node;
+  }
+  override lane(name: string, index: number, ...operands: Value[]): Value {
+    return this.#track(super.lane(name, index, ...operands) as Node);
+  }
+  override shuffle(lanes: readonly number[], a: Value, b: Value): Value {
+    return this.#track(super.shuffle(lanes, a, b) as Node);
+  }
+  #track(node: Node): Node {
+    if (node.registers) this.#registerNodes.push(node);
+    return node;
+  }
+
+  /** Values read from a register that changes now must be kept where they were made, if they are used again. */
+  #invalidate(mask: number): void {
+    for (const node of this.#registerNodes) if ((node.registers ?? 0) & mask) node.stale = true;
+  }
+
+  #registerNode(type: 'i64' | 'v128', local: number, mask: number): Node {
+    const node = this.node(type, 'register', [], (l) => l.code.localGet(local));
+    node.registers = mask;
+    this.#registerNodes.push(node);
+    return node;
+  }
+
+  override register(index: number, bits: IntegerBits = 64): Value {
+    const node = this.#registerNode('i64', this.#state.general(index), 1 << index);
+    node.knownBits = this.#state.width[index]!;
+    return this.zeroExtend(node, bits);
+  }
+  /** Bits 8-15 of a register: AH and kin. */
+  highByte(index: number): Value {
+    return this.zeroExtend(this.shrU(this.#registerNode('i64', this.#state.general(index), 1 << index), this.constant(8)), 8);
+  }
+  override setRegister(index: number, value: Value, bits: IntegerBits = 64): void {
+    if (bits >= 32) {
+      const whole = this.zeroExtend(value, bits);
+      this.#assign(index, whole, Math.min(bits, (whole as Node).knownBits ?? 64));
+      return;
+    }
+    const kept = this.and(this.register(index), this.constant(~((1n << BigInt(bits)) - 1n)));
+    this.#assign(index, this.or(kept, this.zeroExtend(value, bits)), Math.max(bits, this.#state.width[index]!));
+  }
+  setHighByte(index: number, value: Value): void {
+    const kept = this.and(this.register(index), this.constant(~0xff00n));
+    this.#assign(index, this.or(kept, this.shl(this.zeroExtend(value, 8), this.constant(8))), Math.max(16, this.#state.width[index]!));
+  }
+  #assign(index: number, value: Value, width: number): void {
+    const local = this.#state.writtenGeneral(index);
+    this.action([value], (l) => l.push(value).code.localSet(local));
+    // Inside a condition either value may stay.
+    this.#state.width[index] = this.#depth > 0 ? Math.max(width, this.#state.width[index]!) : width;
+    this.#invalidate(1 << index);
+    this.#hasEffect = true;
+  }
+  override vectorRegister(index: number): Value {
+    return this.#registerNode('v128', this.#state.vector(index), 1 << (VECTOR_SHIFT + index));
+  }
+  override setVectorRegister(index: number, value: Value): void {
+    const local = this.#state.writtenVector(index);
+    this.action([value], (l) => l.push(value).code.localSet(local));
+    this.#invalidate(1 << (VECTOR_SHIFT + index));
+    this.#hasEffect = true;
+  }
+
+  override state(name: StateName): Value {
+    return name === 'rip' ? this.ripPlus(0) : super.state(name);
+  }
+  override setState(name: StateName, value: Value): void {
+    if (name === 'rip') throw new NotCompilable();
+    this.#hasEffect = true;
+    super.setState(name, value);
+  }
+
+  /** RIP of this instruction plus `delta`. */
+  ripPlus(delta: number): Value {
+    const offset = this.#instruction.pageOffset + delta;
+    return this.node('i64', 'effect', [], (l) => l.code.localGet(this.#state.codePage).i64(offset).op('i64.add'));
+  }
+  override nextRip(): Value {
+    return this.ripPlus(this.#instruction.decoded.lengthBytes);
+  }
+
+  #segmentLinear(segment: SegmentName, offset: Value): Value {
+    const number = segment === 'data' ? this.#instruction.decoded.segment : SEGMENT_INDEX[segment];
+    return segment === 'data' && number >= SEGMENT_INDEX.FS ? this.add(offset, this.loadState('i64.load', segmentField(number, 'base'))) : offset;
+  }
+  override load(segment: SegmentName, offset: Value, bits: IntegerBits): Value {
+    const linear = this.#segmentLinear(segment, offset);
+    return this.loaded(this.node('i64', 'effect', [linear], (l) => emitLoad(l, l.local(linear), LOAD_OPS[bits].unsigned, bits / 8)), bits);
+  }
+  /** States that a zero-extending load gives no more than `bits` bits. */
+  loaded(value: Node, bits: number): Node {
+    return Object.assign(value, { knownBits: bits });
+  }
+  override store(segment: SegmentName, offset: Value, value: Value, bits: IntegerBits): void {
+    const linear = this.#segmentLinear(segment, offset);
+    this.action([linear, value], (l) => emitStore(l, l.local(linear), l.local(value), STORE_OPS[bits], bits / 8));
+    this.#hasEffect = true;
+  }
+  noteEffect(): void {
+    this.#hasEffect = true;
+  }
+
+  #setFlags(state: FlagState, values: readonly Value[], write: (l: Lowering) => void): void {
+    if (this.#instruction.flagsDead) return;
+    this.action(values, write);
+    this.#flags.state = state;
+    this.#hasEffect = true;
+  }
+  override flagsAdd(a: Value, b: Value, r: Value): void {
+    this.#setFlags('add', [a, b, r], (l) => this.#flags.setOperands(l, a, b, r));
+  }
+  override flagsSub(a: Value, b: Value, r: Value): void {
+    this.#setFlags('sub', [a, b, r], (l) => this.#flags.setOperands(l, a, b, r));
+  }
+  override flagsLogic(r: Value): void {
+    this.#setFlags('logic', [r], (l) => this.#flags.setResult(l, r));
+  }
+  override flagsResult(r: Value, given: Parameters<Emitter['flagsResult']>[1]): void {
+    if (this.#instruction.flagsDead) return;
+    const values = (['CF', 'AF', 'OF'] as const).map((name) => [name, given[name] ?? this.flag(name)] as const);
+    this.#setFlags('partial', [r, ...values.map(([, value]) => value)], (l) => {
+      for (const [name, value] of values) this.#flags.setBit(l, name, value);
+      this.#flags.setResult(l, r);
+    });
+  }
+  override flagsSet(given: Partial<Record<FlagName, Value>>): void {
+    if (this.#instruction.flagsDead) return;
+    const keepsResult = !('ZF' in given || 'SF' in given || 'PF' in given) && !['memory', 'dynamic'].includes(this.#flags.state);
+    if (keepsResult) {
+      this.#setPartial(given);
+      return;
+    }
+    const names = ['CF', 'PF', 'AF', 'SF', 'OF'] as const;
+    const values = names.map((name) => [name, given[name] ?? this.flag(name)] as const);
+    const zero = this.widen(this.eqz(given.ZF ?? this.flag('ZF')));
+    this.#setFlags('explicit', [zero, ...values.map(([, value]) => value)], (l) => {
+      for (const [name, value] of values) this.#flags.setBit(l, name, value);
+      this.#flags.setResult(l, zero);
+    });
+  }
+  /** CF, AF and OF change, the result that ZF, SF and PF come from stays. */
+  #setPartial(given: Partial<Record<FlagName, Value>>): void {
+    const values = (['CF', 'AF', 'OF'] as const).map((name) => [name, given[name] ?? this.flag(name)] as const);
+    const next = this.#flags.state === 'explicit' ? 'explicit' : 'partial';
+    this.#setFlags(next, values.map(([, value]) => value), (l) => {
+      for (const [name, value] of values) this.#flags.setBit(l, name, value);
+    });
+  }
+  override flag(name: FlagName): Value {
+    const { state } = this.#flags;
+    return this.node('i32', 'effect', [], (l) => this.#flags.push(l, name, state));
+  }
+  override flagsImage(): Value {
+    const { state } = this.#flags;
+    return this.node('i64', 'effect', [], (l) => this.#flags.pushImage(l, state));
+  }
+  override setFlagsImage(image: Value): void {
+    this.#setFlags('explicit', [image], (l) => this.#flags.setImage(l, image));
+  }
+  override condition(code: number): Value {
+    const { state } = this.#flags;
+    return this.node('i32', 'effect', [], (l) => this.#flags.pushCondition(l, code, state));
+  }
+
+  override if(condition: Value, then: () => void, otherwise?: () => void): void {
+    const { constant } = condition as Node;
+    if (constant !== undefined) {
+      if (constant !== 0n) then();
+      else otherwise?.();
+      return;
+    }
+    const before = this.#flags.state;
+    const meeting = { needed: false };
+    this.action([], (l) => meeting.needed && this.#flags.recordKind(l, before));
+    const branch = (build: () => void) => () => {
+      this.#flags.state = before;
+      this.#depth++;
+      build();
+      this.#depth--;
+      const after = this.#flags.state;
+      this.action([], (l) => meeting.needed && this.#flags.recordKind(l, after));
+      ends.push(after);
+    };
+    const ends: FlagState[] = otherwise ? [] : [before];
+    super.if(condition, branch(then), otherwise && branch(otherwise));
+    const same = ends.every((state) => state === ends[0]);
+    meeting.needed = !same;
+    this.#flags.state = same ? ends[0]! : 'dynamic';
+  }
+
+  override loopWhile(body: () => Value): void {
+    const before = this.#flags.state;
+    const meeting = { needed: false };
+    this.action([], (l) => meeting.needed && this.#flags.recordKind(l, before));
+    // What was read before the loop may change in it, and is then used again from the start.
+    this.#invalidate(-1);
+    this.#state.forgetWidths();
+    if (before !== 'memory') this.#flags.state = 'dynamic';
+    this.#depth++;
+    super.loopWhile(() => {
+      const again = body();
+      const after = this.#flags.state;
+      this.action([], (l) => meeting.needed && this.#flags.recordKind(l, after));
+      return again;
+    });
+    this.#depth--;
+    meeting.needed = this.#flags.state !== before || before !== 'memory';
+  }
+
+  override jump(target: Value): void {
+    if (this.#depth === 0) {
+      use(target);
+      this.#jumpTarget = target;
+      return;
+    }
+    this.action([target], (l) => this.#exits.leave(l.push(target)));
+  }
+  override branch(condition?: Value): void {
+    if (condition) use(condition);
+    this.#branch = { condition };
+  }
+  override interruptWindow(): void {
+    this.action([], (l) => l.code.localGet(l.cpu).memory('i32.load', CPU.interruptPending).if().i32(0).localSet(this.#state.budget).op('end'));
+  }
+  /** Exceptions are the interpreter's: it runs the instruction again and raises them. */
+  override fault(): void {
+    this.action([], (l) => this.#exits.interpret(l));
+  }
+
+  override helper(name: string, ...args: Value[]): Value {
+    if (this.#instruction.decoded.row.insn.system) throw new NotCompilable();
+    // What stands under a condition is rare: the interpreter does it, unless something has already changed.
+    if (this.#depth > 0 && !this.#hasEffect) {
+      this.fault();
+      return this.constant(0);
+    }
+    const number = this.helperNumber(name);
+    args.forEach((arg, index) => this.storeState('i64.store', CPU.arguments + index * 8, arg));
+    const { state } = this.#flags;
+    const result = this.node('i64', 'effect', [], (l) => {
+      this.#flags.spill(l, state);
+      this.#exits.callHelper(l, number, args.length);
+      l.code.localGet(l.cpu).memory('i64.load', CPU.result);
+    });
+    this.#flags.state = 'memory';
+    this.#state.forgetWidths();
+    this.#invalidate(-1);
+    this.#hasEffect = true;
+    return result;
+  }
+}

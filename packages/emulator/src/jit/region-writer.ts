@@ -1,0 +1,282 @@
+import { Code, type FunctionBuilder } from '@hanok/wasm';
+import type { Value } from '@hanok/x86';
+import { type Callees, type Flow, Lowering } from '../ir.ts';
+import { CPU, REGION_END } from '../layout.ts';
+import { type CompiledInstruction, type Discovered, REGION_INSTRUCTIONS_MAX } from './control-flow.ts';
+import { type FlagState, RegionFlags } from './region-flags.ts';
+import { type Branch, NotCompilable, RegionEmitter, type RegionExits } from './region-emitter.ts';
+import { RegionOperands } from './region-operands.ts';
+import { RegionState } from './region-state.ts';
+import { type Edge, structure, type StructuredBlock } from './structure.ts';
+
+const { Lookup, Interpret } = REGION_END;
+/** What the host's helper call returns: goes on, leaves, leaves with the budget spent, stops. */
+export const HELPER_END = { Next: 0, Leave: 1, LeaveSoon: 2, Stop: 3 } as const;
+
+/** What is the same for all regions of a module. */
+export interface RegionCallees extends Callees {
+  /** (cpu, linear) → where in wasm memory the page at a linear address lies, fetched from; 0 where that would fault. */
+  readonly fetchAddress: number;
+  readonly regionHelper: number;
+}
+
+/** Code to be put into the body once all registers of the region are known. */
+interface Insertion {
+  readonly at: number;
+  readonly write: (code: Code) => void;
+}
+
+/** Writes the function of one region: (cpu) → REGION_END. */
+export class RegionWriter implements Flow, RegionExits {
+  flagsHere: FlagState = 'memory';
+  /** Not even the first instruction could be compiled. */
+  isUseless = false;
+  readonly #function: FunctionBuilder;
+  readonly #body = new Code(4096);
+  readonly #state: RegionState;
+  readonly #flags: RegionFlags;
+  readonly #lowering: Lowering;
+  readonly #callees: RegionCallees;
+  readonly #helperNumber: (name: string) => number;
+  readonly #insertions: Insertion[] = [];
+  readonly #labels = new Map<StructuredBlock, number>();
+  readonly #flagsAtEntry = new Map<StructuredBlock, FlagState>();
+  #instruction: CompiledInstruction | undefined;
+  /** Instructions of the block before the present one. */
+  #before = 0;
+
+  constructor(f: FunctionBuilder, callees: RegionCallees, helperNumber: (name: string) => number) {
+    this.#function = f;
+    this.#callees = callees;
+    this.#helperNumber = helperNumber;
+    this.#state = new RegionState((type) => f.local(type));
+    this.#flags = new RegionFlags(this.#state);
+    this.#lowering = new Lowering(this.#body, (type) => f.local(type), this, callees, this.#state.cpu, -1, this.#state.tlb);
+  }
+
+  write({ blocks, pages }: Discovered, ramBase: number): void {
+    this.#tree(structure(blocks)[0]!);
+    const { code } = this.#function;
+    this.#state.begin(code);
+    code.block();
+    this.#checkPages(code, pages, ramBase, blocks[0]!.start);
+    this.#splice(code);
+    code.op('unreachable').op('end');
+    this.#state.store(code);
+    const end = new Lowering(code, (type) => this.#function.local(type), this, this.#callees, 0, -1, -1);
+    this.#flags.storeAtEnd(end);
+    code.localGet(0).localGet(this.#state.rip).memory('i64.store', CPU.rip);
+    code.localGet(0).localGet(this.#state.budget).memory('i32.store', CPU.budget);
+    code.localGet(this.#state.end);
+  }
+
+  /** Other pages than the entry's must still be where they were when the region was made. */
+  #checkPages(code: Code, pages: ReadonlyMap<number, number>, ramBase: number, entry: number): void {
+    for (const [page, start] of pages) {
+      if (page === 0) continue;
+      code.localGet(0).localGet(this.#state.codePage).i64(page * 4096).op('i64.add').call(this.#callees.fetchAddress).i32(ramBase + start).op('i32.ne').if();
+      code.localGet(this.#state.codePage).i64(entry).op('i64.add').localSet(this.#state.rip);
+      code.i32(Interpret).localSet(this.#state.end).br(1).op('end');
+    }
+  }
+
+  /** Appends the body with what was to be inserted. */
+  #splice(code: Code): void {
+    let from = 0;
+    const body = this.#body;
+    const bytes = body.buffer.toBytes();
+    const hints = [...body.hints];
+    const copy = (to: number) => {
+      const shift = code.sizeBytes - from;
+      code.buffer.bytes(bytes.subarray(from, to));
+      for (const { offset, likely } of hints) if (offset >= from && offset < to) code.hintAt(offset + shift, likely);
+      from = to;
+    };
+    for (const { at, write } of this.#insertions) {
+      copy(at);
+      write(code);
+    }
+    copy(body.sizeBytes);
+  }
+
+  /** A block and all that it dominates. */
+  #tree(block: StructuredBlock): void {
+    const { code } = this.#lowering;
+    const merges = block.children.filter(({ isMerge }) => isMerge).toReversed();
+    if (block.isLoopHeader) {
+      code.loop();
+      this.#labels.set(block, code.depth);
+    }
+    for (const merge of merges) {
+      code.block();
+      this.#labels.set(merge, code.depth);
+    }
+    this.#block(block);
+    for (const merge of merges.toReversed()) {
+      code.op('end');
+      this.#tree(merge);
+    }
+    if (block.isLoopHeader) code.op('end');
+  }
+
+  #block(block: StructuredBlock): void {
+    const meets = block.isLoopHeader || block.isMerge;
+    this.#flags.state = meets ? 'dynamic' : (this.#flagsAtEntry.get(block) ?? 'memory');
+    if (meets) this.#state.forgetWidths();
+    let branch: Branch | undefined;
+    this.#before = 0;
+    for (const instruction of block.code.instructions) {
+      const emitter = this.#compile(instruction);
+      if (!emitter) {
+        if (block.order === 0 && this.#before === 0) this.isUseless = true;
+        this.#exit(instruction.pageOffset, Interpret, this.#before);
+        return;
+      }
+      branch = emitter.branchTaken;
+      this.#before++;
+      if (emitter.jumpTarget) {
+        this.#leaveFor(block, emitter.jumpTarget);
+        return;
+      }
+    }
+    this.#finish(block, branch);
+  }
+
+  /** Writes one instruction; undefined where it cannot be part of a region. */
+  #compile(instruction: CompiledInstruction): RegionEmitter | undefined {
+    const emitter = new RegionEmitter(this.#state, this.#flags, this, instruction, this.#helperNumber);
+    const flagsBefore = this.#flags.state;
+    const { decoded, traits } = instruction;
+    try {
+      decoded.row.insn.body(emitter, new RegionOperands(emitter, decoded, traits.access));
+    } catch (error) {
+      if (!(error instanceof NotCompilable)) throw error;
+      this.#flags.state = flagsBefore;
+      return undefined;
+    }
+    this.#instruction = instruction;
+    this.#lowering.releaseLocals();
+    this.#lowering.block(emitter.root);
+    if (emitter.branchTaken?.condition) this.#lowering.local(emitter.branchTaken.condition);
+    return emitter;
+  }
+
+  #finish(block: StructuredBlock, branch: Branch | undefined): void {
+    const { code } = this.#lowering;
+    const count = this.#before;
+    code.localGet(this.#state.budget).i32(count).op('i32.sub').localSet(this.#state.budget);
+    if (!block.target) this.#follow(block, block.next ?? { exit: endOf(block) });
+    else if (!branch?.condition) this.#follow(block, block.target);
+    else {
+      const flags = this.#flags.state;
+      const widths = this.#state.width.slice();
+      this.#lowering.push(branch.condition).code.if();
+      this.#follow(block, block.target);
+      code.op('else');
+      this.#flags.state = flags;
+      this.#state.width.set(widths);
+      this.#follow(block, block.next!);
+      code.op('end');
+    }
+  }
+
+  /** A jump whose target only the guest knows: behind a call of this region, or out of it. */
+  #leaveFor(block: StructuredBlock, target: Value): void {
+    const { code } = this.#lowering;
+    const local = this.#lowering.local(target);
+    code.localGet(this.#state.budget).i32(this.#before).op('i32.sub').localSet(this.#state.budget);
+    const flags = this.#flags.state;
+    const widths = this.#state.width.slice();
+    for (const site of block.returns) {
+      code.localGet(local).localGet(this.#state.codePage).i64(site.code.start).op('i64.add').op('i64.eq').if();
+      this.#flags.state = flags;
+      this.#state.width.set(widths);
+      this.#follow(block, { block: site });
+      code.op('end');
+    }
+    code.localGet(local);
+    this.#leave(this.#lowering, Lookup, 0, flags);
+  }
+
+  #follow(from: StructuredBlock, edge: Edge): void {
+    const { code } = this.#lowering;
+    if ('exit' in edge) {
+      const interpret = from.code.endsUncompilable && edge === from.next;
+      this.#exit(edge.exit, interpret ? Interpret : Lookup, 0);
+      return;
+    }
+    const { block } = edge;
+    const isBack = block.order <= from.order;
+    if (block.isMerge || block.isLoopHeader) this.#flags.recordKind(this.#lowering, this.#flags.state);
+    if (isBack) {
+      code.localGet(this.#state.budget).i32(REGION_INSTRUCTIONS_MAX).op('i32.le_s').if();
+      this.#exit(block.code.start, Lookup, 0);
+      code.op('end');
+    }
+    if (isBack || block.isMerge) code.br(code.depth - this.#labels.get(block)!);
+    else {
+      this.#flagsAtEntry.set(block, this.#flags.state);
+      this.#tree(block);
+    }
+  }
+
+  /** Leaves for a page offset; `executed` instructions are still to be counted. */
+  #exit(pageOffset: number, end: number, executed: number): void {
+    this.#lowering.code.localGet(this.#state.codePage).i64(pageOffset).op('i64.add');
+    this.#leave(this.#lowering, end, executed, this.#flags.state);
+  }
+
+  #leave(l: Lowering, end: number, executed: number, flags: FlagState): void {
+    const { code } = l;
+    code.localSet(this.#state.rip);
+    if (end !== Lookup) code.i32(end).localSet(this.#state.end);
+    this.#flags.recordKind(l, flags);
+    if (executed > 0) code.localGet(this.#state.budget).i32(executed).op('i32.sub').localSet(this.#state.budget);
+    code.br(code.depth);
+  }
+
+  interpret(l: Lowering): void {
+    l.code.localGet(this.#state.codePage).i64(this.#instruction!.pageOffset).op('i64.add');
+    this.#leave(l, Interpret, this.#before, this.flagsHere);
+  }
+  leave(l: Lowering): void {
+    this.#leave(l, Lookup, this.#before + 1, this.flagsHere);
+  }
+
+  callHelper(l: Lowering, number: number, argumentCount: number): void {
+    const { code } = l;
+    const { decoded, pageOffset } = this.#instruction!;
+    const state = this.#state;
+    const status = l.temporary('i32');
+    this.#insertions.push({ at: code.sizeBytes, write: (to) => state.store(to) });
+    code.i32(number).i32(pageOffset).i32(decoded.lengthBytes | (decoded.segment << 4)).i32(argumentCount).call(this.#callees.regionHelper).localTee(status).if();
+    code.localGet(0);
+    code.i32(0).localGet(state.budget).i32(this.#before + 1).op('i32.sub').localGet(status).i32(HELPER_END.LeaveSoon).op('i32.eq').op('select');
+    code.memory('i32.store', CPU.budget);
+    code.localGet(status).i32(HELPER_END.Stop).op('i32.eq').i32(1).op('i32.shl').op('return');
+    code.op('end');
+    this.#insertions.push({ at: code.sizeBytes, write: (to) => state.load(to) });
+  }
+
+  /** Memory that is not ordinary, and every exception, is the interpreter's. */
+  fault(): void {
+    this.interpret(this.#lowering);
+  }
+  jump(): void {
+    throw new Error('regions leave through RegionExits');
+  }
+  branch(): void {
+    throw new Error('regions leave through RegionExits');
+  }
+  leaveOnStatus(): void {
+    throw new Error('regions leave through RegionExits');
+  }
+  interruptWindow(): void {
+    throw new Error('regions leave through RegionExits');
+  }
+}
+
+function endOf({ code }: StructuredBlock): number {
+  const { pageOffset, decoded } = code.instructions.at(-1)!;
+  return pageOffset + decoded.lengthBytes;
+}
