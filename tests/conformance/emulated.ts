@@ -1,7 +1,9 @@
-import { TimeStamp, buildInterpreter, EmulatedVcpu, type LocalInterrupts, VCPU_BLOCK_BYTES, type VcpuServices, X86_64_V1 } from '@hanok/emulator';
+import { type CompilePolicy, TimeStamp, buildInterpreter, EmulatedVcpu, type LocalInterrupts, VCPU_BLOCK_BYTES, type VcpuServices, X86_64_V1 } from '@hanok/emulator';
 import { CodePages, ExitCounters, GuestMemory, PostedInterrupts, type VcpuBus } from '@hanok/machine';
 import { INTERPRETER_RAM_BYTES, InterpreterDriver } from './interpreter.ts';
 
+/** Code is compiled after it ran once. */
+const AT_ONCE: CompilePolicy = { hotCount: 1, doublingsMax: 0, batchRegions: 1, batchSlices: 1 };
 const WASM_PAGE_BYTES = 0x1_0000;
 
 /** Nothing is connected: cases that reach a port or unmapped physical memory have left what they test. */
@@ -28,7 +30,7 @@ const noInterrupts: LocalInterrupts = {
 };
 
 /** An emulated vCPU with nothing but a little RAM around it. */
-export function createInterpreterDriver(): InterpreterDriver {
+export function createInterpreterDriver(compiled = false): InterpreterDriver {
   const blockBytes = Math.ceil(VCPU_BLOCK_BYTES / WASM_PAGE_BYTES) * WASM_PAGE_BYTES;
   const pageCount = (blockBytes + INTERPRETER_RAM_BYTES) / WASM_PAGE_BYTES;
   const wasmMemory = new WebAssembly.Memory({ initial: pageCount, maximum: pageCount, shared: true });
@@ -49,6 +51,6 @@ export function createInterpreterDriver(): InterpreterDriver {
     log: () => {},
   };
   const module = new WebAssembly.Module(image.bytes as Uint8Array<ArrayBuffer>);
-  const vcpu = new EmulatedVcpu({ memory, blockAddress: 0, image, module, codePages, services, interceptExceptions: true });
-  return new InterpreterDriver(vcpu, memory);
+  const vcpu = new EmulatedVcpu({ memory, blockAddress: 0, image, module, codePages, services, interceptExceptions: true, ...(compiled ? { compilePolicy: AT_ONCE } : {}) });
+  return new InterpreterDriver(vcpu, memory, compiled);
 }

@@ -16,6 +16,8 @@ const TSS_LIMIT = 0x67;
 
 /** A repeated string instruction may come back to itself this many times. */
 const RESUMPTIONS = 4096;
+/** Enough for the instruction and an exit in compiled code, which is not entered near the end of a budget. */
+const INSTRUCTIONS_COMPILED = 10_000;
 
 /** UD2 stands at every exit, so that an engine that runs on stops there. */
 const UD2 = Uint8Array.of(0x0f, 0x0b);
@@ -109,20 +111,29 @@ function floatImage(state: VcpuState): Uint8Array {
 
 /** Any `Vcpu` of this project that reports exceptions instead of delivering them (`interceptExceptions`). */
 export class InterpreterDriver implements ConformanceDriver {
-  readonly name = 'interpreter';
+  readonly name: string;
+  readonly #compiled: boolean;
   readonly #vcpu: Vcpu;
   readonly #memory: GuestMemory;
   readonly #fixed = programState();
 
-  constructor(vcpu: Vcpu, memory: GuestMemory) {
+  /** With `compiled` each case runs twice, the second time in the region that the first one led to. */
+  constructor(vcpu: Vcpu, memory: GuestMemory, compiled = false) {
+    this.name = compiled ? 'regions' : 'interpreter';
+    this.#compiled = compiled;
     this.#vcpu = vcpu;
     this.#memory = memory;
     mapPages(memory);
   }
 
   run(test: TestCase): TestResult {
-    this.#load(test);
-    const { state, exception } = this.#execute(test);
+    this.#loadCode(test);
+    this.#loadData(test);
+    if (this.#compiled) {
+      this.#vcpu.run(INSTRUCTIONS_COMPILED);
+      this.#loadData(test);
+    }
+    const { state, exception } = this.#execute(test, this.#compiled ? INSTRUCTIONS_COMPILED : 1);
     const window = this.#memory.slice(GPA.window, LAYOUT.windowBytes)!;
     return {
       rip: Number(state.rip),
@@ -134,10 +145,13 @@ export class InterpreterDriver implements ConformanceDriver {
     };
   }
 
-  #load(test: TestCase): void {
+  #loadCode(test: TestCase): void {
     const codeAt = (address: number) => GPA.code + address - LAYOUT.codeBase;
     this.#memory.write(codeAt(test.codeAddress), test.code);
     for (const exit of test.exits) this.#memory.write(codeAt(exit), UD2);
+  }
+
+  #loadData(test: TestCase): void {
     this.#memory.write(GPA.window, test.memory);
     this.#vcpu.setState({
       ...this.#fixed,
@@ -149,9 +163,9 @@ export class InterpreterDriver implements ConformanceDriver {
   }
 
   /** Runs to an exit or to the exception that prevented it. */
-  #execute(test: TestCase): { state: VcpuState; exception: TestException | undefined } {
+  #execute(test: TestCase, limit: number): { state: VcpuState; exception: TestException | undefined } {
     for (let count = 0; count < RESUMPTIONS; count++) {
-      const stop = this.#vcpu.run(1);
+      const stop = this.#vcpu.run(limit);
       const state = this.#vcpu.getState();
       const moved = Number(state.rip) !== test.codeAddress;
       if (stop.reason === 'exception') {
@@ -159,6 +173,7 @@ export class InterpreterDriver implements ConformanceDriver {
         const { vector, errorCode, cr2 } = stop;
         return { state, exception: atExit ? undefined : { vector, errorCode, cr2: vector === PAGE_FAULT ? cr2 : 0n } };
       }
+      if (stop.reason === 'limit' && limit > 1) throw new Error(`the vCPU did not leave the instruction in ${limit} instructions`);
       if (stop.reason !== 'limit') throw new Error(`the vCPU stopped with ${stop.reason} instead of running one instruction`);
       if (moved) return { state, exception: undefined };
     }

@@ -1,5 +1,5 @@
 /**
- * Every instruction that programs can run, on the emulated processor and on the host's own, from the same states.
+ * Every instruction that programs can run, on the emulated processor, interpreted and compiled, and on the host's own, from the same states.
  * HANOK_ORACLE_SEED repeats a run, HANOK_ORACLE_CASES sets the cases a form, HANOK_ORACLE_ONLY names instructions.
  */
 import assert from 'node:assert/strict';
@@ -13,6 +13,8 @@ import { NativeDriver, nativeOracleUnavailable } from './native.ts';
 import { describeRow, Oracle, type RowReport } from './oracle.ts';
 
 const DEFAULT_CASES = 40;
+/** Compiled code is compared on this part of the cases. */
+const COMPILED_SHARE = 5;
 
 function numberFrom(name: string, fallback: number): number {
   const text = process.env[name];
@@ -79,16 +81,25 @@ if (unavailable) {
 } else {
   const seed = numberFrom('HANOK_ORACLE_SEED', 1);
   const casesPerForm = numberFrom('HANOK_ORACLE_CASES', DEFAULT_CASES);
-  const oracle = new Oracle({ reference: new NativeDriver(), subject: createInterpreterDriver(), seed, casesPerForm });
+  const reference = new NativeDriver();
+  compareEngine(reference, false, seed, casesPerForm);
+  // A case compiles a module of its own, so there are fewer.
+  compareEngine(reference, true, seed, Math.ceil(casesPerForm / COMPILED_SHARE));
+}
+
+/** Compares the interpreter, or compiled regions, with the host's processor. */
+function compareEngine(reference: NativeDriver, compiled: boolean, seed: number, casesPerForm: number): void {
   const flags = hostFlags();
+  const subject = createInterpreterDriver(compiled);
+  const oracle = new Oracle({ reference, subject, seed, casesPerForm });
   const totals: Totals = { rows: 0, forms: 0, cases: 0, exceptions: 0, differingRows: [], excluded: new Map() };
-  test(`conformance with the host processor, HANOK_ORACLE_SEED=${seed}, ${casesPerForm} cases a form`, async (t) => {
+  test(`${subject.name}: conformance with the host processor, HANOK_ORACLE_SEED=${seed}, ${casesPerForm} cases a form`, async (t) => {
     for (const [name, insns] of byName()) {
       await t.test(name, () => {
         const failures = checkInstruction(oracle, insns, flags, totals);
         assert.equal(failures.length, 0, failures.map(describeRow).join('\n'));
       });
     }
-    for (const line of summary(totals).split('\n')) t.diagnostic(line);
+    for (const line of summary(totals).split('\n')) t.diagnostic(`${subject.name}: ${line}`);
   });
 }

@@ -8,7 +8,7 @@ import { systemHelpers } from './helpers/index.ts';
 import { deliver, type Event } from './helpers/interrupts.ts';
 import { MsrFile } from './helpers/msr.ts';
 import type { EngineImports, InterpreterExports, InterpreterImage } from './interpreter.ts';
-import { HotCode } from './jit/hot-code.ts';
+import { COMPILE_POLICY, type CompilePolicy, HotCode } from './jit/hot-code.ts';
 import { RegionCache } from './jit/region-cache.ts';
 import { HELPER_END } from './jit/region-writer.ts';
 import { CPU, RUN_END, STATUS, VCPU_BLOCK_BYTES } from './layout.ts';
@@ -27,6 +27,8 @@ export interface EmulatedVcpuOptions {
   readonly services: VcpuServices;
   /** Exceptions end `run` instead of going through the guest's interrupt table. */
   readonly interceptExceptions?: boolean;
+  /** When code is compiled; by default once it is hot. */
+  readonly compilePolicy?: CompilePolicy;
 }
 
 /** Instructions between two looks at time and interrupts. */
@@ -63,7 +65,7 @@ export class EmulatedVcpu implements Vcpu {
     const onUnknown = unknownReporter((line) => this.#services.log(line));
     const ram = new Uint8Array(buffer, memory.baseBytes, memory.sizeBytes);
     this.#regions = new RegionCache(memory.memory, options.image.memoryMaxPages, ram, options.image.helperNames);
-    this.#hotCode = new HotCode(this.state, this.#regions, options.codePages);
+    this.#hotCode = new HotCode(this.state, this.#regions, options.codePages, options.compilePolicy ?? COMPILE_POLICY);
     this.#blocks = new BlockCache(this.state, memory, options.image, options.codePages, this.#hotCode, onUnknown);
     this.#mmu = new Mmu(this.state, memory, this.#services.bus, options.codePages, (page) => this.#blocks.dropPage(page));
     this.#blocks.connect(this.#mmu);

@@ -5,13 +5,18 @@ import { CPU, ENTER, SLOT } from '../layout.ts';
 import type { Mmu } from '../mmu.ts';
 import type { RegionCache, RegionRequest } from './region-cache.ts';
 
-/** How often a block runs before it is compiled; twice as often each time code on its page was dropped. */
-const HOT_COUNT = 1500;
-const DOUBLINGS_MAX = 10;
+/** When code is compiled. */
+export interface CompilePolicy {
+  /** How often a block runs before; twice as often each time code on its page was dropped, up to `doublingsMax` times. */
+  readonly hotCount: number;
+  readonly doublingsMax: number;
+  /** Regions that wait are compiled together: this many, or after so many slices. */
+  readonly batchRegions: number;
+  readonly batchSlices: number;
+}
+
+export const COMPILE_POLICY: CompilePolicy = { hotCount: 1500, doublingsMax: 10, batchRegions: 16, batchSlices: 8 };
 const NEVER = 0x7fffffff;
-/** Regions that wait are compiled together: this many, or after so many looks. */
-const BATCH_REGIONS = 16;
-const BATCH_LOOKS = 8;
 const PAGE_BYTES = 4096;
 
 /** Which code is hot, which of it is compiled, and what must be forgotten when a page is written. */
@@ -24,15 +29,17 @@ export class HotCode {
   /** Enter slots of the regions with code on a page. */
   readonly #slotsByPage = new Map<number, Set<number>>();
   readonly #dropsByPage = new Map<number, number>();
-  #looks = 0;
+  readonly #policy: CompilePolicy;
+  #slices = 0;
   #mmu: Mmu | undefined;
   #blocks: BlockCache | undefined;
 
-  constructor(state: CpuState, regions: RegionCache, codePages: CodePages) {
+  constructor(state: CpuState, regions: RegionCache, codePages: CodePages, policy: CompilePolicy) {
     this.#state = state;
     this.#view = new DataView(state.view.buffer);
     this.#regions = regions;
     this.#codePages = codePages;
+    this.#policy = policy;
   }
 
   connect(mmu: Mmu, blocks: BlockCache): void {
@@ -42,7 +49,7 @@ export class HotCode {
 
   /** How often a new block on a page may run in the interpreter. */
   countdown(page: number): number {
-    return HOT_COUNT << Math.min(this.#dropsByPage.get(page) ?? 0, DOUBLINGS_MAX);
+    return this.#policy.hotCount << Math.min(this.#dropsByPage.get(page) ?? 0, this.#policy.doublingsMax);
   }
 
   /** The import `hot`: finds the code of a region while the address space it runs in is there. */
@@ -65,11 +72,11 @@ export class HotCode {
     if (code) this.#waiting.push({ slot, code });
   }
 
-  /** Compiles the code that became hot and is still what it was. */
+  /** After each slice: compiles the code that became hot and is still what it was. */
   compile(): void {
     if (this.#waiting.length === 0) return;
-    if (this.#waiting.length < BATCH_REGIONS && ++this.#looks < BATCH_LOOKS) return;
-    this.#looks = 0;
+    if (this.#waiting.length < this.#policy.batchRegions && ++this.#slices < this.#policy.batchSlices) return;
+    this.#slices = 0;
     this.#regions.compile(this.#waiting.splice(0), ({ slot, code }, region) => {
       this.#view.setInt32(slot + ENTER.region, region, true);
       for (const start of code.pages.values()) this.#noteSlot(start / PAGE_BYTES, slot);
@@ -88,7 +95,7 @@ export class HotCode {
     if (region === 0) return;
     this.#regions.release(region);
     this.#view.setInt32(slot + ENTER.region, 0, true);
-    this.#view.setInt32(slot + ENTER.countdown, HOT_COUNT, true);
+    this.#view.setInt32(slot + ENTER.countdown, this.#policy.hotCount, true);
   }
 
   /** Forgets the regions, made or waiting, with code on a page that changed. */
@@ -97,7 +104,7 @@ export class HotCode {
     for (const slot of this.#slotsByPage.get(page) ?? []) this.dropRegion(slot);
     this.#slotsByPage.delete(page);
     for (const request of this.#waiting.splice(0)) {
-      if ([...request.code.pages.values()].includes(page * PAGE_BYTES)) this.#view.setInt32(request.slot + ENTER.countdown, HOT_COUNT, true);
+      if ([...request.code.pages.values()].includes(page * PAGE_BYTES)) this.#view.setInt32(request.slot + ENTER.countdown, this.#policy.hotCount, true);
       else this.#waiting.push(request);
     }
   }

@@ -290,21 +290,21 @@ export class RegionEmitter extends Emitter {
 
   override loopWhile(body: () => Value): void {
     const before = this.#flags.state;
-    const meeting = { needed: false };
-    this.action([], (l) => meeting.needed && this.#flags.recordKind(l, before));
+    // The top is reached with the flags as they were and as the body leaves them.
+    this.action([], (l) => this.#flags.recordKind(l, before));
+    this.#flags.state = 'dynamic';
     // What was read before the loop may change in it, and is then used again from the start.
     this.#invalidate(-1);
     this.#state.forgetWidths();
-    if (before !== 'memory') this.#flags.state = 'dynamic';
     this.#depth++;
     super.loopWhile(() => {
       const again = body();
       const after = this.#flags.state;
-      this.action([], (l) => meeting.needed && this.#flags.recordKind(l, after));
+      this.action([], (l) => this.#flags.recordKind(l, after));
       return again;
     });
     this.#depth--;
-    meeting.needed = this.#flags.state !== before || before !== 'memory';
+    if (this.#flags.state === 'dynamic') this.#flags.state = before;
   }
 
   override jump(target: Value): void {

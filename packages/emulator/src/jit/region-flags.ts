@@ -83,7 +83,8 @@ export class RegionFlags {
     code.localGet(cpu).localGet(this.#b).memory('i64.store', CPU.flagB);
     code.localGet(cpu).localGet(this.#result).memory('i64.store', CPU.flagResult);
     if (this.#bits.size === 0) return;
-    code.localGet(cpu).i32(0);
+    // Where all flags are explicit the host reads them from this word alone.
+    code.localGet(cpu).localGet(this.#result).op('i64.eqz').i32(Math.log2(FLAG_MASK.ZF)).op('i32.shl');
     for (const [name, local] of this.#bits) code.localGet(local).i32(Math.log2(FLAG_MASK[name])).op('i32.shl').op('i32.or');
     code.memory('i32.store', CPU.flagWord);
   }
