@@ -10,7 +10,7 @@ import { decodedField } from './operands.ts';
 import type { UnknownEncoding } from './unknown-encoding.ts';
 import { segmentField } from './memory-emit.ts';
 
-const BLOCK_INSTRUCTIONS_MAX = 32;
+const BLOCK_INSTRUCTIONS_MAX = 16;
 /** How many bytes of an unknown encoding are reported. */
 const UNKNOWN_BYTES = 8;
 /** Single instructions are cached apart from blocks, under this bit of the tag. */

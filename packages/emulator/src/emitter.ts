@@ -224,6 +224,19 @@ export class Emitter implements Emit {
     this.action([linear, value], (l) => emitStore(l, l.local(linear), l.local(value), STORE_OPS[bits], bits / 8));
   }
 
+  copyForward(to: Value, from: Value, lengthBytes: Value, bits: IntegerBits): Value {
+    return this.bulk('copyForward', to, segmentAddress(this, 'data', from, bits / 8, false), lengthBytes, bits);
+  }
+  fillForward(to: Value, value: Value, lengthBytes: Value, bits: IntegerBits): Value {
+    return this.bulk('fillForward', to, value, lengthBytes, bits);
+  }
+  protected bulk(name: 'copyForward' | 'fillForward', to: Value, second: Value, lengthBytes: Value, bits: IntegerBits): Value {
+    return this.node('i64', 'effect', [to, second, lengthBytes], (l) => {
+      l.code.localGet(l.cpu);
+      l.push(to).push(second).push(lengthBytes).code.i32(bits / 8).call(l.callees[name]);
+    });
+  }
+
   #flagsOperands(kind: number, a: Value, b: Value, r: Value): void {
     this.#setFlagKind(kind);
     this.storeState('i64.store', CPU.flagA, a);

@@ -1,5 +1,6 @@
 import { type Code, type FunctionBuilder, ModuleBuilder } from '@hanok/wasm';
 import { ALL_ROWS, type Row } from '@hanok/x86';
+import { defineCopyForward, defineFillForward } from './bulk-memory.ts';
 import { Emitter, emitRip } from './emitter.ts';
 import { defineFlagFunctions } from './flag-emit.ts';
 import { FORM_INDEX_COUNT, formKey, formsOf } from './forms.ts';
@@ -118,6 +119,8 @@ export interface InterpreterExports {
   readonly regionModify: unknown;
   readonly fetchAddress: unknown;
   readonly flagsImage: unknown;
+  readonly copyForward: unknown;
+  readonly fillForward: unknown;
   readonly flagCF: unknown;
   readonly flagPF: unknown;
   readonly flagAF: unknown;
@@ -154,6 +157,8 @@ function buildModule(memoryMaxPages: number, hot: readonly Handler[], cold: read
     slowModify: slow('slow modify', modify),
     segmentLinear: defineSegmentLinear(module, segmentLinear),
     ...defineFlagFunctions(module),
+    copyForward: defineCopyForward(module),
+    fillForward: defineFillForward(module),
   };
   const slowAddress = module.function(module.type(['i32', 'i32'], ['i64']));
   const callees: Callees = { ...partial, slowAddress: slowAddress.index };
@@ -166,7 +171,7 @@ function buildModule(memoryMaxPages: number, hot: readonly Handler[], cold: read
   for (const [name, target] of regionAccesses) module.export(name, 'func', slow(name, target));
   for (const [name, index] of Object.entries(callees.flag)) module.export(`flag${name}`, 'func', index);
   module.export('fetchAddress', 'func', defineFetchAddress(module, regionFetch));
-  module.export('flagsImage', 'func', callees.flagsImage);
+  for (const name of ['flagsImage', 'copyForward', 'fillForward'] as const) module.export(name, 'func', callees[name]);
   return module.toBytes();
 }
 

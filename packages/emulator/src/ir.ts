@@ -63,6 +63,8 @@ export interface Callees {
   readonly helper: number;
   readonly flag: Readonly<Record<'CF' | 'PF' | 'AF' | 'SF' | 'OF' | 'L', number>>;
   readonly flagsImage: number;
+  readonly copyForward: number;
+  readonly fillForward: number;
 }
 
 /** Turns blocks into WebAssembly. */

@@ -99,6 +99,13 @@ export interface Emit {
   load(segment: SegmentName, offset: Value, bits: IntegerBits): Value;
   store(segment: SegmentName, offset: Value, value: Value, bits: IntegerBits): void;
 
+  /**
+   * Copies (fills with the low `bits` of `value`) up to `lengthBytes` forwards at once, in 64-bit mode: as much as is
+   * plain memory on one page. Gives the bytes done, whole elements of `bits`; 0 where one element must go alone.
+   */
+  copyForward(to: Value, from: Value, lengthBytes: Value, bits: IntegerBits): Value;
+  fillForward(to: Value, value: Value, lengthBytes: Value, bits: IntegerBits): Value;
+
   /** After a + b = r (all sign-extended from `bits` to 64): sets all six flags. */
   flagsAdd(a: Value, b: Value, r: Value): void;
   /** After a - b = r, likewise. */

@@ -102,6 +102,8 @@ function importCallees(module: ModuleBuilder): RegionCallees {
   const [CF, PF, AF, SF, OF] = FLAGS.map((name) => host(`flag${name}`, flagType)) as [number, number, number, number, number];
   const L = host('flagL', flagType);
   const flagsImage = host('flagsImage', module.type(['i32'], ['i64']));
+  const bulk = module.type(['i32', 'i64', 'i64', 'i64', 'i32'], ['i64']);
+  const [copyForward, fillForward] = [host('copyForward', bulk), host('fillForward', bulk)];
   const regionHelper = host('regionHelper', module.type(['i32', 'i32', 'i32', 'i32'], ['i32']));
-  return { slowRead, slowWrite, slowModify, flag: { CF, PF, AF, SF, OF, L }, flagsImage, regionHelper, fetchAddress, slowAddress: -1, segmentLinear: -1, helper: -1 };
+  return { slowRead, slowWrite, slowModify, flag: { CF, PF, AF, SF, OF, L }, flagsImage, copyForward, fillForward, regionHelper, fetchAddress, slowAddress: -1, segmentLinear: -1, helper: -1 };
 }

@@ -179,12 +179,12 @@ export class RegionEmitter extends Emitter {
     return this.ripPlus(this.#instruction.decoded.lengthBytes);
   }
 
-  #segmentLinear(segment: SegmentName, offset: Value): Value {
+  #linear(segment: SegmentName, offset: Value): Value {
     const number = segment === 'data' ? this.#instruction.decoded.segment : SEGMENT_INDEX[segment];
     return segment === 'data' && number >= SEGMENT_INDEX.FS ? this.add(offset, this.loadState('i64.load', segmentField(number, 'base'))) : offset;
   }
   override load(segment: SegmentName, offset: Value, bits: IntegerBits): Value {
-    const linear = this.#segmentLinear(segment, offset);
+    const linear = this.#linear(segment, offset);
     return this.loaded(this.node('i64', 'effect', [linear], (l) => emitLoad(l, l.local(linear), LOAD_OPS[bits].unsigned, bits / 8)), bits);
   }
   /** States that a zero-extending load gives no more than `bits` bits. */
@@ -192,9 +192,12 @@ export class RegionEmitter extends Emitter {
     return Object.assign(value, { knownBits: bits });
   }
   override store(segment: SegmentName, offset: Value, value: Value, bits: IntegerBits): void {
-    const linear = this.#segmentLinear(segment, offset);
+    const linear = this.#linear(segment, offset);
     this.action([linear, value], (l) => emitStore(l, l.local(linear), l.local(value), STORE_OPS[bits], bits / 8));
     this.#hasEffect = true;
+  }
+  override copyForward(to: Value, from: Value, lengthBytes: Value, bits: IntegerBits): Value {
+    return this.bulk('copyForward', to, this.#linear('data', from), lengthBytes, bits);
   }
   noteEffect(): void {
     this.#hasEffect = true;

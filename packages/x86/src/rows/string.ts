@@ -7,8 +7,8 @@ const RDI = 7;
 const options = { repeat: true, perAddressSize: true } as const;
 const DIRECTION_BIT = 10;
 
-/** Elements one run of a repeated instruction handles before it lets interrupts in; it then resumes at itself. */
-const ELEMENTS_AT_ONCE = 4096;
+/** Steps one run of a repeated instruction takes before it lets interrupts in; it then resumes at itself. */
+const STEPS_AT_ONCE = 2048;
 
 const index = (e: Emit, o: Operands, register: number) => e.zeroExtend(e.register(register), o.addressBits);
 
@@ -22,25 +22,36 @@ function stepOf(e: Emit, bits: IntegerBits): Value {
   return e.select(e.bit(e.state('systemFlags'), DIRECTION_BIT), e.constant(-size), e.constant(size));
 }
 
+/** Moves many elements at once: of `lengthBytes` as many as it can; the bytes done. */
+type Bulk = (lengthBytes: Value) => Value;
+
 /**
- * Runs one element, or with a repeat prefix as many as rCX says. Registers move after each element, so that a fault or
- * an interrupt in the middle finds them true (SDM vol. 2B, "REP"). `element` returns the flag test that goes on.
+ * Runs one element, or with a repeat prefix as many as rCX says. Registers move after each step, so that a fault or an
+ * interrupt in the middle finds them true (SDM vol. 2B, "REP"). `pointers` move with the elements.
  */
-function repeated(e: Emit, o: Operands, element: (step: Value) => void, compares: boolean): void {
+function repeated(e: Emit, o: Operands, element: () => void, pointers: readonly number[], options: { compares?: boolean; bulk?: Bulk } = {}): void {
   const step = stepOf(e, o.bits);
+  const one = () => {
+    element();
+    for (const pointer of pointers) advance(e, o, pointer, step);
+  };
   if (o.repeat === 0) {
-    element(step);
+    one();
     return;
   }
-  const budget = e.variable(e.constant32(ELEMENTS_AT_ONCE));
+  const budget = e.variable(e.constant32(STEPS_AT_ONCE));
   const more = e.variable(e.nez(index(e, o, RCX)));
+  const countDown = (done: Value) => e.setRegister(RCX, e.sub(index(e, o, RCX), done), o.addressBits);
+  const oneOf = () => {
+    one();
+    countDown(e.constant(1));
+  };
   e.if(more.get(), () => {
     e.loopWhile(() => {
-      element(step);
-      const left = e.zeroExtend(e.sub(e.register(RCX), e.constant(1)), o.addressBits);
-      e.setRegister(RCX, left, o.addressBits);
-      let again = e.nez(left);
-      if (compares) {
+      if (options.bulk && o.addressBits === 64) severalOrOne(e, o, options.bulk, pointers, countDown, oneOf);
+      else oneOf();
+      let again = e.nez(index(e, o, RCX));
+      if (options.compares) {
         const zero = e.flag('ZF');
         again = e.op('i32.and', again, o.repeat === 0xf3 ? zero : e.op('i32.eqz', zero));
       }
@@ -52,60 +63,65 @@ function repeated(e: Emit, o: Operands, element: (step: Value) => void, compares
   });
 }
 
+/** Many elements where they go forwards over plain memory, else one. */
+function severalOrOne(e: Emit, o: Operands, bulk: Bulk, pointers: readonly number[], countDown: (done: Value) => void, one: () => void): void {
+  const shift = e.constant(Math.log2(o.bits / 8));
+  const done = e.variable(e.constant(0));
+  const count = e.register(RCX);
+  // A count whose bytes overflow 64 bits has no room in any address space: it goes element by element into its fault.
+  const forwards = e.op('i32.and', e.eqz(e.bit(e.state('systemFlags'), DIRECTION_BIT)), e.eqz(e.shrU(count, e.constant(48))));
+  e.if(forwards, () => done.set(bulk(e.shl(count, shift))));
+  e.if(
+    e.nez(done.get()),
+    () => {
+      for (const pointer of pointers) advance(e, o, pointer, done.get());
+      countDown(e.shrU(done.get(), shift));
+    },
+    one,
+  );
+}
+
 export const MOVS = insn('MOVS', {
   rows: [row('A4', 'AL', options), row('A5', 'rAX', options)],
   body(e, o) {
-    repeated(e, o, (step) => {
-      const value = e.load('data', index(e, o, RSI), o.bits);
-      e.store('ES', index(e, o, RDI), value, o.bits);
-      advance(e, o, RSI, step);
-      advance(e, o, RDI, step);
-    }, false);
+    const bulk = (lengthBytes: Value) => e.copyForward(e.register(RDI), e.register(RSI), lengthBytes, o.bits);
+    repeated(e, o, () => e.store('ES', index(e, o, RDI), e.load('data', index(e, o, RSI), o.bits), o.bits), [RSI, RDI], { bulk });
   },
 });
 
 export const STOS = insn('STOS', {
   rows: [row('AA', 'AL', options), row('AB', 'rAX', options)],
   body(e, o) {
-    repeated(e, o, (step) => {
-      e.store('ES', index(e, o, RDI), e.register(0), o.bits);
-      advance(e, o, RDI, step);
-    }, false);
+    const bulk = (lengthBytes: Value) => e.fillForward(e.register(RDI), e.register(0), lengthBytes, o.bits);
+    repeated(e, o, () => e.store('ES', index(e, o, RDI), e.register(0), o.bits), [RDI], { bulk });
   },
 });
 
 export const LODS = insn('LODS', {
   rows: [row('AC', 'AL', options), row('AD', 'rAX', options)],
-  body(e, o) {
-    repeated(e, o, (step) => {
-      e.setRegister(0, e.load('data', index(e, o, RSI), o.bits), o.bits);
-      advance(e, o, RSI, step);
-    }, false);
-  },
+  body: (e, o) => repeated(e, o, () => e.setRegister(0, e.load('data', index(e, o, RSI), o.bits), o.bits), [RSI]),
 });
+
+/** Compares as SUB does, the first operand less the second. */
+function compare(e: Emit, o: Operands, first: Value, second: Value): void {
+  const a = e.signExtend(first, o.bits);
+  const b = e.signExtend(second, o.bits);
+  e.flagsSub(a, b, e.signExtend(e.sub(a, b), o.bits));
+}
 
 export const SCAS = insn('SCAS', {
   rows: [row('AE', 'AL', options), row('AF', 'rAX', options)],
-  body(e, o) {
-    repeated(e, o, (step) => {
-      const b = e.signExtend(e.load('ES', index(e, o, RDI), o.bits), o.bits);
-      const a = e.signExtend(e.register(0), o.bits);
-      e.flagsSub(a, b, e.signExtend(e.sub(a, b), o.bits));
-      advance(e, o, RDI, step);
-    }, true);
-  },
+  body: (e, o) => repeated(e, o, () => compare(e, o, e.register(0), e.load('ES', index(e, o, RDI), o.bits)), [RDI], { compares: true }),
 });
 
 export const CMPS = insn('CMPS', {
   rows: [row('A6', 'AL', options), row('A7', 'rAX', options)],
   body(e, o) {
-    repeated(e, o, (step) => {
-      const a = e.signExtend(e.load('data', index(e, o, RSI), o.bits), o.bits);
-      const b = e.signExtend(e.load('ES', index(e, o, RDI), o.bits), o.bits);
-      e.flagsSub(a, b, e.signExtend(e.sub(a, b), o.bits));
-      advance(e, o, RSI, step);
-      advance(e, o, RDI, step);
-    }, true);
+    repeated(e, o, () => {
+      // When both would fault, it is the second that processors report.
+      const second = e.load('ES', index(e, o, RDI), o.bits);
+      compare(e, o, e.load('data', index(e, o, RSI), o.bits), second);
+    }, [RSI, RDI], { compares: true });
   },
 });
 
@@ -114,14 +130,13 @@ export const INS = insn('INS', {
   system: true,
   rows: [row('6C', 'AL', options), row('6D', 'eAX', options)],
   body(e, o) {
-    repeated(e, o, (step) => {
+    repeated(e, o, () => {
       const at = index(e, o, RDI);
       e.helper('check-port', e.register(2, 16), e.constant(o.bits));
       e.store('ES', at, e.load('ES', at, o.bits), o.bits);
       const value = e.helper('port-in', e.register(2, 16), e.constant(o.bits));
       e.store('ES', at, value, o.bits);
-      advance(e, o, RDI, step);
-    }, false);
+    }, [RDI]);
   },
 });
 
@@ -129,12 +144,10 @@ export const OUTS = insn('OUTS', {
   system: true,
   rows: [row('6E', 'AL', options), row('6F', 'eAX', options)],
   body(e, o) {
-    repeated(e, o, (step) => {
+    repeated(e, o, () => {
       e.helper('check-port', e.register(2, 16), e.constant(o.bits));
-      const value = e.load('data', index(e, o, RSI), o.bits);
-      e.helper('port-out', e.register(2, 16), value, e.constant(o.bits));
-      advance(e, o, RSI, step);
-    }, false);
+      e.helper('port-out', e.register(2, 16), e.load('data', index(e, o, RSI), o.bits), e.constant(o.bits));
+    }, [RSI]);
   },
 });
 
