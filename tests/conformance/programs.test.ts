@@ -1,0 +1,47 @@
+/** Random programs with branches, loops and calls, on the emulated processor and on the host's own. HANOK_PROGRAMS_SEED repeats a run. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { TestCase, TestResult } from './driver.ts';
+import { createInterpreterDriver } from './emulated.ts';
+import { FX } from './layout.ts';
+import { NativeDriver, nativeOracleUnavailable } from './native.ts';
+import { generateProgram } from './program.ts';
+import { Random } from './random.ts';
+
+const seed = Number(process.env['HANOK_PROGRAMS_SEED'] ?? 1);
+const count = Number(process.env['HANOK_PROGRAMS'] ?? 1500);
+
+const hex = (bytes: Uint8Array) => Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join(' ');
+
+/** What a result and the processor's disagree on. */
+function differences(expected: TestResult, actual: TestResult): string[] {
+  const lines: string[] = [];
+  if (expected.rip !== actual.rip) lines.push(`RIP ${expected.rip.toString(16)}, got ${actual.rip.toString(16)}`);
+  if (expected.rflags !== actual.rflags) lines.push(`RFLAGS ${expected.rflags.toString(16)}, got ${actual.rflags.toString(16)}`);
+  expected.gpr.forEach((value, index) => value !== actual.gpr[index] && lines.push(`register ${index} ${value.toString(16)}, got ${actual.gpr[index]!.toString(16)}`));
+  for (let offset = FX.xmm; offset < FX.end; offset += 16) {
+    const [a, b] = [expected.fx.subarray(offset, offset + 16), actual.fx.subarray(offset, offset + 16)];
+    if (hex(a) !== hex(b)) lines.push(`XMM${(offset - FX.xmm) / 16} ${hex(a)}, got ${hex(b)}`);
+  }
+  const at = expected.memory.findIndex((value, index) => value !== actual.memory[index]);
+  if (at >= 0) lines.push(`memory at ${at.toString(16)}`);
+  return lines;
+}
+
+const describe = (program: TestCase) => `program at ${program.codeAddress.toString(16)}: ${hex(program.code)}`;
+
+const unavailable = nativeOracleUnavailable();
+if (unavailable) {
+  test('random programs: not applicable', (t) => t.diagnostic(unavailable));
+} else {
+  const reference = new NativeDriver();
+  const subject = createInterpreterDriver(true);
+  test(`random programs agree with the host processor, HANOK_PROGRAMS_SEED=${seed}, ${count} programs`, () => {
+    const random = new Random(seed);
+    for (let index = 0; index < count; index++) {
+      const program = generateProgram(random);
+      const expected = reference.run(program);
+      assert.deepEqual(differences(expected, subject.run(program)), [], `${index}: ${describe(program)}`);
+    }
+  });
+}
