@@ -18,6 +18,14 @@ const STATE_OFFSETS: Record<Exclude<StateName, 'rip'>, number> = {
 
 /** Result type of an operation, from its name: `i64.eq` and kin are conditions, `f64x2…` are vectors. */
 function resultType(name: string): ValueType {
+  let type = RESULT_TYPES.get(name);
+  if (!type) RESULT_TYPES.set(name, (type = typeFromName(name)));
+  return type;
+}
+
+const RESULT_TYPES = new Map<string, ValueType>();
+
+function typeFromName(name: string): ValueType {
   const [family, operation] = name.split('.') as [string, string];
   if (family.includes('x') || family === 'v128') {
     return /^(all_true|any_true|bitmask)$/.test(operation) ? 'i32' : 'v128';
@@ -64,7 +72,7 @@ export class Emitter implements Emit {
   }
 
   constant(value: bigint | number): Value {
-    const exact = BigInt.asIntN(64, BigInt(value));
+    const exact = typeof value === 'number' ? BigInt(value) : BigInt.asIntN(64, value);
     return this.node('i64', 'constant', [], (l) => l.code.i64(exact), exact);
   }
   constant32(value: number): Value {

@@ -8,7 +8,7 @@ import { type Callees, type Flow, Lowering } from './ir.ts';
 import { CPU, SLOT, SPECIAL, STATUS } from './layout.ts';
 import { emitSlowAddress } from './memory-emit.ts';
 import { type Form, SlotOperands } from './operands.ts';
-import { defineChain, defineFetchAddress } from './region-chain.ts';
+import { defineChain } from './region-chain.ts';
 import { writeRunFunction } from './run-function.ts';
 
 /** A handler: the code of one form, or a special one. */
@@ -170,7 +170,7 @@ function buildModule(memoryMaxPages: number, hot: readonly Handler[], cold: read
   writeRunFunction(module, hot, { callees, imports, coldType, table, chain: defineChain(module, regionTable) });
   for (const [name, target] of regionAccesses) module.export(name, 'func', slow(name, target));
   for (const [name, index] of Object.entries(callees.flag)) module.export(`flag${name}`, 'func', index);
-  module.export('fetchAddress', 'func', defineFetchAddress(module, regionFetch));
+  module.export('fetchAddress', 'func', fetchAddress(module, regionFetch));
   for (const name of ['flagsImage', 'copyForward', 'fillForward'] as const) module.export(name, 'func', callees[name]);
   return module.toBytes();
 }
@@ -180,6 +180,14 @@ function slowAccess(module: ModuleBuilder, name: string, target: number): number
   const f = module.function(module.type(['i32', 'i64', 'i32'], ['i32']));
   f.name = name;
   f.code.localGet(1).op('i32.wrap_i64').localGet(1).i64(32).op('i64.shr_u').op('i32.wrap_i64').localGet(2).call(target);
+  return f.index;
+}
+
+/** (cpu, linear) → address of the page in wasm memory that code is fetched from, or 0. */
+function fetchAddress(module: ModuleBuilder, target: number): number {
+  const f = module.function(module.type(['i32', 'i64'], ['i32']));
+  f.name = 'fetch address';
+  f.code.localGet(1).op('i32.wrap_i64').localGet(1).i64(32).op('i64.shr_u').op('i32.wrap_i64').call(target);
   return f.index;
 }
 

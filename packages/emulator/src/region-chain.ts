@@ -34,18 +34,3 @@ export function defineChain(module: ModuleBuilder, regionTable: number): number 
   code.i32(REGION_END.Lookup);
   return f.index;
 }
-
-/** Defines (cpu, linear) → address in wasm memory of the page code is fetched from, or 0: a TLB hit, or what the host says. */
-export function defineFetchAddress(module: ModuleBuilder, slow: number): number {
-  const f = module.function(module.type(['i32', 'i64'], ['i32']));
-  f.name = 'fetch address';
-  const [cpu, linear] = [0, 1];
-  const entry = f.local('i32');
-  const { code } = f;
-  code.localGet(linear).i64(12).op('i64.shr_u').op('i32.wrap_i64').i32(TLB.entryCount - 1).op('i32.and').i32(5).op('i32.shl');
-  code.localGet(cpu).localGet(cpu).memory('i32.load', CPU.tlb).op('i32.add').op('i32.add').localTee(entry);
-  code.memory('i64.load', TLB.tagExecute).localGet(linear).op('i64.eq').if('i32');
-  code.localGet(linear).op('i32.wrap_i64').localGet(entry).memory('i32.load', TLB.addend).op('i32.add');
-  code.op('else').localGet(linear).op('i32.wrap_i64').localGet(linear).i64(32).op('i64.shr_u').op('i32.wrap_i64').call(slow).op('end');
-  return f.index;
-}

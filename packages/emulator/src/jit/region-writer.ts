@@ -1,7 +1,7 @@
 import { Code, type FunctionBuilder } from '@hanok/wasm';
 import type { Value } from '@hanok/x86';
 import { type Callees, type Flow, Lowering } from '../ir.ts';
-import { CPU, REGION_END } from '../layout.ts';
+import { CPU, REGION_END, TLB } from '../layout.ts';
 import { type CompiledInstruction, type Discovered, REGION_INSTRUCTIONS_MAX } from './control-flow.ts';
 import { type FlagState, RegionFlags } from './region-flags.ts';
 import { type Branch, NotCompilable, RegionEmitter, type RegionExits } from './region-emitter.ts';
@@ -10,6 +10,7 @@ import { RegionState } from './region-state.ts';
 import { type Edge, structure, type StructuredBlock } from './structure.ts';
 
 const { Lookup, Interpret } = REGION_END;
+const PAGE_BYTES = 4096;
 /** What the host's helper call returns: goes on, leaves, leaves with the budget spent, stops. */
 export const HELPER_END = { Next: 0, Leave: 1, LeaveSoon: 2, Stop: 3 } as const;
 
@@ -72,9 +73,16 @@ export class RegionWriter implements Flow, RegionExits {
 
   /** Other pages than the entry's must still be where they were when the region was made. */
   #checkPages(code: Code, pages: ReadonlyMap<number, number>, ramBase: number, entry: number): void {
+    const linear = this.#function.local('i64');
+    const tlbEntry = this.#function.local('i32');
     for (const [page, start] of pages) {
       if (page === 0) continue;
-      code.localGet(0).localGet(this.#state.codePage).i64(page * 4096).op('i64.add').call(this.#callees.fetchAddress).i32(ramBase + start).op('i32.ne').if();
+      code.localGet(this.#state.codePage).i64(page * PAGE_BYTES).op('i64.add').localTee(linear);
+      code.i64(12).op('i64.shr_u').op('i32.wrap_i64').i32(TLB.entryCount - 1).op('i32.and').i32(5).op('i32.shl');
+      code.localGet(this.#state.tlb).op('i32.add').localTee(tlbEntry).memory('i64.load', TLB.tagExecute).localGet(linear).op('i64.eq').if('i32');
+      code.localGet(linear).op('i32.wrap_i64').localGet(tlbEntry).memory('i32.load', TLB.addend).op('i32.add');
+      code.op('else').localGet(0).localGet(linear).call(this.#callees.fetchAddress).op('end');
+      code.i32(ramBase + start).op('i32.ne').if();
       code.localGet(this.#state.codePage).i64(entry).op('i64.add').localSet(this.#state.rip);
       code.i32(Interpret).localSet(this.#state.end).br(1).op('end');
     }
