@@ -3,11 +3,11 @@
  * HANOK_ORACLE_SEED repeats a run, HANOK_ORACLE_CASES sets the cases a form, HANOK_ORACLE_ONLY names instructions.
  */
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { ALL_INSNS, type Insn } from '@hanok/x86';
 import { createInterpreterDriver } from './emulated.ts';
 import { exclusionOf, missingFeature } from './exclusions.ts';
+import { hostFlags } from './host.ts';
 import { COMPARES_SSE_CONTROL, KNOWN_GAP } from './known-gaps.ts';
 import { NativeDriver, nativeOracleUnavailable } from './native.ts';
 import { describeRow, Oracle, type RowReport } from './oracle.ts';
@@ -22,11 +22,6 @@ function numberFrom(name: string, fallback: number): number {
   const value = Number(text);
   if (!Number.isSafeInteger(value) || value < 0) throw new Error(`${name} is "${text}"; give a whole number`);
   return value;
-}
-
-function hostFlags(): ReadonlySet<string> {
-  const line = /^flags\s*:(.*)$/m.exec(readFileSync('/proc/cpuinfo', 'utf8'))?.[1] ?? '';
-  return new Set(line.trim().split(/\s+/));
 }
 
 /** Instructions by name, since several declarations may share one. */

@@ -17,7 +17,6 @@ const named = (decoded: Decoded, ...names: string[]) => names.includes(decoded.r
 const EXCEPTIONS: readonly Exception[] = [
   { reason: 'fences whose ModRM.rm is not 0 are (bad)', applies: (d) => named(d, 'MFENCE', 'SFENCE') && (d.modrm & 7) !== 0 },
   { reason: 'FWAIT is taken as a prefix', applies: (d, prefixes) => named(d, 'FWAIT') && prefixes.length > 0 },
-  { reason: 'UD0 and UD1 have a ModRM byte, which the processor does not read', applies: (d) => named(d, 'UD0', 'UD1') },
   { reason: '66 before WBINVD is (bad)', applies: (d, prefixes) => named(d, 'WBINVD') && prefixes.includes(0x66) },
   { reason: '66 before a whole ModRM byte is (bad)', applies: (d, prefixes) => d.row.modrm !== undefined && prefixes.includes(0x66) },
   { reason: '67 before an absolute address is shown by some instructions only', applies: (d, prefixes) => d.mode !== 64 && prefixes.includes(0x67) && d.isMemory && d.base < 0 && d.index < 0 },

@@ -132,9 +132,10 @@ export const INTO = insn('INTO', {
 });
 export const INT1 = insn('INT1', { system: true, rows: [row('F1', '', interrupt)], body: (e) => void e.helper('software-exception', e.constant(Vector.DB)) });
 
-/** No ModRM: the fault comes before UD0's and UD1's is read, as AMD processors do it (measured on family 19h). */
-const undefinedInstruction = (name: string, encoding: string) => insn(name, { system: true, rows: [row(encoding)], body: (e) => e.fault(Vector.UD) });
-export const UD = [undefinedInstruction('UD2', '0F 0B'), undefinedInstruction('UD1', '0F B9'), undefinedInstruction('UD0', '0F FF')];
+const undefinedInstruction = (name: string, encoding: string, operands = '') =>
+  insn(name, { system: true, rows: [row(encoding, operands)], body: (e) => e.fault(Vector.UD) });
+/** UD0 and UD1 have operands, which they do not access (SDM vol. 2B, "UD"). */
+export const UD = [undefinedInstruction('UD2', '0F 0B'), undefinedInstruction('UD1', '0F B9', 'Gv,Ev'), undefinedInstruction('UD0', '0F FF', 'Gv,Ev')];
 
 export const CONTROL = [
   JMP, JMP_INDIRECT, CALL, CALL_INDIRECT, RET, ...JCC, LOOP, LOOPE, LOOPNE, JCXZ, JMP_FAR, CALL_FAR, RET_FAR, IRET, INT, INT3, INTO, INT1, ...UD,

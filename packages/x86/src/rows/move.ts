@@ -20,7 +20,7 @@ export const MOV = insn('MOV', {
 
 export const MOVZX = insn('MOVZX', { rows: [row('0F B6', 'Gv,Eb'), row('0F B7', 'Gv,Ew')], body: (_, o) => o.write(0, o.read(1)) });
 export const MOVSX = insn('MOVSX', { rows: [row('0F BE', 'Gv,Eb'), row('0F BF', 'Gv,Ew')], body: (_, o) => o.write(0, o.readSigned(1)) });
-export const MOVSXD = insn('MOVSXD', { rows: [row('63', 'Gv,Ed', { only64: true })], body: (_, o) => o.write(0, o.readSigned(1)) });
+export const MOVSXD = insn('MOVSXD', { rows: [row('63', 'Gv,Ez', { only64: true })], body: (_, o) => o.write(0, o.readSigned(1)) });
 
 export const MOVBE = insn('MOVBE', {
   rows: [row('NP 0F 38 F0', 'Gv,Mv'), row('66 0F 38 F0', 'Gv,Mv'), row('NP 0F 38 F1', 'Mv,Gv'), row('66 0F 38 F1', 'Mv,Gv')],

@@ -79,7 +79,10 @@ export const CVTTPS2PI = toMmxForm('CVTTPS2PI', 'NP 0F 2C', 'Pq,Wq', chopPacked(
 export const CVTPD2PI = toMmxForm('CVTPD2PI', '66 0F 2D', 'Pq,Wpd', roundPacked('f64x2'));
 export const CVTTPD2PI = toMmxForm('CVTTPD2PI', '66 0F 2C', 'Pq,Wpd', chopPacked('f64x2'));
 
-/** With a memory operand AMD's processors leave the MMX state alone; Intel's manual leaves it open (SDM vol. 2A). */
+/**
+ * With a memory operand the MMX state stays as it is: on processors of both vendors (measured on Intel's family 6 and
+ * AMD's 19h), while SDM vol. 2A says so of CVTPI2PD only.
+ */
 export const CVTPI2PS = insn('CVTPI2PS', {
   rows: [row('NP 0F 2A', 'Vps,Qq')],
   body(e, o) {

@@ -1,0 +1,40 @@
+import { FLAG } from './layout.ts';
+import type { Rule } from './undefined-flags.ts';
+
+/**
+ * Where processors of AMD do otherwise than those of Intel, whose the CPU models are (CPUID leaf 0). On an AMD host these
+ * are not compared.
+ */
+
+const LONGEST = 15;
+const UPPER_HALF = 0xffff_ffff_0000_0000n;
+const RCX = 1;
+const RSI = 6;
+const RDI = 7;
+const { CF, PF, AF, ZF, SF, OF } = FLAG;
+
+export const AMD_RULES: readonly Rule[] = [
+  {
+    names: ['UD0', 'UD1'],
+    cites: 'SDM vol. 2B, UD: UD0 and UD1 have a ModRM byte; APM vol. 3, UD0, UD1: none, so that fewer encodings are too long',
+    mark: (open, { test }) => { open.exceptionOrder = test.code.length > LONGEST; },
+  },
+  {
+    names: ['MOVS', 'STOS', 'LODS', 'SCAS', 'CMPS'],
+    cites: 'SDM vol. 2B, REP; APM vol. 3, REP: with 32-bit addresses Intel clears the upper halves of RCX and the pointers although no element was done, AMD does not',
+    mark(open, { choice }) {
+      if (choice.addressBits !== 32 || choice.repeat === 0) return;
+      for (const register of [RCX, RSI, RDI]) open.registers.set(register, UPPER_HALF);
+    },
+  },
+  {
+    names: ['SCAS', 'CMPS'],
+    cites: 'SDM vol. 2B, REP: a fault restores RFLAGS as before the instruction; APM vol. 3 does not say so, and AMD leaves those of the last element',
+    mark: (open, _, expected) => { if (expected.exception) open.flags |= CF | PF | AF | ZF | SF | OF; },
+  },
+  {
+    names: ['MOVSXD'],
+    cites: 'SDM vol. 2B, MOVSXD: with a 16-bit operand size the source has 16 bits; APM vol. 3: 32 bits, so that more accesses fault',
+    mark: (open, { form }) => { open.exceptionOrder = form.bits === 16 && form.memory; },
+  },
+];
