@@ -65,6 +65,6 @@ export function runBochs(image: Uint8Array): GuestReport {
     writeFileSync(path, configuration.map((line) => `${line}\n`).join(''));
     // Debian's Bochs starts in its debugger.
     const { stdout, stderr, signal } = spawnSync('bochs', ['-q', '-f', path], { encoding: 'latin1', input: 'c\nq\n', timeout: SECONDS_MAX * 1000, cwd: directory, env: { ...process.env, TERM: 'xterm' } });
-    return parseReport(stdout, signal ? `no end in ${SECONDS_MAX} s` : `Bochs ended: ${stderr.trim()}`);
+    return parseReport(stdout, signal ? `no end in ${SECONDS_MAX} s` : `Bochs ended: ${/following message:\n(.*)/.exec(stderr)?.[1] ?? stderr}`);
   });
 }
