@@ -1,9 +1,9 @@
 import type { Code, LaneOp, MemoryOp, PlainOp } from '@hanok/wasm';
-import type { Emit, FlagName, IntegerBits, SegmentName, StateName, Value, ValueType, Variable } from '@hanok/x86';
+import { type Emit, type FlagName, type IntegerBits, type SegmentName, type StateName, type Value, type ValueType, type Variable, Vector } from '@hanok/x86';
 import { condition, emitFlag, FLAG_MASK } from './flag-emit.ts';
 import { Block, type Lowering, type Node, use } from './ir.ts';
-import { CPU, FLAG_KIND, SLOT } from './layout.ts';
-import { emitLoad, emitStore, LOAD_OPS, segmentAddress, STORE_OPS } from './memory-emit.ts';
+import { CPU, FLAG_KIND, SEGMENT_INDEX, SLOT } from './layout.ts';
+import { emitLoad, emitStore, LOAD_OPS, segmentAddress, segmentField, STORE_OPS } from './memory-emit.ts';
 
 const STATE_OFFSETS: Record<Exclude<StateName, 'rip'>, number> = {
   systemFlags: CPU.systemFlags,
@@ -307,6 +307,12 @@ export class Emitter implements Emit {
   }
   nextRip(): Value {
     return this.#ripPlus(true);
+  }
+  checkTarget(target: Value): void {
+    const outside = this.mode64
+      ? this.ne(this.shrS(this.shl(target, this.constant(16)), this.constant(16)), target)
+      : this.ltU(this.loadState('i64.load32_u', segmentField(SEGMENT_INDEX.CS, 'limit')), target);
+    this.if(outside, () => this.fault(Vector.GP, 0));
   }
   jump(target: Value): void {
     this.action([target], (l) => l.flow.jump(l.push(target).code));

@@ -1,12 +1,12 @@
 import { type Code, type FunctionBuilder, ModuleBuilder } from '@hanok/wasm';
-import { ALL_ROWS, type Row } from '@hanok/x86';
+import { ALL_ROWS, type Row, Vector } from '@hanok/x86';
 import { defineCopyForward, defineFillForward } from './bulk-memory.ts';
 import { Emitter, emitRip } from './emitter.ts';
 import { defineFlagFunctions } from './flag-emit.ts';
 import { FORM_INDEX_COUNT, formKey, formsOf } from './forms.ts';
 import { type Callees, type Flow, Lowering } from './ir.ts';
-import { CPU, SLOT, SPECIAL, STATUS } from './layout.ts';
-import { emitSlowAddress } from './memory-emit.ts';
+import { CPU, SEGMENT_INDEX, SLOT, SPECIAL, STATUS } from './layout.ts';
+import { emitSlowAddress, segmentField } from './memory-emit.ts';
 import { type Form, SlotOperands } from './operands.ts';
 import { defineChain } from './region-chain.ts';
 import { writeRunFunction } from './run-function.ts';
@@ -210,13 +210,24 @@ function coldFlow(f: FunctionBuilder, form: Form | undefined): Flow {
     code.localSet(target).localGet(0).localGet(target).memory('i64.store', CPU.rip);
     leave(code, STATUS.Jump);
   };
+  /** A branch beyond the code segment's limit raises #GP(0) at the branch. */
+  const checkLimit = (code: Code) => {
+    if (target < 0) target = f.local('i64');
+    code.localTee(target).localGet(0).memory('i64.load32_u', segmentField(SEGMENT_INDEX.CS, 'limit')).op('i64.gt_u').if();
+    code.localGet(0).i32(Vector.GP | 0x80000000).memory('i32.store', CPU.faultVector).localGet(0).i32(0).memory('i32.store', CPU.faultErrorCode);
+    leave(code, STATUS.Fault);
+    code.op('end').localGet(target);
+  };
   return {
     fault: (code) => leave(code, STATUS.Fault),
     jump,
     branch(code) {
       emitRip(code, 0, 1, true);
       code.localGet(1).memory('i64.load', SLOT.immediate).op('i64.add');
-      if (form && !form.mode64) code.i64((1n << BigInt(form.bits)) - 1n).op('i64.and');
+      if (form && !form.mode64) {
+        code.i64((1n << BigInt(form.bits)) - 1n).op('i64.and');
+        checkLimit(code);
+      }
       jump(code);
     },
     leaveOnStatus(code) {

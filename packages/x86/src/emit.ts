@@ -125,6 +125,8 @@ export interface Emit {
 
   /** Address of the next instruction. */
   nextRip(): Value;
+  /** Raises #GP(0) where a near branch to `target` would leave canonical addresses or the code segment (SDM vol. 1 §3.3.7, vol. 3A §5.3). */
+  checkTarget(target: Value): void;
   /** Ends the instruction by continuing at `target` (already truncated to the mode's width). */
   jump(target: Value): void;
   /** Continues at the instruction's relative target when the condition holds (always, without one). */

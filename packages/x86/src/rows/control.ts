@@ -6,7 +6,7 @@ import { dropStack, peek, push } from './stack.ts';
 const near = { force64: true, perMode: true, ends: true } as const;
 const far = { perMode: true, ends: true } as const;
 
-/** A near target as the mode holds it: 64 bits checked for canonical form by the engine, else 16 or 32 bits. */
+/** A near target as the mode holds it: 64 bits, else 16 or 32 bits. */
 const target = (e: Emit, o: Operands, value: Value) => (e.mode64 ? value : e.zeroExtend(value, o.bits));
 
 export const JMP = insn('JMP', {
@@ -16,7 +16,11 @@ export const JMP = insn('JMP', {
 
 export const JMP_INDIRECT = insn('JMP', {
   rows: [row('FF /4', 'Ev', near)],
-  body: (e, o) => e.jump(target(e, o, o.read(0))),
+  body(e, o) {
+    const to = target(e, o, o.read(0));
+    e.checkTarget(to);
+    e.jump(to);
+  },
 });
 
 export const CALL = insn('CALL', {
@@ -31,6 +35,7 @@ export const CALL_INDIRECT = insn('CALL', {
   rows: [row('FF /2', 'Ev', near)],
   body(e, o) {
     const to = target(e, o, o.read(0));
+    e.checkTarget(to);
     push(e, e.nextRip(), o.bits);
     e.jump(to);
   },
@@ -41,6 +46,7 @@ export const RET = insn('RET', {
   body(e, o) {
     const bits = e.mode64 ? 64 : o.bits;
     const to = target(e, o, peek(e, bits));
+    e.checkTarget(to);
     const extra = o.sizeBits(0) === 16 && o.isImmediate(0) ? e.add(e.zeroExtend(o.read(0), 16), e.constant(bits / 8)) : bits / 8;
     dropStack(e, extra);
     e.jump(to);
