@@ -27,16 +27,16 @@ export function exclusionOf(row: Row): string | undefined {
   return EXCLUSIONS.find((exclusion) => exclusion.applies(row))?.reason;
 }
 
-/** CPUID features by instruction, as Linux names them in /proc/cpuinfo; a host without one cannot judge the instruction. */
-const FEATURES: Readonly<Record<string, string>> = {
-  MOVBE: 'movbe', POPCNT: 'popcnt', LZCNT: 'abm', TZCNT: 'bmi1', CRC32: 'sse4_2', CMPXCHG16B: 'cx16', CMPXCHG8B: 'cx16', PCLMULQDQ: 'pclmulqdq',
-  AESENC: 'aes', AESENCLAST: 'aes', AESDEC: 'aes', AESDECLAST: 'aes', AESIMC: 'aes', AESKEYGENASSIST: 'aes', ADCX: 'adx', ADOX: 'adx', CLFLUSHOPT: 'clflushopt',
-  SHA1RNDS4: 'sha_ni', SHA1NEXTE: 'sha_ni', SHA1MSG1: 'sha_ni', SHA1MSG2: 'sha_ni', SHA256RNDS2: 'sha_ni', SHA256MSG1: 'sha_ni', SHA256MSG2: 'sha_ni',
-  RDGSBASE: 'fsgsbase',
-};
+/** Instructions by the CPUID feature that has them, as Linux names it in /proc/cpuinfo; a host without one cannot judge them. */
+const FEATURES: readonly (readonly [feature: string, instructions: RegExp])[] = [
+  ['movbe', /^MOVBE$/], ['popcnt', /^POPCNT$/], ['abm', /^LZCNT$/], ['bmi1', /^TZCNT$/], ['cx16', /^CMPXCHG(8|16)B$/], ['fsgsbase', /^RDGSBASE$/],
+  ['pni', /^(LDDQU|MOVS[HL]DUP|MOVDDUP)$/], ['clflushopt', /^CLFLUSHOPT$/], ['clwb', /^CLWB$/], ['adx', /^AD[CO]X$/],
+  ['ssse3', /^(PH(ADD|SUB)(W|D|SW)|PSHUFB|PMADDUBSW|PMULHRSW|PALIGNR|P(SIGN|ABS)[BWD])$/],
+  ['sse4_1', /^(PMOV[SZ]X..|P?BLEND.*|PTEST|PMUL(DQ|LD)|PCMPEQQ|MOVNTDQA|PACKUSDW|PM(IN|AX)(SB|SD|UW|UD)|PHMINPOSUW|MPSADBW|P(INSR|EXTR)[BD]|(EXTRACT|INSERT)PS)$/],
+  ['sse4_2', /^(PCMPGTQ)$/],
+];
 
 /** The feature of an instruction that the host lacks, given the flags of /proc/cpuinfo. */
 export function missingFeature(insn: Insn, hostFlags: ReadonlySet<string>): string | undefined {
-  const feature = FEATURES[insn.name];
-  return feature !== undefined && !hostFlags.has(feature) ? feature : undefined;
+  return FEATURES.find(([feature, instructions]) => instructions.test(insn.name) && !hostFlags.has(feature))?.[0];
 }

@@ -19,6 +19,8 @@ const DS = 3;
 const WORD_IN_MEMORY = new Set(['SLDT', 'STR', 'SMSW', 'LAR', 'LSL']);
 /** Instructions that name the doubleword register whose low byte or word they use. */
 const DOUBLEWORD_REGISTER = new Set(['PINSRB', 'PINSRW', 'PEXTRB', 'PEXTRW']);
+/** Instructions whose memory operand objdump leaves without a size. */
+const UNSIZED = new Set(['LDDQU']);
 /** Opcodes whose byte immediate is sign-extended to the operand size: PUSH, IMUL and group 1 (SDM vol. 2D table A-2). */
 const SIGN_EXTENDED = new Set([0x6a, 0x6b, 0x83]);
 
@@ -103,7 +105,7 @@ function branchTarget(d: Decoded, _: OperandSpec, address: bigint): string {
 }
 
 function memoryBits(d: Decoded, spec: OperandSpec): number {
-  if (spec.size === 'none' || spec.size === 's') return 0;
+  if (spec.size === 'none' || spec.size === 's' || UNSIZED.has(d.row.insn.name)) return 0;
   if (spec.size === 'p') return d.bits + 16;
   if (spec.size === 'a') return 2 * d.bits;
   return isSelector(d, spec) ? 16 : operandBits(spec, d.bits);

@@ -12,10 +12,13 @@ import { SHIFT } from './rows/shift.ts';
 import { SSE_COMPARE } from './rows/sse-compare.ts';
 import { SSE_CONTROL } from './rows/sse-control.ts';
 import { SSE_CONVERT } from './rows/sse-convert.ts';
+import { SSE_ELEMENT } from './rows/sse-element.ts';
 import { SSE_FLOAT } from './rows/sse-float.ts';
 import { SSE_MOVE } from './rows/sse-move.ts';
 import { SSE2_INTEGER } from './rows/sse2-integer.ts';
 import { SSE2_SHUFFLE } from './rows/sse2-shuffle.ts';
+import { SSE4_INTEGER } from './rows/sse4-integer.ts';
+import { SSSE3 } from './rows/ssse3.ts';
 import { STACK } from './rows/stack.ts';
 import { STRING } from './rows/string.ts';
 import { SYSTEM } from './rows/system.ts';
@@ -24,7 +27,7 @@ import { X87 } from './rows/x87.ts';
 /** Every instruction this processor has. */
 export const ALL_INSNS: readonly Insn[] = [
   ...ARITHMETIC, ...LOGIC, ...MULTIPLY, ...SHIFT, ...BIT, ...MOVE, ...STACK, ...CONTROL, ...STRING, ...FLAG, ...LEGACY, ...SYSTEM,
-  ...SSE_MOVE, ...SSE_FLOAT, ...SSE_COMPARE, ...SSE_CONVERT, ...SSE_CONTROL, ...SSE2_INTEGER, ...SSE2_SHUFFLE, ...MMX, ...X87,
+  ...SSE_MOVE, ...SSE_FLOAT, ...SSE_COMPARE, ...SSE_CONVERT, ...SSE_CONTROL, ...SSE2_INTEGER, ...SSE2_SHUFFLE, ...SSE_ELEMENT, ...SSSE3, ...SSE4_INTEGER, ...MMX, ...X87,
 ];
 
 export const ALL_ROWS: readonly Row[] = ALL_INSNS.flatMap((insn) => insn.rows);

@@ -40,6 +40,7 @@ export function miscHelpers(msrs: MsrFile): Record<string, SystemHelper> {
       readTimeStamp(context);
       context.state.setRegister(RCX, msrs.get(MSR.TscAux)!);
     },
+    'read-processor-id': () => msrs.get(MSR.TscAux)!,
     'read-performance-counter': (context) => context.raise(Vector.GP, 0),
     hypercall(context) {
       context.count('hypercall');

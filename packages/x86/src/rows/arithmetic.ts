@@ -143,9 +143,27 @@ export const CMPXCHG = insn('CMPXCHG', {
   },
 });
 
+/** ADCX and ADOX: additions with a carry in CF or OF alone, so that two chains can run side by side (SDM vol. 2A). */
+function chainedAdd(name: string, encoding: string, carry: 'CF' | 'OF') {
+  return insn(name, {
+    rows: [row(encoding, 'Gy,Ey')],
+    body(e, o) {
+      const a = o.read(0);
+      const b = o.read(1);
+      const carryIn = e.flag(carry);
+      const r = e.zeroExtend(e.add(e.add(a, b), e.widen(carryIn)), o.sizeBits(0));
+      o.write(0, r);
+      e.flagsSet({ [carry]: e.op('i32.or', e.ltU(r, a), e.op('i32.and', carryIn, e.eq(r, a))) });
+    },
+  });
+}
+
+export const ADCX = chainedAdd('ADCX', '66 0F 38 F6', 'CF');
+export const ADOX = chainedAdd('ADOX', 'F3 0F 38 F6', 'OF');
+
 /** Two registers as one double-width number: DX:AX and kin. */
 export function registerPair(bits: IntegerBits): { low: number; high: number } {
   return bits === 8 ? { low: 0, high: 4 } : { low: 0, high: 2 };
 }
 
-export const ARITHMETIC = [ADD, ADC, SBB, SUB, CMP, INC, DEC, NEG, XADD, CMPXCHG];
+export const ARITHMETIC = [ADD, ADC, SBB, SUB, CMP, INC, DEC, NEG, XADD, CMPXCHG, ADCX, ADOX];

@@ -48,7 +48,8 @@ export const MFENCE = insn('MFENCE', { rows: fenceRows(6), body: nothing });
 export const SFENCE = insn('SFENCE', { rows: fenceRows(7), body: nothing });
 
 /** Nothing is cached, but the address is checked as a load's would be. */
-export const CLFLUSH = insn('CLFLUSH', { rows: [row('NP 0F AE /7', 'Mb')], body: (_e, o) => void o.read(0) });
+const cacheLine = (name: string, encoding: string) => insn(name, { rows: [row(encoding, 'Mb')], body: (_e, o) => void o.read(0) });
+export const CACHE_LINE = [cacheLine('CLFLUSH', 'NP 0F AE /7'), cacheLine('CLFLUSHOPT', '66 0F AE /7'), cacheLine('CLWB', '66 0F AE /6')];
 
 /** Hints never fault. */
 export const PREFETCHNTA = insn('PREFETCHNTA', { rows: [row('0F 18 /0', 'Mb')], body: nothing });
@@ -58,5 +59,5 @@ export const PREFETCHT2 = insn('PREFETCHT2', { rows: [row('0F 18 /3', 'Mb')], bo
 export const PREFETCHW = insn('PREFETCHW', { rows: [row('0F 0D /1', 'Mb')], body: nothing });
 
 export const SSE_CONTROL = [
-  LDMXCSR, STMXCSR, LFENCE, MFENCE, SFENCE, CLFLUSH, PREFETCHNTA, PREFETCHT0, PREFETCHT1, PREFETCHT2, PREFETCHW,
+  LDMXCSR, STMXCSR, LFENCE, MFENCE, SFENCE, ...CACHE_LINE, PREFETCHNTA, PREFETCHT0, PREFETCHT1, PREFETCHT2, PREFETCHW,
 ];

@@ -1,26 +1,21 @@
 import type { Emit, Value } from '../emit.ts';
 import { type Insn, insn, row } from '../insn.ts';
 import { fromInteger, fromIntegers, narrowFloats, roundByMode, truncatePacked, truncateScalar, widenFloats } from './sse-arithmetic.ts';
-import { FLOAT_FORMATS, fromHalves, lowHalf, mergeLow, withMmx } from './sse-vector.ts';
+import { FLOAT_FORMATS, fromHalves, lowHalf, mergeLow, vectorMove, withMmx } from './sse-vector.ts';
 
 /** Conversions of SSE and SSE2 (SDM vol. 1 §10.4.4, §11.4.1.6; the map is figure 11-8). */
-
-/** A vector result from a vector source, the whole destination written. */
-function vectorForm(name: string, encoding: string, operands: string, convert: (e: Emit, source: Value) => Value): Insn {
-  return insn(name, { rows: [row(encoding, operands)], body: (e, o) => o.writeVector(0, convert(e, o.readVector(1))) });
-}
 
 const roundPacked = (vector: 'f32x4' | 'f64x2') => (e: Emit, v: Value) => truncatePacked(e, vector, roundByMode(e, vector, v));
 const chopPacked = (vector: 'f32x4' | 'f64x2') => (e: Emit, v: Value) => truncatePacked(e, vector, v);
 
-export const CVTPS2PD = vectorForm('CVTPS2PD', 'NP 0F 5A', 'Vpd,Wq', widenFloats);
-export const CVTPD2PS = vectorForm('CVTPD2PS', '66 0F 5A', 'Vps,Wpd', narrowFloats);
-export const CVTDQ2PS = vectorForm('CVTDQ2PS', 'NP 0F 5B', 'Vps,Wdq', fromIntegers);
-export const CVTDQ2PD = vectorForm('CVTDQ2PD', 'F3 0F E6', 'Vpd,Wq', (e, v) => e.op('f64x2.convert_low_i32x4_s', v));
-export const CVTPS2DQ = vectorForm('CVTPS2DQ', '66 0F 5B', 'Vdq,Wps', roundPacked('f32x4'));
-export const CVTTPS2DQ = vectorForm('CVTTPS2DQ', 'F3 0F 5B', 'Vdq,Wps', chopPacked('f32x4'));
-export const CVTPD2DQ = vectorForm('CVTPD2DQ', 'F2 0F E6', 'Vdq,Wpd', roundPacked('f64x2'));
-export const CVTTPD2DQ = vectorForm('CVTTPD2DQ', '66 0F E6', 'Vdq,Wpd', chopPacked('f64x2'));
+export const CVTPS2PD = vectorMove('CVTPS2PD', 'NP 0F 5A', 'Vpd,Wq', widenFloats);
+export const CVTPD2PS = vectorMove('CVTPD2PS', '66 0F 5A', 'Vps,Wpd', narrowFloats);
+export const CVTDQ2PS = vectorMove('CVTDQ2PS', 'NP 0F 5B', 'Vps,Wdq', fromIntegers);
+export const CVTDQ2PD = vectorMove('CVTDQ2PD', 'F3 0F E6', 'Vpd,Wq', (e, v) => e.op('f64x2.convert_low_i32x4_s', v));
+export const CVTPS2DQ = vectorMove('CVTPS2DQ', '66 0F 5B', 'Vdq,Wps', roundPacked('f32x4'));
+export const CVTTPS2DQ = vectorMove('CVTTPS2DQ', 'F3 0F 5B', 'Vdq,Wps', chopPacked('f32x4'));
+export const CVTPD2DQ = vectorMove('CVTPD2DQ', 'F2 0F E6', 'Vdq,Wpd', roundPacked('f64x2'));
+export const CVTTPD2DQ = vectorMove('CVTTPD2DQ', '66 0F E6', 'Vdq,Wpd', chopPacked('f64x2'));
 
 export const CVTSS2SD = insn('CVTSS2SD', {
   rows: [row('F3 0F 5A', 'Vsd,Wss')],

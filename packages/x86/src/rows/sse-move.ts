@@ -1,6 +1,6 @@
 import type { Emit, Operands, Value } from '../emit.ts';
 import { insn, row } from '../insn.ts';
-import { fromHalves, highHalf, highHalves, lowHalf, lowHalves, mergeLow, withMmx, zeroVector } from './sse-vector.ts';
+import { fromHalves, highHalf, highHalves, lowHalf, lowHalves, mergeLow, vectorMove, withMmx, zeroVector } from './sse-vector.ts';
 
 /** Moves of SSE and SSE2 (SDM vol. 1 §10.4.1.1, §11.4.1.1, §11.4.2). */
 
@@ -20,6 +20,7 @@ export const MOVDQU = insn('MOVDQU', { rows: [row('F3 0F 6F', 'Vx,Wx', UNALIGNED
 export const MOVNTPS = insn('MOVNTPS', { rows: [row('NP 0F 2B', 'Mps,Vps')], body: copy });
 export const MOVNTPD = insn('MOVNTPD', { rows: [row('66 0F 2B', 'Mpd,Vpd')], body: copy });
 export const MOVNTDQ = insn('MOVNTDQ', { rows: [row('66 0F E7', 'Mx,Vx')], body: copy });
+export const MOVNTDQA = insn('MOVNTDQA', { rows: [row('66 0F 38 2A', 'Vx,Mx')], body: copy });
 export const MOVNTI = insn('MOVNTI', { rows: [row('NP 0F C3', 'My,Gy')], body: (_e, o) => o.write(0, o.read(1)) });
 
 /** From memory the rest is cleared, between registers it is kept. */
@@ -31,6 +32,15 @@ function copyScalar(e: Emit, o: Operands, bytes: 4 | 8): void {
 export const MOVSS = insn('MOVSS', { rows: [row('F3 0F 10', 'Vss,Wss'), row('F3 0F 11', 'Wss,Vss')], body: (e, o) => copyScalar(e, o, 4) });
 /** Not the string instruction of the same name. */
 export const MOVSD_SCALAR = insn('MOVSD', { rows: [row('F2 0F 10', 'Vsd,Wsd'), row('F2 0F 11', 'Wsd,Vsd')], body: (e, o) => copyScalar(e, o, 8) });
+
+/** Duplicated elements of SSE3 (SDM vol. 1 §12.3.3), and a load that need not be aligned. */
+const even = [0, 1, 2, 3, 0, 1, 2, 3, 8, 9, 10, 11, 8, 9, 10, 11];
+export const DUPLICATES = [
+  vectorMove('MOVSLDUP', 'F3 0F 12', 'Vps,Wps', (e, v) => e.shuffle(even, v, v)),
+  vectorMove('MOVSHDUP', 'F3 0F 16', 'Vps,Wps', (e, v) => e.shuffle(even.map((byte) => byte + 4), v, v)),
+  vectorMove('MOVDDUP', 'F2 0F 12', 'Vq,Wq', (e, v) => lowHalves(e, v, v)),
+  vectorMove('LDDQU', 'F2 0F F0', 'Vx,Mx', (_, v) => v, UNALIGNED),
+];
 
 function loadLow(e: Emit, o: Operands): void {
   const source = o.readVector(1);
@@ -121,7 +131,7 @@ export const MASKMOVQ = insn('MASKMOVQ', {
 });
 
 export const SSE_MOVE = [
-  MOVAPS, MOVAPD, MOVDQA, MOVUPS, MOVUPD, MOVDQU, MOVNTPS, MOVNTPD, MOVNTDQ, MOVNTI, MOVSS, MOVSD_SCALAR,
+  MOVAPS, MOVAPD, MOVDQA, MOVUPS, MOVUPD, MOVDQU, MOVNTPS, MOVNTPD, MOVNTDQ, MOVNTDQA, MOVNTI, ...DUPLICATES, MOVSS, MOVSD_SCALAR,
   MOVLPS_LOAD, MOVLPS_STORE, MOVLPD_LOAD, MOVLPD_STORE, MOVHPS_LOAD, MOVHPS_STORE, MOVHPD_LOAD, MOVHPD_STORE, MOVLHPS, MOVHLPS,
   MOVD_LOAD, MOVD_STORE, MOVQ, MOVMSKPS, MOVMSKPD, PMOVMSKB, MASKMOVDQU, MASKMOVQ,
 ];

@@ -1,4 +1,5 @@
 import type { Emit, Operands, Value } from '../emit.ts';
+import { type Insn, insn, row, type RowOptions } from '../insn.ts';
 
 /** Small pieces from which the bodies of the SSE rows are built. */
 
@@ -115,4 +116,56 @@ export function packedBinary(e: Emit, o: Operands, compute: (a: Value, b: Value)
     const source = readPacked(e, o, 1);
     o.write(0, lowHalf(e, compute(readPacked(e, o, 0), source)));
   });
+}
+
+/** `destination = compute(source)` for both register files. */
+export function packedUnary(e: Emit, o: Operands, compute: (source: Value) => Value): void {
+  if (!isMmx(o)) o.writeVector(0, compute(o.readVector(1)));
+  else withMmx(e, o, 0, () => o.write(0, lowHalf(e, compute(readPacked(e, o, 1)))));
+}
+
+export type BinaryLanes = (e: Emit, a: Value, b: Value) => Value;
+
+/** A packed operation with a form for each register file; `opcode` is what follows 0F. */
+export function packedForm(name: string, opcode: string, compute: BinaryLanes): Insn {
+  return insn(name, {
+    rows: [row(`66 0F ${opcode}`, 'Vx,Wx'), row(`NP 0F ${opcode}`, 'Pq,Qq')],
+    body: (e, o) => packedBinary(e, o, (a, b) => compute(e, a, b)),
+  });
+}
+
+/** A packed operation on XMM registers alone. */
+export function vectorForm(name: string, encoding: string, operands: string, compute: BinaryLanes, options: RowOptions = {}): Insn {
+  return insn(name, {
+    rows: [row(encoding, operands, options)],
+    body(e, o) {
+      const source = o.readVector(1);
+      o.writeVector(0, compute(e, o.readVector(0), source));
+    },
+  });
+}
+
+/** The same that leaves the destination's old value unread. */
+export function vectorMove(name: string, encoding: string, operands: string, compute: (e: Emit, source: Value) => Value, options: RowOptions = {}): Insn {
+  return insn(name, { rows: [row(encoding, operands, options)], body: (e, o) => o.writeVector(0, compute(e, o.readVector(1))) });
+}
+
+/** Byte numbers 0 to 15: indices of a swizzle that changes nothing. */
+export function byteIndices(e: Emit): Value {
+  return e.constantVector(range(0, 16));
+}
+
+/** The elements of `laneBytes` at the even places (`first` 0) or odd places (1) of `a`, below those of `b`. */
+export function everySecond(e: Emit, laneBytes: number, first: 0 | 1, a: Value, b: Value): Value {
+  const lanes: number[] = [];
+  for (let byte = first * laneBytes; byte < 32; byte += 2 * laneBytes) lanes.push(...range(byte, laneBytes));
+  return e.shuffle(lanes, a, b);
+}
+
+/** All ones in the lanes of `laneBytes` whose bit in `control` is set, lane 0 being bit 0. */
+export function laneMask(e: Emit, laneBytes: 2 | 4 | 8, control: Value): Value {
+  const shape = { 2: 'i16x8', 4: 'i32x4', 8: 'i64x2' }[laneBytes];
+  const bits = e.constantVector(range(0, 16).map((byte) => (byte % laneBytes === 0 ? 1 << (byte / laneBytes) : 0)));
+  const spread = e.op(`${shape}.splat`, laneBytes === 8 ? control : e.narrow(control));
+  return e.op(`${shape}.eq`, e.op('v128.and', spread, bits), bits);
 }

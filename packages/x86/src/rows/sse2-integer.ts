@@ -1,20 +1,13 @@
 import type { Emit, Operands, Value } from '../emit.ts';
 import { type Insn, insn, row } from '../insn.ts';
-import { interleave, isMmx, lowHalf, lowHalves, packedBinary, readPacked, splatConstant, withMmx, zeroVector } from './sse-vector.ts';
+import {
+  byteIndices, interleave, isMmx, lowHalf, lowHalves, packedBinary, packedForm, readPacked, splatConstant, withMmx, zeroVector,
+} from './sse-vector.ts';
 
 /**
  * Packed integers in XMM and MMX registers (SDM vol. 1 §9.4, §10.4.4, §11.4.2). An MMX operand is computed as the lower
  * half of a vector, so that both forms share one meaning.
  */
-
-type Binary = (e: Emit, a: Value, b: Value) => Value;
-
-function integerForm(name: string, opcode: string, compute: Binary): Insn {
-  return insn(name, {
-    rows: [row(`66 0F ${opcode}`, 'Vx,Wx'), row(`NP 0F ${opcode}`, 'Pq,Qq')],
-    body: (e, o) => packedBinary(e, o, (a, b) => compute(e, a, b)),
-  });
-}
 
 /** Instructions that are one WebAssembly operation. */
 const DIRECT: readonly (readonly [name: string, opcode: string, operation: string])[] = [
@@ -32,8 +25,8 @@ const DIRECT: readonly (readonly [name: string, opcode: string, operation: strin
   ['PAND', 'DB', 'v128.and'], ['POR', 'EB', 'v128.or'], ['PXOR', 'EF', 'v128.xor'],
 ];
 
-export const PACKED_DIRECT = DIRECT.map(([name, opcode, operation]) => integerForm(name, opcode, (e, a, b) => e.op(operation, a, b)));
-export const PANDN = integerForm('PANDN', 'DF', (e, a, b) => e.op('v128.andnot', b, a));
+export const PACKED_DIRECT = DIRECT.map(([name, opcode, operation]) => packedForm(name, opcode, (e, a, b) => e.op(operation, a, b)));
+export const PANDN = packedForm('PANDN', 'DF', (e, a, b) => e.op('v128.andnot', b, a));
 
 /** Upper 16 bits of the eight 32-bit products. */
 function multiplyHigh(e: Emit, sign: 's' | 'u', a: Value, b: Value): Value {
@@ -42,17 +35,17 @@ function multiplyHigh(e: Emit, sign: 's' | 'u', a: Value, b: Value): Value {
   return e.shuffle([2, 3, 6, 7, 10, 11, 14, 15, 18, 19, 22, 23, 26, 27, 30, 31], low, high);
 }
 
-export const PMULHW = integerForm('PMULHW', 'E5', (e, a, b) => multiplyHigh(e, 's', a, b));
-export const PMULHUW = integerForm('PMULHUW', 'E4', (e, a, b) => multiplyHigh(e, 'u', a, b));
+export const PMULHW = packedForm('PMULHW', 'E5', (e, a, b) => multiplyHigh(e, 's', a, b));
+export const PMULHUW = packedForm('PMULHUW', 'E4', (e, a, b) => multiplyHigh(e, 'u', a, b));
 
 /** The even 32-bit elements in the lower half. */
-function evenElements(e: Emit, v: Value): Value {
+export function evenElements(e: Emit, v: Value): Value {
   return e.shuffle([0, 1, 2, 3, 8, 9, 10, 11, 0, 1, 2, 3, 8, 9, 10, 11], v, v);
 }
 
-export const PMULUDQ = integerForm('PMULUDQ', 'F4', (e, a, b) => e.op('i64x2.extmul_low_i32x4_u', evenElements(e, a), evenElements(e, b)));
+export const PMULUDQ = packedForm('PMULUDQ', 'F4', (e, a, b) => e.op('i64x2.extmul_low_i32x4_u', evenElements(e, a), evenElements(e, b)));
 
-export const PSADBW = integerForm('PSADBW', 'F6', (e, a, b) => {
+export const PSADBW = packedForm('PSADBW', 'F6', (e, a, b) => {
   const differences = e.op('v128.or', e.op('i8x16.sub_sat_u', a, b), e.op('i8x16.sub_sat_u', b, a));
   const fours = e.op('i32x4.extadd_pairwise_i16x8_u', e.op('i16x8.extadd_pairwise_i8x16_u', differences));
   const sums = e.op('i32x4.add', fours, e.op('i64x2.shr_u', fours, e.constant32(32)));
@@ -152,8 +145,7 @@ function byteShiftForm(name: string, extension: 3 | 7, operation: 'i8x16.add' | 
     body(e, o) {
       const immediate = o.read(1);
       const count = e.select(e.ltU(immediate, e.constant(16)), immediate, e.constant(16));
-      const identity = e.constantVector([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]);
-      const indices = e.op(operation, identity, e.op('i8x16.splat', e.narrow(count)));
+      const indices = e.op(operation, byteIndices(e), e.op('i8x16.splat', e.narrow(count)));
       o.writeVector(0, e.op('i8x16.swizzle', o.readVector(0), indices));
     },
   });

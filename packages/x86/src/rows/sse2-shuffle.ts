@@ -1,6 +1,6 @@
 import type { Emit, Value } from '../emit.ts';
 import { type Insn, insn, row } from '../insn.ts';
-import { FLOAT_FORMATS, type FloatFormat, fromHalves, highHalf, interleave, isMmx, lowHalf, packedBinary, withMmx } from './sse-vector.ts';
+import { FLOAT_FORMATS, type FloatFormat, fromHalves, highHalf, interleave, lowHalf, packedBinary, withMmx } from './sse-vector.ts';
 
 /** Shuffles of SSE and SSE2 (SDM vol. 1 §10.4.2, §11.4.1.5, §11.4.2). The control is an immediate the engine may not know. */
 
@@ -82,54 +82,6 @@ export const UNPCKLPD = unpackFloats('UNPCKLPD', '14', 'pd', 0);
 export const UNPCKHPS = unpackFloats('UNPCKHPS', '15', 'ps', 8);
 export const UNPCKHPD = unpackFloats('UNPCKHPD', '15', 'pd', 8);
 
-/** Bit position of word `control & 3` in a 64-bit half. */
-function wordPosition(e: Emit, control: Value): Value {
-  return e.shl(e.and(control, e.constant(3)), e.constant(4));
-}
-
-function insertWord(e: Emit, half: Value, word: Value, control: Value): Value {
-  const position = wordPosition(e, control);
-  const kept = e.and(half, e.not(e.shl(e.constant(0xffff), position)));
-  return e.or(kept, e.shl(word, position));
-}
-
-export const PINSRW = insn('PINSRW', {
-  rows: [row('66 0F C4', 'Vx,Ew,Ib'), row('NP 0F C4', 'Pq,Ew,Ib')],
-  body(e, o) {
-    const control = o.read(2);
-    if (isMmx(o)) {
-      withMmx(e, o, 0, () => {
-        const word = o.read(1);
-        o.write(0, insertWord(e, o.read(0), word, control));
-      });
-      return;
-    }
-    const word = o.read(1);
-    const v = o.readVector(0);
-    const [low, high] = [lowHalf(e, v), highHalf(e, v)];
-    const upper = e.bit(control, 2);
-    const inserted = insertWord(e, e.select(upper, high, low), word, control);
-    o.writeVector(0, fromHalves(e, e.select(upper, low, inserted), e.select(upper, inserted, high)));
-  },
-});
-
-function extractWord(e: Emit, half: Value, control: Value): Value {
-  return e.zeroExtend(e.shrU(half, wordPosition(e, control)), 16);
-}
-
-export const PEXTRW = insn('PEXTRW', {
-  rows: [row('66 0F C5', 'Gd,Ux,Ib'), row('NP 0F C5', 'Gd,Nq,Ib')],
-  body(e, o) {
-    const control = o.read(2);
-    if (o.sizeBits(1) === 64) {
-      withMmx(e, o, undefined, () => o.write(0, extractWord(e, o.read(1), control)));
-      return;
-    }
-    const v = o.readVector(1);
-    o.write(0, extractWord(e, e.select(e.bit(control, 2), highHalf(e, v), lowHalf(e, v)), control));
-  },
-});
-
 export const SSE2_SHUFFLE = [
-  PSHUFD, PSHUFLW, PSHUFHW, PSHUFW, SHUFPS, SHUFPD, UNPCKLPS, UNPCKLPD, UNPCKHPS, UNPCKHPD, PINSRW, PEXTRW,
+  PSHUFD, PSHUFLW, PSHUFHW, PSHUFW, SHUFPS, SHUFPD, UNPCKLPS, UNPCKLPD, UNPCKHPS, UNPCKHPD,
 ];

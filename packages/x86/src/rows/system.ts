@@ -177,9 +177,15 @@ const random = (name: string, extension: number) =>
       e.flagsSet({ CF: e.constant32(1), OF: no, SF: no, ZF: no, AF: no, PF: no });
     },
   });
+const RDPID = insn('RDPID', {
+  system: true,
+  rows: [row('F3 0F C7 /7', 'Ry', { force64: true })],
+  body: (e, o) => o.write(0, e.helper('read-processor-id')),
+});
+
 const RANDOM = [random('RDRAND', 6), random('RDSEED', 7)];
 
 export const SYSTEM = [
   ...MOVES, ...SEGMENT_LOADS, ...DESCRIPTOR_TABLES, ...INSPECTION, ARPL, ...MACHINE_STATUS, ...MODEL_SPECIFIC, ...MEMORY_MANAGEMENT, ...CALLS,
-  IN, OUT, CMPXCHG8B, CMPXCHG16B, ...RANDOM,
+  IN, OUT, CMPXCHG8B, CMPXCHG16B, ...RANDOM, RDPID,
 ];
