@@ -127,7 +127,7 @@ function legacyPrefixes(choice: InstructionChoice): number[] {
   if (choice.segment) bytes.push(choice.segment);
   if (choice.addressBits === 32) bytes.push(0x67);
   if (choice.bits === 16 && row.prefix !== 'none' && row.prefix !== 0x66) bytes.push(0x66);
-  if (typeof row.prefix === 'number') bytes.push(row.prefix);
+  if (typeof row.prefix === 'number' && row.vexLength === undefined) bytes.push(row.prefix);
   if (choice.repeat) bytes.push(choice.repeat);
   return bytes;
 }
@@ -142,6 +142,17 @@ function byteRegisters(choice: InstructionChoice): { high: boolean; needsRex: bo
     else if (operand.number >= 4 && operand.number < 8) needsRex = true;
   });
   return { high, needsRex };
+}
+
+const VEX_PREFIXES = [0, 0x66, 0xf3, 0xf2];
+
+/** The three-byte VEX prefix with what REX would hold (SDM vol. 2A figure 2-9). */
+function vexPrefix(choice: InstructionChoice, rex: number): number[] {
+  const { row } = choice;
+  const named = choice.operands[row.operands.findIndex((spec) => spec.kind === 'B')];
+  const register = named?.kind === 'register' ? named.number : 0;
+  const prefix = typeof row.prefix === 'number' ? VEX_PREFIXES.indexOf(row.prefix) : 0;
+  return [0xc4, ((~rex & 7) << 5) | row.map, ((rex & 8) << 4) | ((~register & 15) << 3) | (row.vexLength! << 2) | prefix];
 }
 
 /**
@@ -164,8 +175,12 @@ export function encode(choice: InstructionChoice, address: number): Uint8Array |
   const useRex = rex !== 0 || byte.needsRex || choice.emptyRex;
   if (useRex && byte.high) return undefined;
   const bytes = legacyPrefixes(choice);
-  if (useRex) bytes.push(0x40 | rex);
-  bytes.push(...[[], [0x0f], [0x0f, 0x38], [0x0f, 0x3a]][row.map]!, opcode);
+  if (row.vexLength !== undefined) bytes.push(...vexPrefix(choice, rex));
+  else {
+    if (useRex) bytes.push(0x40 | rex);
+    bytes.push(...[[], [0x0f], [0x0f, 0x38], [0x0f, 0x3a]][row.map]!);
+  }
+  bytes.push(opcode);
   const displacementAt = bytes.length + 1;
   bytes.push(...modrm.bytes);
   row.operands.forEach((spec, index) => {

@@ -46,6 +46,7 @@ export function rowSizes(row: Row): (16 | 32 | 64)[] {
   const wide = row.operands.some((spec) => spec.size === 'v' || spec.size === 'y');
   const bySize = wide || row.operands.some((spec) => spec.size === 'z');
   const withW: 64[] = row.rexW === false || !wide ? [] : [64];
+  if (row.vexLength !== undefined) return [32, ...withW];
   switch (row.prefix) {
     case 'none': return [32, ...withW];
     case 0x66: return [16, ...withW];

@@ -105,6 +105,8 @@ const integerRules: readonly Rule[] = [
     },
   },
   { names: ['TZCNT', 'LZCNT'], cites: 'SDM vol. 2, TZCNT, LZCNT: OF, SF, PF and AF are undefined', mark: (open) => { open.flags |= OF | SF | PF | AF; } },
+  { names: ['ANDN', 'BLSI', 'BLSMSK', 'BLSR', 'BZHI'], cites: 'SDM vol. 2, ANDN, BLSI, BLSMSK, BLSR, BZHI: AF and PF are undefined', mark: (open) => { open.flags |= AF | PF; } },
+  { names: ['BEXTR'], cites: 'SDM vol. 2A, BEXTR: AF, SF and PF are undefined', mark: (open) => { open.flags |= AF | SF | PF; } },
   {
     names: ['BSWAP'],
     cites: 'SDM vol. 2A, BSWAP: a 16-bit operand gives an undefined result',

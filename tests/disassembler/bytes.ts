@@ -47,11 +47,28 @@ export function drawRow(random: Random, row: Row, mode: ModeBits): Uint8Array {
   if (random.oneIn(6)) bytes.push(0x67);
   if (options.lock && random.oneIn(4)) bytes.push(0xf0);
   if (options.repeat && random.oneIn(2)) bytes.push(random.pick([0xf2, 0xf3]));
+  if (row.vexLength !== undefined) return randomTail(random, row, [...bytes, ...vexPrefix(random, row, mode)]);
   if (row.prefix === 0x66 || (row.prefix === 'any' && random.oneIn(4))) bytes.push(0x66);
   if (row.prefix === 0xf2 || row.prefix === 0xf3) bytes.push(row.prefix);
   const wide = row.rexW ?? (row.operands.some(({ size }) => size === 'v' || size === 'y') && random.oneIn(3));
   if (mode === 64 && (wide || random.oneIn(3))) bytes.push(0x40 | (wide ? 8 : 0) | random.below(8));
-  bytes.push(...[[], [0x0f], [0x0f, 0x38], [0x0f, 0x3a]][row.map]!, row.opcode + (row.plusRegister ? random.below(8) : 0));
+  bytes.push(...[[], [0x0f], [0x0f, 0x38], [0x0f, 0x3a]][row.map]!);
+  return randomTail(random, row, bytes);
+}
+
+/**
+ * Three bytes of VEX with registers, W and now and then a length or map that is not the row's (SDM vol. 2A figure 2-9).
+ * Outside 64-bit mode the processor ignores the top bit of vvvv (§2.3.5.6), which objdump does not always.
+ */
+function vexPrefix(random: Random, row: Row, mode: ModeBits): number[] {
+  const prefix = typeof row.prefix === 'number' ? [0, 0x66, 0xf3, 0xf2].indexOf(row.prefix) : 0;
+  const registers = (random.below(8) << 5) | 0xc0;
+  const length = random.oneIn(16) ? 1 - row.vexLength! : row.vexLength!;
+  return [0xc4, registers | (random.oneIn(16) ? random.below(4) : row.map), ((random.below(32) | (mode === 64 ? 0 : 8)) << 3) | (length << 2) | prefix];
+}
+
+function randomTail(random: Random, row: Row, bytes: number[]): Uint8Array {
+  bytes.push(row.opcode + (row.plusRegister ? random.below(8) : 0));
   if (row.modrm !== undefined) bytes.push(row.modrm);
   else if (row.hasModrm) bytes.push((random.below(256) & 0xc7) | ((row.extension ?? random.below(8)) << 3));
   while (bytes.length < 15) bytes.push(random.oneIn(3) ? random.below(4) : random.below(256));

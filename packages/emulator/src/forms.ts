@@ -63,7 +63,7 @@ export function formKey(form: Form): string {
     const size = operandBits(spec, bits);
     if (isMemoryOperand(spec, memory)) return `m${size}`;
     if (spec.kind === 'fixed') return spec.fixedClass === 'general' ? `r${size}` : `${spec.fixedClass}${spec.fixed}`;
-    if ('EGRZM'.includes(spec.kind)) return `r${size}`;
+    if ('EGBRZM'.includes(spec.kind)) return `r${size}`;
     if ('VWU'.includes(spec.kind)) return `x${size}`;
     if ('PQN'.includes(spec.kind)) return `q${size}`;
     return `${spec.kind}${size}`;

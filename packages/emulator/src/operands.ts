@@ -240,6 +240,7 @@ export function decodedField(spec: OperandSpec, d: Decoded): number {
   let number: number;
   if ('GSCDVP'.includes(spec.kind)) number = ((d.modrm >> 3) & 7) | (spec.kind === 'S' || spec.kind === 'P' ? 0 : d.rexR);
   else if ('ERWUQNT'.includes(spec.kind)) number = (d.modrm & 7) | (spec.kind === 'Q' || spec.kind === 'N' || spec.kind === 'T' ? 0 : d.rexB);
+  else if (spec.kind === 'B') number = d.vexRegister;
   else if (spec.kind === 'Z') number = (d.opcode & 7) | d.rexB;
   else return -1;
   const isHigh = spec.size === 'b' && !d.hasRex && (spec.kind === 'E' || spec.kind === 'G' || spec.kind === 'Z' || spec.kind === 'R') && number >= 4 && number < 8;

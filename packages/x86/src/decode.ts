@@ -1,7 +1,7 @@
 import type { IntegerBits } from './emit.ts';
 import type { Row } from './insn.ts';
 import type { OperandSpec } from './operand.ts';
-import { OPCODE_TABLES } from './table.ts';
+import { OPCODE_TABLES, VEX_TABLES } from './table.ts';
 
 /** The longest instruction (SDM vol. 2A §2.3.11). */
 export const INSTRUCTION_BYTES_MAX = 15;
@@ -23,6 +23,8 @@ export interface Decoded {
   hasRex: boolean;
   rexB: number;
   rexR: number;
+  /** The register that VEX.vvvv names; 0 without VEX, and where it names none. */
+  vexRegister: number;
   modrm: number;
   opcode: number;
   /** Whether the ModRM operand is memory. */
@@ -52,7 +54,7 @@ const TRUNCATED = new Truncated('instruction bytes end early');
 /** A decoder over a byte array. */
 export class Decoder {
   readonly result: Decoded = {
-    row: undefined as unknown as Row, lengthBytes: 0, prefixBytes: 0, bits: 32, addressBits: 64, mode: 64, lock: false, repeat: 0, hasRex: false, rexB: 0, rexR: 0,
+    row: undefined as unknown as Row, lengthBytes: 0, prefixBytes: 0, bits: 32, addressBits: 64, mode: 64, lock: false, repeat: 0, hasRex: false, rexB: 0, rexR: 0, vexRegister: 0,
     modrm: 0, opcode: 0, isMemory: false, base: -1, index: -1, scale: 0, displacement: 0n, segment: 3, segmentOverride: -1, immediate: 0n, immediate2: 0n,
   };
   #bytes: Uint8Array = new Uint8Array(0);
@@ -61,6 +63,7 @@ export class Decoder {
   #operandPrefix = false;
   #rexW = false;
   #rexX = 0;
+  #vexLength: 0 | 1 | undefined;
 
   /** Decodes at bytes[start], looking no further than `end`. */
   decode(bytes: Uint8Array, start: number, end: number, mode: ModeBits): Decoded | DecodeFailure {
@@ -85,9 +88,9 @@ export class Decoder {
     d.mode = mode;
     const first = this.#prefixes(mode);
     d.prefixBytes = this.#at - 1 - start;
-    const { map, opcode } = this.#opcode(first);
-    d.opcode = opcode;
-    const candidates = OPCODE_TABLES[map]![opcode]!;
+    const map = this.#isVex(first, mode) ? this.#vex(first, mode) : this.#map(first);
+    d.opcode = map === 0 ? first : this.#byte();
+    const candidates = OPCODE_TABLES[map]![d.opcode]!;
     if (candidates.length === 0) return 'undefined';
     const wantsModrm = candidates[0]!.hasModrm;
     d.modrm = wantsModrm ? this.#byte() : 0;
@@ -131,6 +134,8 @@ export class Decoder {
       } else break;
       rex = 0; // REX counts only directly before the opcode.
     }
+    this.#vexLength = undefined;
+    d.vexRegister = 0;
     d.hasRex = rex !== 0;
     this.#rexW = (rex & 8) !== 0;
     d.rexR = (rex & 4) << 1;
@@ -140,12 +145,43 @@ export class Decoder {
     return byte;
   }
 
-  #opcode(first: number): { map: number; opcode: number } {
-    if (first !== 0x0f) return { map: 0, opcode: first };
+  /** The opcode map; its escape bytes are read. */
+  #map(first: number): number {
+    if (first !== 0x0f) return 0;
+    const second = this.#bytes[this.#at];
+    if (second !== 0x38 && second !== 0x3a) return 1;
+    this.#at++;
+    return second === 0x38 ? 2 : 3;
+  }
+
+  /** Outside 64-bit mode C4 and C5 are LES and LDS, but these have no register form (SDM vol. 2A §2.3.5). */
+  #isVex(first: number, mode: ModeBits): boolean {
+    if (first !== 0xc4 && first !== 0xc5) return false;
+    if (mode === 64) return true;
+    if (mode === 16) return false;
+    if (this.#at >= this.#end) throw TRUNCATED;
+    return this.#bytes[this.#at]! >= 0xc0;
+  }
+
+  /** Reads the rest of a VEX prefix (SDM vol. 2A figure 2-9); the table of its opcode map. */
+  #vex(first: number, mode: ModeBits): number {
+    const d = this.result;
+    // Prefixes that VEX has a place for itself, and LOCK, make it undefined.
+    if (this.#operandPrefix || d.repeat !== 0 || d.lock || d.hasRex) return VEX_TABLES;
     const second = this.#byte();
-    if (second === 0x38) return { map: 2, opcode: this.#byte() };
-    if (second === 0x3a) return { map: 3, opcode: this.#byte() };
-    return { map: 1, opcode: second };
+    const third = first === 0xc4 ? this.#byte() : second & 0x7f;
+    const inverted = first === 0xc4 ? ~second : ~second & 0x80;
+    const long = mode === 64;
+    d.rexR = long ? (inverted & 0x80) >> 4 : 0;
+    this.#rexX = long ? (inverted & 0x40) >> 3 : 0;
+    d.rexB = long ? (inverted & 0x20) >> 2 : 0;
+    this.#rexW = long && (third & 0x80) !== 0;
+    d.vexRegister = (~third >> 3) & (long ? 15 : 7);
+    this.#vexLength = third & 4 ? 1 : 0;
+    this.#operandPrefix = (third & 3) === 1;
+    d.repeat = ([0, 0, 0xf3, 0xf2] as const)[third & 3]!;
+    const map = first === 0xc4 ? second & 0x1f : 1;
+    return map <= 3 ? VEX_TABLES + map : VEX_TABLES;
   }
 
   #matches(row: Row): boolean {
@@ -156,6 +192,8 @@ export class Decoder {
     if (row.prefix === 0x66 && (!this.#operandPrefix || d.repeat !== 0)) return false;
     if ((row.prefix === 0xf2 || row.prefix === 0xf3) && row.prefix !== d.repeat) return false;
     if (row.rexW !== undefined && row.rexW !== this.#rexW) return false;
+    if (row.vexLength !== this.#vexLength) return false;
+    if (d.vexRegister !== 0 && !row.operands.some(({ kind }) => kind === 'B')) return false;
     if (row.modrm !== undefined) return row.modrm === d.modrm;
     if (row.extension !== undefined && row.extension !== ((d.modrm >> 3) & 7)) return false;
     // 90 names no register, so that with REX.B it is XCHG R8.
@@ -288,8 +326,8 @@ export function effectiveBits(row: Row, mode: ModeBits, operandPrefix: boolean, 
   let bits: IntegerBits = rexW ? 64 : (mode === 16) === operandPrefix ? 32 : 16;
   if (mode === 64 && ((options.default64 && bits === 32) || options.force64)) bits = 64;
   const sized = row.operands.filter(namesSize);
+  if (sized.some(({ size }) => size === 'v')) return bits;
   for (const spec of sized) {
-    if (spec.size === 'v') return bits;
     if (spec.size === 'y') return (options.force64 ? mode === 64 : rexW) ? 64 : 32;
     if (spec.kind === 'fixed' && spec.size === 'z') return bits === 64 ? 32 : bits;
   }

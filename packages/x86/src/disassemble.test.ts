@@ -51,6 +51,17 @@ test('x87, MMX, control registers', () => {
   assert.equal(text('44 0f 20 c0'), 'mov rax,cr8');
 });
 
+test('VEX: registers and sizes, what makes it undefined, and LES and LDS beside it', () => {
+  assert.equal(text('c4 62 e8 f2 d9'), 'andn r11,rdx,rcx');
+  assert.equal(text('c4 e2 68 f2 d9', 32), 'andn ebx,edx,ecx');
+  assert.equal(text('c4 e3 7b f0 c1 07'), 'rorx eax,ecx,0x7');
+  for (const prefix of ['66', 'f2', 'f3', 'f0', '48']) assert.equal(text(`${prefix} c4 e2 68 f2 d9`), '(bad)');
+  // Vector length 1, a register in vvvv that the instruction has no place for, an opcode map without a name.
+  for (const bytes of ['c4 e2 6c f2 d9', 'c4 e3 73 f0 c1 07', 'c4 e4 68 f2 d9', 'c5 e8 f2']) assert.equal(text(bytes), '(bad)');
+  assert.equal(text('c4 01', 32), 'les eax,FWORD PTR [ecx]');
+  assert.equal(text('c4 e2 68 f2 d9', 16), '(bad)');
+});
+
 test('what is no instruction, or ends early, is (bad) and one byte long', () => {
   for (const bytes of ['0f 04', '06', 'f0 89 c0', '48', 'e8 00 00']) {
     const code = Uint8Array.from(bytes.split(' '), (byte) => Number.parseInt(byte, 16));

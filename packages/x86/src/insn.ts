@@ -40,6 +40,8 @@ export interface Row {
   readonly modrm: number | undefined;
   readonly hasModrm: boolean;
   readonly rexW: boolean | undefined;
+  /** Encoded with a VEX prefix, whose length bit is 0 or 1 (SDM vol. 2A §2.3). */
+  readonly vexLength: 0 | 1 | undefined;
   readonly operands: readonly OperandSpec[];
   readonly options: RowOptions;
   /** As written, for messages and docs. */
@@ -57,13 +59,28 @@ export interface Insn {
 
 type RowDraft = Omit<Row, 'insn'>;
 
+const VEX_LENGTHS: Readonly<Record<string, Row['vexLength']>> = { LZ: 0, '128': 0, '256': 1 };
+const VEX_MAPS: Readonly<Record<string, string>> = { '0F': '0F', '0F38': '0F 38', '0F3A': '0F 3A' };
+
+/** `VEX.LZ.66.0F38.W0 F7` in the words of other encodings: `66 W0 0F 38 F7`, and the vector length. */
+function vexTokens(tokens: string[]): { vexLength: Row['vexLength']; tokens: string[] } {
+  const [head, ...rest] = tokens;
+  if (!head!.startsWith('VEX.')) return { vexLength: undefined, tokens };
+  const [, length, prefix, map, w] = head!.split('.');
+  const vexLength = VEX_LENGTHS[length!];
+  if (vexLength === undefined || !VEX_MAPS[map!]) throw new Error(`unknown VEX notation ${head}`);
+  const wide = w === undefined ? [] : [w === 'W1' ? 'REX.W' : w];
+  return { vexLength, tokens: [prefix!, ...wide, ...VEX_MAPS[map!]!.split(' '), ...rest] };
+}
+
 /**
  * One encoding, in the manual's notation (SDM vol. 2A §3.1.1): `row('81 /0', 'Ev,Iz')`, `row('50+r', 'Zv')`,
  * `row('66 0F 6F', 'Vx,Wx')`, `row('0F 01 F8')`, `row('REX.W 0F C7 /1', 'Mdq')`. `NP` means that 66, F2 and F3 select
- * other instructions. Operand letters are those of SDM vol. 2D appendix A.
+ * other instructions. A VEX prefix is written as there too, `VEX.LZ.F2.0F38.W0 F7`, its mandatory prefix always named;
+ * without a W the operand size follows it. Operand letters are those of SDM vol. 2D appendix A.
  */
 export function row(encoding: string, operands = '', options: RowOptions = {}): RowDraft {
-  const tokens = encoding.split(' ');
+  const { vexLength, tokens } = vexTokens(encoding.split(' '));
   let prefix: Row['prefix'] = 'any';
   let rexW: boolean | undefined;
   if (tokens[0] === 'NP') prefix = 'none';
@@ -90,6 +107,7 @@ export function row(encoding: string, operands = '', options: RowOptions = {}): 
     modrm,
     hasModrm: tail !== undefined || specs.some((spec) => spec.inModrm),
     rexW,
+    vexLength,
     operands: specs,
     options,
     text: operands ? `${encoding} ${operands}` : encoding,

@@ -61,6 +61,7 @@ const rm: OperandText = (d, spec) => generalRegister(d, spec, rmField(d));
 /** Text of each kind of operand; what the notation gains gets a line here. */
 const KINDS: Readonly<Record<AddressingKind, OperandText>> = {
   E: orMemory(rm),
+  B: (d, spec) => generalRegister(d, spec, d.vexRegister),
   M: sizedMemory,
   R: rm,
   G: (d, spec) => generalRegister(d, spec, registerField(d)),

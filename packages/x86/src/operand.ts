@@ -5,6 +5,7 @@
 export type AddressingKind =
   | 'E' // ModRM.rm: general register or memory
   | 'G' // ModRM.reg: general register
+  | 'B' // VEX.vvvv: general register
   | 'M' // ModRM.rm: memory only
   | 'R' // ModRM.rm: general register only
   | 'Z' // opcode bits 2:0: general register
@@ -66,7 +67,7 @@ export function parseOperands(text: string): OperandSpec[] {
     if (fixed) return fixed;
     const letter = part[0]!;
     const size = TYPE_SIZES[part.slice(1)];
-    if (!'EGMRZIJOASCDVWUPQNT'.includes(letter) || !size) throw new Error(`unknown operand notation ${part}`);
+    if (!'EGBMRZIJOASCDVWUPQNT'.includes(letter) || !size) throw new Error(`unknown operand notation ${part}`);
     return { kind: letter as AddressingKind, size, fixed: 0, fixedClass: 'general', inModrm: MODRM_KINDS.includes(letter), text: part };
   });
 }

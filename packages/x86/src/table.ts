@@ -1,6 +1,7 @@
 import type { Insn, Row } from './insn.ts';
 import { ARITHMETIC } from './rows/arithmetic.ts';
 import { BIT } from './rows/bit.ts';
+import { BIT_MANIPULATION } from './rows/bit-manipulation.ts';
 import { CONTROL } from './rows/control.ts';
 import { FLAG } from './rows/flag.ts';
 import { LEGACY } from './rows/legacy.ts';
@@ -26,7 +27,7 @@ import { X87 } from './rows/x87.ts';
 
 /** Every instruction this processor has. */
 export const ALL_INSNS: readonly Insn[] = [
-  ...ARITHMETIC, ...LOGIC, ...MULTIPLY, ...SHIFT, ...BIT, ...MOVE, ...STACK, ...CONTROL, ...STRING, ...FLAG, ...LEGACY, ...SYSTEM,
+  ...ARITHMETIC, ...LOGIC, ...MULTIPLY, ...SHIFT, ...BIT, ...BIT_MANIPULATION, ...MOVE, ...STACK, ...CONTROL, ...STRING, ...FLAG, ...LEGACY, ...SYSTEM,
   ...SSE_MOVE, ...SSE_FLOAT, ...SSE_COMPARE, ...SSE_CONVERT, ...SSE_CONTROL, ...SSE2_INTEGER, ...SSE2_SHUFFLE, ...SSE_ELEMENT, ...SSSE3, ...SSE4_INTEGER, ...MMX, ...X87,
 ];
 
@@ -37,11 +38,15 @@ function exactness(row: Row): number {
   return (row.modrm === undefined ? 0 : 8) + (row.prefix === 'any' ? 0 : 4) + (row.extension === undefined ? 0 : 2) + (row.plusRegister ? 0 : 1);
 }
 
+/** Encodings with a VEX prefix have tables of their own, after those of the four opcode maps. */
+export const VEX_TABLES = 4;
+
 function buildTables(): Row[][][] {
-  const tables: Row[][][] = Array.from({ length: 4 }, () => Array.from({ length: 256 }, () => []));
+  const tables: Row[][][] = Array.from({ length: VEX_TABLES + 4 }, () => Array.from({ length: 256 }, () => []));
   for (const row of ALL_ROWS) {
     const span = row.plusRegister ? 8 : 1;
-    for (let index = 0; index < span; index++) tables[row.map]![row.opcode + index]!.push(row);
+    const table = tables[row.map + (row.vexLength === undefined ? 0 : VEX_TABLES)]!;
+    for (let index = 0; index < span; index++) table[row.opcode + index]!.push(row);
   }
   for (const table of tables) for (const rows of table) rows.sort((a, b) => exactness(b) - exactness(a));
   return tables;

@@ -2,7 +2,7 @@ import { type Emit, type Operands, type Value, Vector } from '../emit.ts';
 import { insn, row } from '../insn.ts';
 
 /** High 64 bits of the unsigned product of two i64, by 32-bit halves. */
-function highProductU(e: Emit, a: Value, b: Value): Value {
+export function highProductU(e: Emit, a: Value, b: Value): Value {
   const c32 = e.constant(32);
   const mask = e.constant(0xffffffffn);
   const [aLow, aHigh, bLow, bHigh] = [e.and(a, mask), e.shrU(a, c32), e.and(b, mask), e.shrU(b, c32)];
