@@ -21,12 +21,14 @@ const noInterrupts: LocalInterrupts = {
   writeTaskPriority: () => {},
   collect: () => {},
   takeNmi: () => false,
+  nmiPending: false,
   tick: () => {},
   nextDeadlineNs: () => Number.POSITIVE_INFINITY,
   readMsr: () => undefined,
   writeMsr: () => undefined,
   tscChanged: () => {},
   reset: () => {},
+  init: () => {},
 };
 
 /** An emulated vCPU with nothing but a little RAM around it. */
@@ -51,6 +53,6 @@ export function createInterpreterDriver(compiled = false): InterpreterDriver {
     log: () => {},
   };
   const module = new WebAssembly.Module(image.bytes as Uint8Array<ArrayBuffer>);
-  const vcpu = new EmulatedVcpu({ memory, blockAddress: 0, image, module, codePages, services, interceptExceptions: true, ...(compiled ? { compilePolicy: AT_ONCE } : {}) });
+  const vcpu = new EmulatedVcpu({ memory, image, module, codePages, services, interceptExceptions: true, ...(compiled ? { compilePolicy: AT_ONCE } : {}) });
   return new InterpreterDriver(vcpu, memory, compiled);
 }

@@ -1,3 +1,4 @@
+import { VCPU_COUNT_MAX } from '@hanok/machine';
 import { type Call, defineCommand } from './command.ts';
 import { UsageError } from './errors.ts';
 import { type BootOptions, type DiskOptions, type RunOptions, runMachine } from './run-machine.ts';
@@ -14,6 +15,7 @@ const DEFAULT_IMAGE = 'tiny';
 
 const FLAGS = {
   memory: { type: 'size', value: 'SIZE', help: 'Memory of the machine, 64M to 3G; whole MiB, rounded up. Default: 256M.' },
+  cpus: { type: 'text', value: 'N', help: `Processors of the machine, 1 to ${VCPU_COUNT_MAX}. Default: 1.` },
   disk: { type: 'file', value: 'FILE', repeats: true, help: 'A raw disk image that the guest may change. Disks appear in the order given: vda, vdb, …' },
   'read-only-disk': { type: 'file', value: 'FILE', repeats: true, help: 'A raw disk image that the guest cannot change.' },
   'overlay-disk': { type: 'file', value: 'FILE', repeats: true, help: 'A raw disk image; what the guest writes is lost when the machine ends.' },
@@ -58,11 +60,18 @@ async function readRunOptions(call: Call<typeof FLAGS>, services: Services): Pro
   return {
     boot: await readBoot(call, services),
     memoryBytes: readMemory(flags.memory),
+    vcpuCount: readCount(flags.cpus),
     disks,
     ...(tail ? { command: tail } : {}),
     ...(flags.log === undefined ? {} : { logPath: flags.log }),
     traceExits: flags.trace === 'exits',
   };
+}
+
+function readCount(given = '1'): number {
+  const count = /^\d{1,4}$/.test(given) ? Number(given) : 0;
+  if (count < 1 || count > VCPU_COUNT_MAX) throw new UsageError(`--cpus ${given} is not a number of processors; give 1 to ${VCPU_COUNT_MAX}`);
+  return count;
 }
 
 function readMemory(givenBytes = MEMORY_DEFAULT_BYTES): number {

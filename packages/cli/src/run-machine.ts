@@ -25,6 +25,7 @@ export type BootOptions =
 export interface RunOptions {
   readonly boot: BootOptions;
   readonly memoryBytes: number;
+  readonly vcpuCount: number;
   readonly disks: readonly DiskOptions[];
   /** Without one the guest's console is the user's. */
   readonly command?: readonly string[];
@@ -56,6 +57,7 @@ export async function runMachine(options: RunOptions, io: Io, services: Services
 
   machine = await services.createMachine({
     memoryBytes: options.memoryBytes,
+    vcpuCount: options.vcpuCount,
     kernel: boot.kernel,
     ...(initrd ? { initrd } : {}),
     commandLine: boot.commandLine,

@@ -1,8 +1,8 @@
 import type { CodePages, GuestMemory } from '@hanok/machine';
-import { type Decoded, Decoder, type ModeBits } from '@hanok/x86';
+import { ALL_ROWS, type Decoded, Decoder, type ModeBits, type Row } from '@hanok/x86';
 import type { CpuState } from './cpu-state.ts';
-import { formIndex } from './forms.ts';
-import type { InterpreterImage } from './interpreter.ts';
+import { formIndexOf } from './forms.ts';
+import type { InterpreterTables } from './interpreter.ts';
 import type { HotCode } from './jit/hot-code.ts';
 import { ADDRESS_KIND, ARENA, BLOCK_HASH, CPU, ENTER, SEGMENT_INDEX, SLOT, SPECIAL } from './layout.ts';
 import { type Mmu, nextPage } from './mmu.ts';
@@ -28,8 +28,9 @@ interface Block {
 export class BlockCache {
   readonly #state: CpuState;
   readonly #memory: GuestMemory;
-  readonly #image: InterpreterImage;
+  readonly #handlers: ReadonlyMap<Row, Uint16Array>;
   readonly #codePages: CodePages;
+  readonly #vcpu: number;
   readonly #view: DataView;
   readonly #ram: Uint8Array;
   readonly #decoder = new Decoder();
@@ -42,11 +43,12 @@ export class BlockCache {
   /** How often code was dropped because its page was written. */
   dropCount = 0;
 
-  constructor(state: CpuState, memory: GuestMemory, image: InterpreterImage, codePages: CodePages, hotCode: HotCode, onUnknown: (unknown: UnknownEncoding) => void) {
+  constructor(state: CpuState, memory: GuestMemory, image: InterpreterTables, codePages: CodePages, vcpu: number, hotCode: HotCode, onUnknown: (unknown: UnknownEncoding) => void) {
     this.#state = state;
     this.#memory = memory;
-    this.#image = image;
+    this.#handlers = new Map(ALL_ROWS.map((row, index) => [row, image.handlers[index]!]));
     this.#codePages = codePages;
+    this.#vcpu = vcpu;
     this.#onUnknown = onUnknown;
     this.#hotCode = hotCode;
     const buffer = memory.memory.buffer as ArrayBufferLike;
@@ -68,7 +70,7 @@ export class BlockCache {
   /** Forgets everything. */
   clear(): void {
     this.#clearHash();
-    for (const page of this.#blocksByPage.keys()) this.#codePages.unmark(page);
+    for (const page of this.#blocksByPage.keys()) this.#codePages.unmark(page, this.#vcpu);
     this.#hotCode.clear();
     this.#blocksByPage.clear();
     this.#next = this.#state.blockAddress + ARENA.offset;
@@ -77,7 +79,7 @@ export class BlockCache {
   /** Drops all code on a physical page. Slots that still execute find their way back through the lookup. */
   dropPage(page: number): void {
     const blocks = this.#blocksByPage.get(page);
-    this.#codePages.unmark(page);
+    this.#codePages.unmark(page, this.#vcpu);
     this.#hotCode.dropPage(page);
     if (!blocks) return;
     this.#blocksByPage.delete(page);
@@ -120,6 +122,7 @@ export class BlockCache {
   decode(address: number, linearLow: number, linearHigh: number): number {
     if (this.#next + (BLOCK_INSTRUCTIONS_MAX + 4) * SLOT.sizeBytes > this.#state.blockAddress + ARENA.offset + ARENA.sizeBytes) this.clear();
     const gpa = (address >>> 0) - this.#memory.baseBytes;
+    this.#mmu!.protectCode(gpa >>> 12);
     const first = this.#next;
     const secondPage = this.#decodeRun(gpa, linearLow, linearHigh);
     if (secondPage === -2) return 0;
@@ -137,10 +140,7 @@ export class BlockCache {
   #register(page: number, block: Block): void {
     const list = this.#blocksByPage.get(page);
     if (list) list.push(block);
-    else {
-      this.#blocksByPage.set(page, [block]);
-      this.#mmu!.protectCode(page);
-    }
+    else this.#blocksByPage.set(page, [block]);
   }
 
   /** Fills slots; the page of a crossing instruction's second half, -1 when there is none, -2 when it faults. */
@@ -191,6 +191,7 @@ export class BlockCache {
     const next = nextPage(linearLow, linearHigh);
     const second = this.#mmu!.translate(next.low, mode === 64 ? next.high : 0, 'fetch', this.#state.cpl === 3);
     if (second < 0) return -2;
+    if (second < this.#memory.sizeBytes) this.#mmu!.protectCode(second >>> 12);
     const firstBytes = 4096 - (gpa & 0xfff);
     this.#crossing.fill(0xff);
     this.#crossing.set(this.#ram.subarray(gpa, gpa + firstBytes));
@@ -235,8 +236,8 @@ export class BlockCache {
 
   #slot(d: Decoded, pageOffset: number): void {
     const slot = this.#next;
-    const table = this.#image.handlersByRow.get(d.row)!;
-    const handler = table[formIndex(d.isMemory, d.bits, d.addressBits, d.repeat, d.mode === 64)]!;
+    const table = this.#handlers.get(d.row)!;
+    const handler = table[formIndexOf(d)]!;
     if (handler === 0xffff) throw new Error(`no handler for ${d.row.insn.name} ${d.row.text} at ${d.bits} bits`);
     this.#next += SLOT.sizeBytes;
     this.#clear(slot);

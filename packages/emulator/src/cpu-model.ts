@@ -1,9 +1,15 @@
+/** Which of a package's processors one is: each vCPU is a core with one thread. */
+export interface Place {
+  readonly apicId: number;
+  readonly vcpuCount: number;
+}
+
 /** What a guest is told about its processor. */
 export interface CpuModel {
   readonly name: string;
   /** Time-stamp counter frequency in Hz. */
   readonly tscHz: number;
-  cpuid(leaf: number, subleaf: number, apicId: number): readonly [number, number, number, number];
+  cpuid(leaf: number, subleaf: number, place: Place): readonly [number, number, number, number];
 }
 
 const bits = (...numbers: number[]) => numbers.reduce((sum, number) => (sum | (1 << number)) >>> 0, 0);
@@ -33,24 +39,24 @@ const BRAND = 'Hanok x86-64 virtual processor';
 export const X86_64_V1: CpuModel = {
   name: 'x86-64-v1',
   tscHz: 1_000_000_000,
-  cpuid(leaf, subleaf, apicId) {
+  cpuid(leaf, subleaf, place) {
     const read = LEAVES.get(leaf);
-    return read ? read(subleaf, apicId) : [0, 0, 0, 0];
+    return read ? read(subleaf, place) : [0, 0, 0, 0];
   },
 };
 
-type Leaf = (subleaf: number, apicId: number) => readonly [number, number, number, number];
+type Leaf = (subleaf: number, place: Place) => readonly [number, number, number, number];
 
 const brandLeaf = (part: number): Leaf => () => [0, 4, 8, 12].map((offset) => text(BRAND, part * 16 + offset)) as unknown as [number, number, number, number];
 
 const LEAVES = new Map<number, Leaf>([
   [0, () => [0x16, text(VENDOR, 0), text(VENDOR, 8), text(VENDOR, 4)]],
-  [1, (_, apicId) => [FAMILY_6_MODEL_94_STEPPING_3, ((apicId << 24) | (1 << 16) | (8 << 8)) >>> 0, LEAF1_ECX, LEAF1_EDX]],
+  [1, (_, { apicId, vcpuCount }) => [FAMILY_6_MODEL_94_STEPPING_3, ((apicId << 24) | (2 ** coreBits(vcpuCount) << 16) | (8 << 8)) >>> 0, LEAF1_ECX, vcpuCount > 1 ? (LEAF1_EDX | HTT) >>> 0 : LEAF1_EDX]],
   [2, () => [0x00feff01, 0, 0, 0]],
-  [4, (subleaf) => CACHES[subleaf] ?? [0, 0, 0, 0]],
+  [4, (subleaf, place) => cacheLeaf(subleaf, place)],
   [6, () => [bits(2 /* ARAT */), 0, 0, 0]],
   [7, (subleaf) => (subleaf === 0 ? [0, LEAF7_EBX, 0, LEAF7_EDX] : [0, 0, 0, 0])],
-  [0xb, (subleaf, apicId) => (subleaf < 2 ? [0, 1, (subleaf + 1) << 8 | subleaf, apicId] : [0, 0, subleaf, apicId])],
+  [0xb, (subleaf, place) => topologyLeaf(subleaf, place)],
   [0x15, () => [1, X86_64_V1.tscHz / CRYSTAL_HZ, CRYSTAL_HZ, 0]],
   [0x16, () => [X86_64_V1.tscHz / 1e6, X86_64_V1.tscHz / 1e6, 100, 0]],
   [0x40000000, () => [0x40000000, text('HanokHanokHV', 0), text('HanokHanokHV', 4), text('HanokHanokHV', 8)]],
@@ -63,6 +69,23 @@ const LEAVES = new Map<number, Leaf>([
   [0x80000007, () => [0, 0, 0, bits(8 /* invariant TSC */)]],
   [0x80000008, () => [40 | (48 << 8), 0, 0, 0]],
 ]);
+
+/** More than one APIC id in the package (SDM vol. 2A table 3-11). */
+const HTT = bits(28);
+/** How many bits of the APIC id number the cores of a package. */
+const coreBits = (vcpuCount: number) => Math.ceil(Math.log2(vcpuCount));
+
+/** Thread and core levels (SDM vol. 2A "CPUID", leaf 0BH). */
+function topologyLeaf(subleaf: number, { apicId, vcpuCount }: Place): ReturnType<Leaf> {
+  if (subleaf === 0) return [0, 1, 1 << 8, apicId];
+  return subleaf === 1 ? [coreBits(vcpuCount), vcpuCount, (2 << 8) | 1, apicId] : [0, 0, subleaf & 0xff, apicId];
+}
+
+/** Each core has its own caches; bits 31-26 of EAX give the ids reserved for cores. */
+function cacheLeaf(subleaf: number, { vcpuCount }: Place): ReturnType<Leaf> {
+  const cache = CACHES[subleaf];
+  return cache ? [(cache[0] | ((2 ** coreBits(vcpuCount) - 1) << 26)) >>> 0, cache[1], cache[2], cache[3]] : [0, 0, 0, 0];
+}
 
 /** L1 data, L1 instruction and L2 as leaf 4 describes them: 64-byte lines, 8 ways; 32, 32 and 512 KiB. */
 const CACHES: readonly (readonly [number, number, number, number])[] = [

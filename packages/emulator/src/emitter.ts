@@ -301,6 +301,10 @@ export class Emitter implements Emit {
     return this.node('i32', 'effect', [], (l) => condition(l, code));
   }
 
+  fence(): void {
+    this.action([], (l) => l.code.atomicFence());
+  }
+
   /** RIP of this instruction, or of the next one. */
   #ripPlus(withLength: boolean): Value {
     return this.node('i64', 'effect', [], (l) => emitRip(l.code, l.cpu, l.slot, withLength));

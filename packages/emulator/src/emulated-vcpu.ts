@@ -1,4 +1,4 @@
-import { type CodePages, EXIT_KINDS, type GuestMemory, type Vcpu, type VcpuState, type VcpuStop } from '@hanok/machine';
+import { type CodePages, EXIT_KINDS, type GuestMemory, PostedInterrupts, type Vcpu, VcpuGate, type VcpuState, type VcpuStop } from '@hanok/machine';
 import { Vector } from '@hanok/x86';
 import { BlockCache, STEP_TAG } from './block-cache.ts';
 import { CpuState, RFLAGS } from './cpu-state.ts';
@@ -7,32 +7,46 @@ import { GuestFault, type Helper, type SystemHelper } from './helper.ts';
 import { systemHelpers } from './helpers/index.ts';
 import { deliver, type Event } from './helpers/interrupts.ts';
 import { MsrFile } from './helpers/msr.ts';
-import type { EngineImports, InterpreterExports, InterpreterImage } from './interpreter.ts';
+import type { EngineImports, InterpreterExports, InterpreterTables } from './interpreter.ts';
 import { COMPILE_POLICY, type CompilePolicy, HotCode } from './jit/hot-code.ts';
 import { RegionCache } from './jit/region-cache.ts';
 import { HELPER_END } from './jit/region-writer.ts';
-import { CPU, RUN_END, STATUS, VCPU_BLOCK_BYTES } from './layout.ts';
+import { CPU, RUN_END, STATUS, VCPU_BLOCK_BYTES, vcpuBlockAddress } from './layout.ts';
 import { Mmu } from './mmu.ts';
-import { exportState, importState, resetState } from './state-exchange.ts';
+import { exportState, importState, initState, resetState, startAt } from './state-exchange.ts';
 import { ExitTally, type VcpuServices } from './system-services.ts';
 import { unknownReporter } from './unknown-encoding.ts';
 
 export interface EmulatedVcpuOptions {
   readonly memory: GuestMemory;
-  /** Where in the wasm memory this vCPU's block of VCPU_BLOCK_BYTES starts; below the guest's RAM. */
-  readonly blockAddress: number;
-  readonly image: InterpreterImage;
+  /** Which of the machine's vCPUs this is, by default 0: its block lies at `vcpuBlockAddress(index)`, below the guest's RAM. */
+  readonly index?: number;
+  /** What the machine's vCPUs share; a single one needs none. */
+  readonly gate?: VcpuGate;
+  readonly image: InterpreterTables;
   readonly module: WebAssembly.Module;
   readonly codePages: CodePages;
   readonly services: VcpuServices;
   /** Exceptions end `run` instead of going through the guest's interrupt table. */
   readonly interceptExceptions?: boolean;
+  /** Does nothing before a start-up IPI, as all processors but the first. */
+  readonly waitsForStartup?: boolean;
   /** When code is compiled; by default once it is hot. */
   readonly compilePolicy?: CompilePolicy;
 }
 
-/** Instructions between two looks at time and interrupts. */
-const SLICE_INSTRUCTIONS = 100_000;
+/** How long guest code runs between two looks at time and interrupts; compiled loops make no other. */
+const SLICE_NS = 100_000;
+/** Instructions of a slice: how many there are at first, and the limits between which they follow the guest's speed. */
+const SLICE_INSTRUCTIONS = { first: 50_000, min: 8192, max: 1_000_000 } as const;
+
+const soloGate = () => new VcpuGate(new SharedArrayBuffer(VcpuGate.sizeBytes(1)), 1, 0, () => {});
+
+/** What a vCPU does: HLT waits for an interrupt, INIT for a start-up IPI. */
+const ACTIVITY = { Running: 0, Halted: 1, WaitsForStartup: 2 } as const;
+
+/** What other threads post to a vCPU lies in its block, where generated code looks at the attention flag. */
+export const postedInterruptsOf = (memory: WebAssembly.Memory, vcpu: number) => new PostedInterrupts(memory.buffer as ArrayBufferLike, vcpuBlockAddress(vcpu) + CPU.posted);
 
 /** Exceptions that make another one in their delivery a double fault (SDM vol. 3A table 6-5). */
 const CONTRIBUTORY = new Set<number>([Vector.DE, Vector.TS, Vector.NP, Vector.SS, Vector.GP]);
@@ -42,6 +56,8 @@ export class EmulatedVcpu implements Vcpu {
   readonly state: CpuState;
   readonly #options: EmulatedVcpuOptions;
   readonly #services: VcpuServices;
+  readonly #gate: VcpuGate;
+  readonly #index: number;
   readonly #blocks: BlockCache;
   readonly #regions: RegionCache;
   readonly #hotCode: HotCode;
@@ -53,21 +69,27 @@ export class EmulatedVcpu implements Vcpu {
   readonly #run: (cpu: number, budget: number) => number;
   #intercepted: (VcpuStop & { reason: 'exception' }) | undefined;
   #kicked = false;
+  #activity: number = ACTIVITY.Running;
+  #sliceInstructions: number = SLICE_INSTRUCTIONS.first;
+  /** When `#takeAttention` looked last. */
+  #lookedNs = 0;
   #countedMisses = 0;
   #countedDrops = 0;
 
   constructor(options: EmulatedVcpuOptions) {
     this.#options = options;
     this.#services = options.services;
-    const { memory } = options;
+    const { memory, codePages } = options;
+    const gate = (this.#gate = options.gate ?? soloGate());
+    const index = (this.#index = options.index ?? 0);
     const buffer = memory.memory.buffer as ArrayBufferLike;
-    this.state = new CpuState(buffer, options.blockAddress, VCPU_BLOCK_BYTES);
+    this.state = new CpuState(buffer, vcpuBlockAddress(index), VCPU_BLOCK_BYTES);
     const onUnknown = unknownReporter((line) => this.#services.log(line));
     const ram = new Uint8Array(buffer, memory.baseBytes, memory.sizeBytes);
     this.#regions = new RegionCache(memory.memory, options.image.memoryMaxPages, ram, options.image.helperNames);
-    this.#hotCode = new HotCode(this.state, this.#regions, options.codePages, options.compilePolicy ?? COMPILE_POLICY);
-    this.#blocks = new BlockCache(this.state, memory, options.image, options.codePages, this.#hotCode, onUnknown);
-    this.#mmu = new Mmu(this.state, memory, this.#services.bus, options.codePages, (page) => this.#blocks.dropPage(page));
+    this.#hotCode = new HotCode(this.state, this.#regions, codePages, index, options.compilePolicy ?? COMPILE_POLICY);
+    this.#blocks = new BlockCache(this.state, memory, options.image, codePages, index, this.#hotCode, onUnknown);
+    this.#mmu = new Mmu(this.state, memory, this.#services.bus, { codePages, gate, vcpu: index }, (page) => this.#blocks.dropPage(page));
     this.#blocks.connect(this.#mmu);
     this.#hotCode.connect(this.#mmu, this.#blocks);
     this.#tally = new ExitTally(this.#services.exits, EXIT_KINDS);
@@ -102,11 +124,14 @@ export class EmulatedVcpu implements Vcpu {
       read: (low, high, sizeBytes) => this.#mmu.read(low, high, sizeBytes),
       write: (low, high, sizeBytes) => this.#mmu.write(low, high, sizeBytes),
       modify: (low, high, sizeBytes) => this.#mmu.modify(low, high, sizeBytes),
+      lock: (low, high, sizeBytes) => this.#mmu.lock(low, high, sizeBytes),
+      unlock: (low, high, sizeBytes) => this.#mmu.unlock(low, high, sizeBytes),
       hot: (slot) => this.#hotCode.note(slot),
       regionFetch: (low, high) => this.#mmu.regionFetch(low, high),
       regionRead: (low, high, sizeBytes) => this.#mmu.regionRead(low, high, sizeBytes),
       regionWrite: (low, high, sizeBytes) => this.#mmu.regionWrite(low, high, sizeBytes),
       regionModify: (low, high, sizeBytes) => this.#mmu.regionModify(low, high, sizeBytes),
+      regionLock: (low, high, sizeBytes) => this.#mmu.regionLock(low, high, sizeBytes),
       segmentLinear: (segment, offset, sizeAndWrite) => this.#mmu.segmentLinear(segment, offset, sizeAndWrite),
     };
   }
@@ -191,21 +216,28 @@ export class EmulatedVcpu implements Vcpu {
   }
 
   run(limit = Number.POSITIVE_INFINITY): VcpuStop {
+    const gate = this.#gate;
     let left = limit;
     this.#intercepted = undefined;
     for (;;) {
       if (this.#takeAttention()) return { reason: 'kick' };
-      const stop = this.#deliverPending();
-      if (stop) return stop;
-      if (left <= 0) return { reason: 'limit' };
-      const executed = this.#slice(left);
-      this.#hotCode.compile();
-      left -= executed.count;
-      if (executed.end === RUN_END.Stop) {
-        if (this.#intercepted) return this.#intercepted;
-        if (this.#context.stopReason === 'shutdown') return { reason: 'shutdown' };
-        if (!this.#wakesFromHalt()) return { reason: 'halt' };
+      if (!this.#isAwake()) return { reason: 'halt' };
+      gate.enter();
+      try {
+        const stop = this.#deliverPending();
+        if (stop) return stop;
+        if (left <= 0) return { reason: 'limit' };
+        const executed = this.#slice(left);
+        left -= executed.count;
+        if (executed.end === RUN_END.Stop) {
+          if (this.#intercepted) return this.#intercepted;
+          if (this.#context.stopReason === 'shutdown') return { reason: 'shutdown' };
+          this.#activity = ACTIVITY.Halted;
+        }
+      } finally {
+        gate.leave();
       }
+      this.#hotCode.compile();
     }
   }
 
@@ -216,14 +248,22 @@ export class EmulatedVcpu implements Vcpu {
     const shadowed = state.get(CPU.shadowRip) === state.get(CPU.rip);
     const step = left < 64 || trap || shadowed;
     state.setWord(CPU.blockTag, state.mode | (step ? STEP_TAG : 0));
-    const budget = step ? 1 : Math.min(left, SLICE_INSTRUCTIONS);
+    const budget = step ? 1 : Math.min(left, this.#sliceInstructions);
     const ripBefore = state.get(CPU.rip);
-    const end = this.#run(this.#options.blockAddress, budget);
+    const end = this.#run(state.blockAddress, budget);
     const count = budget - (state.word(CPU.budget) | 0);
     state.view.setFloat64(CPU.instructionCount, state.view.getFloat64(CPU.instructionCount, true) + count, true);
     if (shadowed && state.get(CPU.shadowRip) === ripBefore) state.set(CPU.shadowRip, NO_SHADOW);
     if (trap && end === RUN_END.Budget && !this.#intercepted) this.#debugTrap();
+    if (count >= this.#sliceInstructions) this.#adaptSlice();
     return { count: Math.max(1, count), end };
+  }
+
+  /** After a whole slice: makes the next one longer or shorter where it did not take about SLICE_NS. */
+  #adaptSlice(): void {
+    const elapsedNs = this.#services.nowNs() - this.#lookedNs;
+    const factor = Math.min(2, Math.max(0.25, SLICE_NS / Math.max(1, elapsedNs)));
+    this.#sliceInstructions = Math.round(Math.min(SLICE_INSTRUCTIONS.max, Math.max(SLICE_INSTRUCTIONS.min, this.#sliceInstructions * factor)));
   }
 
   /** #DB after the instruction that ran with TF set (SDM vol. 3B §18.3.1.4). */
@@ -237,13 +277,41 @@ export class EmulatedVcpu implements Vcpu {
   /** Collects what happened outside; true when somebody kicked. */
   #takeAttention(): boolean {
     const { posted, interrupts } = this.#services;
-    this.#options.codePages.takeWritten((page) => this.#blocks.dropPage(page));
-    if (posted.takeAttention()) interrupts.collect(posted);
-    interrupts.tick(this.#services.nowNs());
+    const called = posted.takeAttention();
+    this.#options.codePages.takeWritten(this.#index, (page) => this.#blocks.dropPage(page));
+    if (called) {
+      interrupts.collect(posted);
+      this.#takeStartEvents(posted);
+    }
+    this.#lookedNs = this.#services.nowNs();
+    interrupts.tick(this.#lookedNs);
     this.#countQuietly();
     const kicked = this.#kicked;
     this.#kicked = false;
     return kicked;
+  }
+
+  /** INIT and start-up IPIs (SDM vol. 3A §9.4.1). The first processor starts again where it does after power-on. */
+  #takeStartEvents(posted: PostedInterrupts): void {
+    if (posted.takeInit()) {
+      initState(this.state);
+      this.#services.interrupts.init();
+      this.#mmu.flush(false);
+      this.#activity = this.#options.waitsForStartup ? ACTIVITY.WaitsForStartup : ACTIVITY.Running;
+    }
+    const vector = posted.takeStartup();
+    if (vector < 0 || this.#activity !== ACTIVITY.WaitsForStartup) return;
+    startAt(this.state, vector);
+    this.#activity = ACTIVITY.Running;
+  }
+
+  /** False while it halts or waits to be started. */
+  #isAwake(): boolean {
+    if (this.#activity !== ACTIVITY.Halted) return this.#activity === ACTIVITY.Running;
+    const { interrupts } = this.#services;
+    const wakes = interrupts.nmiPending || (interrupts.highestPending() >= 0 && (this.state.word(CPU.systemFlags) & Number(RFLAGS.IF)) !== 0);
+    if (wakes) this.#activity = ACTIVITY.Running;
+    return wakes;
   }
 
   #countQuietly(): void {
@@ -273,14 +341,6 @@ export class EmulatedVcpu implements Vcpu {
     return this.#deliver({ vector, software: false, rip }) === 2 ? { reason: 'shutdown' } : undefined;
   }
 
-  /** After HLT: true when something is there to be delivered at once. */
-  #wakesFromHalt(): boolean {
-    const { posted, interrupts } = this.#services;
-    if (posted.takeAttention()) interrupts.collect(posted);
-    interrupts.tick(this.#services.nowNs());
-    return interrupts.highestPending() >= 0 && (this.state.word(CPU.systemFlags) & Number(RFLAGS.IF)) !== 0;
-  }
-
   kick(): void {
     this.#kicked = true;
     this.#services.posted.wake();
@@ -293,6 +353,7 @@ export class EmulatedVcpu implements Vcpu {
     this.#services.interrupts.reset();
     this.#mmu.flush(false);
     this.#blocks.clear();
+    this.#activity = this.#options.waitsForStartup ? ACTIVITY.WaitsForStartup : ACTIVITY.Running;
   }
 
   /** Instructions executed since creation. */
@@ -306,6 +367,7 @@ export class EmulatedVcpu implements Vcpu {
 
   setState(state: Partial<VcpuState>): void {
     importState(this.state, this.#msrs, state);
+    if (this.#activity === ACTIVITY.Halted) this.#activity = ACTIVITY.Running;
     if (state.cr8 !== undefined) this.#services.interrupts.writeTaskPriority(Number(state.cr8));
     this.#mmu.flush(false);
   }

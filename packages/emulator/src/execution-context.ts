@@ -79,6 +79,10 @@ export class ExecutionContext implements SystemContext {
     if (this.#mmu.write(Number(linear & 0xffffffffn), Number(BigInt.asUintN(32, linear >> 32n)), bits / 8) === 0) this.#pendingFault();
   }
 
+  exchangePair(linear: bigint, expected: readonly [bigint, bigint], wanted: readonly [bigint, bigint]): readonly [bigint, bigint] {
+    return this.#mmu.exchangePair(Number(linear & 0xffffffffn), Number(BigInt.asUintN(32, linear >> 32n)), expected, wanted) ?? this.#pendingFault();
+  }
+
   probeWrite(linear: bigint, lengthBytes: number): void {
     this.#probe(linear);
     const last = linear + BigInt(lengthBytes - 1);
@@ -166,7 +170,7 @@ export class ExecutionContext implements SystemContext {
     return this.#services.timeStamp.read();
   }
   cpuid(leaf: number, subleaf: number): readonly [number, number, number, number] {
-    return this.#services.model.cpuid(leaf, subleaf, this.#services.apicId);
+    return this.#services.model.cpuid(leaf, subleaf, { apicId: this.#services.apicId, vcpuCount: this.#services.vcpuCount ?? 1 });
   }
   randomWord(): bigint {
     return this.#services.randomWord();

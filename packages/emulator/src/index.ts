@@ -1,10 +1,10 @@
 export { X86_64_V1 } from './cpu-model.ts';
 export type { CpuModel } from './cpu-model.ts';
-export { EmulatedVcpu } from './emulated-vcpu.ts';
+export { EmulatedVcpu, postedInterruptsOf } from './emulated-vcpu.ts';
 export type { EmulatedVcpuOptions } from './emulated-vcpu.ts';
 export type { CompilePolicy } from './jit/hot-code.ts';
 export { buildInterpreter } from './interpreter.ts';
-export type { InterpreterImage } from './interpreter.ts';
-export { VCPU_BLOCK_BYTES } from './layout.ts';
+export type { InterpreterImage, InterpreterTables } from './interpreter.ts';
+export { VCPU_BLOCK_BYTES, vcpuBlockAddress } from './layout.ts';
 export { TimeStamp } from './system-services.ts';
 export type { LocalInterrupts, VcpuServices } from './system-services.ts';

@@ -18,15 +18,19 @@ export interface Handler {
   readonly name: string;
 }
 
-/** The interpreter as a module, and how the decoder finds handlers in it. */
-export interface InterpreterImage {
-  readonly bytes: Uint8Array;
+/** How the decoder finds handlers in the interpreter's module. */
+export interface InterpreterTables {
   readonly memoryMaxPages: number;
-  /** Per row (in the order of ALL_ROWS) a table by `formIndex`; 0xffff where there is no such form. */
-  readonly handlersByRow: ReadonlyMap<Row, Uint16Array>;
+  /** Per row (in the order of ALL_ROWS) a table by `formIndexOf`; 0xffff where there is no such form. */
+  readonly handlers: readonly Uint16Array[];
   readonly handlerNames: readonly string[];
   readonly helperNames: readonly string[];
   readonly hotCount: number;
+}
+
+/** The interpreter as a module, and its tables. */
+export interface InterpreterImage extends InterpreterTables {
+  readonly bytes: Uint8Array;
 }
 
 const SPECIAL_COUNT = Object.keys(SPECIAL).length;
@@ -42,7 +46,7 @@ function buildHandler(form: Form, helperNumber: (name: string) => number): Handl
 
 /** Handlers worth a place in the main function; the rest are functions of their own, called through a table. */
 function isHot({ form, emitter }: Handler): boolean {
-  if (emitter.usesHelper || !form.mode64 || form.addressBits !== 64 || form.bits === 16) return false;
+  if (emitter.usesHelper || form.locked || !form.mode64 || form.addressBits !== 64 || form.bits === 16) return false;
   return !form.row.operands.some(({ kind }) => 'VWUPQNT'.includes(kind));
 }
 
@@ -67,21 +71,17 @@ export function buildInterpreter(memoryMaxPages: number): InterpreterImage {
   return {
     memoryMaxPages,
     bytes: buildModule(memoryMaxPages, hot.map(([, handler]) => handler), cold.map(([, handler]) => handler)),
-    handlersByRow: rowTables(numbers),
+    handlers: ALL_ROWS.map((row) => rowTable(row, numbers)),
     handlerNames: [...Object.keys(SPECIAL), ...handlers.map(({ name }) => name)],
     helperNames,
     hotCount: SPECIAL_COUNT + hot.length,
   };
 }
 
-function rowTables(numbers: ReadonlyMap<string, number>): Map<Row, Uint16Array> {
-  const tables = new Map<Row, Uint16Array>();
-  for (const row of ALL_ROWS) {
-    const table = new Uint16Array(FORM_INDEX_COUNT).fill(0xffff);
-    for (const { form, indices } of formsOf(row)) for (const index of indices) table[index] = numbers.get(formKey(form))!;
-    tables.set(row, table);
-  }
-  return tables;
+function rowTable(row: Row, numbers: ReadonlyMap<string, number>): Uint16Array {
+  const table = new Uint16Array(FORM_INDEX_COUNT).fill(0xffff);
+  for (const { form, indices } of formsOf(row)) for (const index of indices) table[index] = numbers.get(formKey(form))!;
+  return table;
 }
 
 /** Functions of the host that generated code calls. */
@@ -100,6 +100,9 @@ export interface EngineImports {
   read(linearLow: number, linearHigh: number, sizeBytes: number): number;
   write(linearLow: number, linearHigh: number, sizeBytes: number): number;
   modify(linearLow: number, linearHigh: number, sizeBytes: number): number;
+  /** A LOCKed access that is not plain: begins (as `modify`) and ends it. */
+  lock(linearLow: number, linearHigh: number, sizeBytes: number): number;
+  unlock(linearLow: number, linearHigh: number, sizeBytes: number): number;
   /** Linear address of an offset in a segment outside 64-bit mode, or -1 with an exception in the state block. */
   segmentLinear(segment: number, offset: number, sizeAndWrite: number): number;
   /** The block of this Enter slot has run often enough to be compiled. */
@@ -108,6 +111,7 @@ export interface EngineImports {
   regionRead(linearLow: number, linearHigh: number, sizeBytes: number): number;
   regionWrite(linearLow: number, linearHigh: number, sizeBytes: number): number;
   regionModify(linearLow: number, linearHigh: number, sizeBytes: number): number;
+  regionLock(linearLow: number, linearHigh: number, sizeBytes: number): number;
   /** Address in wasm memory of the page that code at a linear address is fetched from, or 0 where that would fault. */
   regionFetch(linearLow: number, linearHigh: number): number;
 }
@@ -117,6 +121,7 @@ export interface InterpreterExports {
   readonly regionRead: unknown;
   readonly regionWrite: unknown;
   readonly regionModify: unknown;
+  readonly regionLock: unknown;
   readonly fetchAddress: unknown;
   readonly flagsImage: unknown;
   readonly copyForward: unknown;
@@ -144,8 +149,8 @@ function buildModule(memoryMaxPages: number, hot: readonly Handler[], cold: read
   const host = (name: keyof EngineImports, parameters: number) => module.importFunction('engine', name, module.type(i32s(parameters), ['i32']));
   const imports = { fetchMiss: host('fetchMiss', 2), decode: host('decode', 3), cross: host('cross', 1), raise: host('raise', 1), hot: module.importFunction('engine', 'hot', module.type(['i32'], [])) };
   const helper = host('helper', 3);
-  const [read, write, modify] = [host('read', 3), host('write', 3), host('modify', 3)];
-  const regionAccesses = (['regionRead', 'regionWrite', 'regionModify'] as const).map((name) => [name, host(name, 3)] as const);
+  const [read, write, modify, lock, unlock] = [host('read', 3), host('write', 3), host('modify', 3), host('lock', 3), host('unlock', 3)];
+  const regionAccesses = (['regionRead', 'regionWrite', 'regionModify', 'regionLock'] as const).map((name) => [name, host(name, 3)] as const);
   const regionFetch = host('regionFetch', 2);
   const regionTable = module.importTable('engine', 'regions', { min: 1 });
   const segmentLinear = module.importFunction('engine', 'segmentLinear', module.type(i32s(3), ['f64']));
@@ -155,6 +160,8 @@ function buildModule(memoryMaxPages: number, hot: readonly Handler[], cold: read
     slowRead: slow('slow read', read),
     slowWrite: slow('slow write', write),
     slowModify: slow('slow modify', modify),
+    slowLock: slow('slow lock', lock),
+    slowUnlock: slow('slow unlock', unlock),
     segmentLinear: defineSegmentLinear(module, segmentLinear),
     ...defineFlagFunctions(module),
     copyForward: defineCopyForward(module),

@@ -58,6 +58,9 @@ export interface Callees {
   readonly slowRead: number;
   readonly slowWrite: number;
   readonly slowModify: number;
+  /** (cpu, linear, size): what a LOCKed access needs where it is not aligned RAM with a TLB hit; and its end. */
+  readonly slowLock: number;
+  readonly slowUnlock: number;
   readonly slowAddress: number;
   readonly segmentLinear: number;
   readonly helper: number;

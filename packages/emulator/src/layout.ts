@@ -72,6 +72,9 @@ export const CPU = {
   kernelGsBase: 0x530,
   /** What a cached block must match besides its address: the code's width, and whether it is single instructions. */
   blockTag: 0x538,
+  /** What other threads post to this vCPU (`PostedInterrupts`), and the flag among it that generated code looks at. */
+  posted: 0xf00,
+  attention: 0xf40,
 } as const;
 
 /** Where the block cache's hash table starts, and its entries `{ tag: i64, slot: i32, unused: i32 }`. */
@@ -82,6 +85,9 @@ export const ARENA = { offset: 0x120000, sizeBytes: 0x2000000 - 0x120000 } as co
 
 /** Size of one vCPU's block: state, TLBs, hash table and decoded instructions. */
 export const VCPU_BLOCK_BYTES = 0x2000000;
+
+/** The blocks of a machine's vCPUs lie one after another; RAM follows. */
+export const vcpuBlockAddress = (vcpu: number): number => vcpu * VCPU_BLOCK_BYTES;
 
 /** One decoded instruction. */
 export const SLOT = {

@@ -1,7 +1,8 @@
-import type { CodePages, GuestMemory, VcpuBus } from '@hanok/machine';
+import type { CodePages, GuestMemory, VcpuBus, VcpuGate } from '@hanok/machine';
 import { ACCESS, type CpuState } from './cpu-state.ts';
-import { CPU, SEGMENT, SEGMENT_INDEX, TLB, TLB_TABLE_BYTES } from './layout.ts';
+import { CPU, SEGMENT, SEGMENT_INDEX, TLB, TLB_TABLE_BYTES, vcpuBlockAddress } from './layout.ts';
 import { type AccessKind, PageWalker } from './page-walker.ts';
+import { PhysicalAccess } from './physical-access.ts';
 
 const ENTRY_WORDS = TLB.entryBytes / 4;
 /** Word of a TLB entry that the host keeps for itself: the guest-physical page, and whether the translation is global. */
@@ -12,30 +13,37 @@ export const NON_CANONICAL = 0x40000000;
 /** Entries filled since the last flush that a flush visits one by one; above it sweeps the tables. */
 const FILL_LOG_MAX = 2048;
 
+/** What connects a vCPU's memory accesses to those of others. */
+export interface SharedAccess {
+  readonly codePages: CodePages;
+  readonly gate: VcpuGate;
+  /** Which vCPU this is. */
+  readonly vcpu: number;
+}
+
 /** Linear memory: TLBs, their fills and flushes, and every access that the generated code does not make itself. */
 export class Mmu {
   readonly walker: PageWalker;
   readonly #state: CpuState;
   readonly #memory: GuestMemory;
-  readonly #bus: VcpuBus;
+  readonly #physical: PhysicalAccess;
   readonly #codePages: CodePages;
+  readonly #gate: VcpuGate;
+  readonly #vcpu: number;
   readonly #words: Uint32Array;
-  readonly #bytes: Uint8Array;
   readonly #filled: number[] = [];
-  /** Drops translated code of a page that is about to be written. */
-  readonly #dropCode: (page: number) => void;
   /** Counts of fills, for traces. */
   missCount = 0;
 
-  constructor(state: CpuState, memory: GuestMemory, bus: VcpuBus, codePages: CodePages, dropCode: (page: number) => void) {
+  constructor(state: CpuState, memory: GuestMemory, bus: VcpuBus, { codePages, gate, vcpu }: SharedAccess, dropCode: (page: number) => void) {
     this.#state = state;
     this.#memory = memory;
-    this.#bus = bus;
+    this.#physical = new PhysicalAccess(memory, bus, codePages, vcpu, dropCode);
     this.#codePages = codePages;
-    this.#dropCode = dropCode;
+    this.#gate = gate;
+    this.#vcpu = vcpu;
     const buffer = memory.memory.buffer as ArrayBufferLike;
     this.#words = new Uint32Array(buffer);
-    this.#bytes = new Uint8Array(buffer);
     this.walker = new PageWalker(state, memory);
     this.#sweep(false);
   }
@@ -70,7 +78,7 @@ export class Mmu {
     if ((low & 0xfff) + sizeBytes > 4096) return this.#gather(low, high, sizeBytes, 'read');
     const gpa = this.translate(low, high, 'read', this.#user);
     if (gpa < 0) return 0;
-    if (gpa >= this.#memory.sizeBytes) return this.#readMmio(gpa, sizeBytes);
+    if (gpa >= this.#memory.sizeBytes) return this.#copy(gpa, sizeBytes);
     this.#fill(low, high, gpa, 'read');
     return this.#memory.baseBytes + gpa;
   }
@@ -80,8 +88,8 @@ export class Mmu {
     if ((low & 0xfff) + sizeBytes > 4096) return this.#gather(low, high, sizeBytes, 'write');
     const gpa = this.translate(low, high, 'write', this.#user);
     if (gpa < 0) return 0;
-    if (gpa >= this.#memory.sizeBytes) return this.#readMmio(gpa, sizeBytes);
-    this.#beforeWrite(gpa);
+    if (gpa >= this.#memory.sizeBytes) return this.#copy(gpa, sizeBytes);
+    this.#physical.beforeWrite(gpa);
     this.#fill(low, high, gpa, 'write');
     return this.#memory.baseBytes + gpa;
   }
@@ -96,13 +104,53 @@ export class Mmu {
       const next = nextPage(low, high);
       const second = this.translate(next.low, next.high, 'write', this.#user);
       if (second < 0) return 0;
-      this.#put(gpa, scratch, first);
-      this.#put(second, scratch + first, sizeBytes - first);
+      this.#physical.put(gpa, scratch, first);
+      this.#physical.put(second, scratch + first, sizeBytes - first);
       return 1;
     }
-    this.#put(gpa, scratch, sizeBytes);
+    this.#physical.put(gpa, scratch, sizeBytes);
     if (gpa < this.#memory.sizeBytes) this.#fill(low, high, gpa, 'write');
     return 1;
+  }
+
+  /**
+   * The import `lock`: begins a LOCKed access that is misaligned or misses the TLB. Where WebAssembly has no atomic
+   * access for it, this vCPU is alone until `unlock`, and gets the operand in the scratch area. Memory-mapped I/O is
+   * accessed as without LOCK.
+   */
+  lock(low: number, high: number, sizeBytes: number): number {
+    if ((low & (sizeBytes - 1)) === 0) return this.modify(low, high, sizeBytes);
+    this.#gate.close();
+    const pointer = this.#collect(low, high, sizeBytes);
+    if (pointer === 0) this.#gate.open();
+    return pointer;
+  }
+
+  /** The import `unlock`: the scratch area's bytes to their place, and the end of being alone. */
+  unlock(low: number, high: number, sizeBytes: number): number {
+    this.write(low, high, sizeBytes);
+    if ((low & (sizeBytes - 1)) !== 0) this.#gate.open();
+    return 1;
+  }
+
+  /** Copies what is to be read and written to the scratch area, whatever memory it is. */
+  #collect(low: number, high: number, sizeBytes: number): number {
+    if ((low & 0xfff) + sizeBytes > 4096) return this.#gather(low, high, sizeBytes, 'write');
+    const gpa = this.translate(low, high, 'write', this.#user);
+    return gpa < 0 ? 0 : this.#copy(gpa, sizeBytes);
+  }
+
+  /**
+   * CMPXCHG16B at an aligned linear address: the old 16 bytes, or undefined with an exception recorded. Atomic against
+   * itself on other vCPUs. Others' aligned accesses to one half are never lost, but may see the lower half changed and
+   * the upper half not yet.
+   */
+  exchangePair(low: number, high: number, expected: readonly [bigint, bigint], wanted: readonly [bigint, bigint]): [bigint, bigint] | undefined {
+    const pointer = this.modify(low, high, 16);
+    if (pointer === 0) return undefined;
+    const found = this.#gate.withPair(pointer, () => this.#physical.exchangePair(pointer, expected, wanted));
+    if (pointer === this.#state.blockAddress + CPU.scratch) this.write(low, high, 16);
+    return found;
   }
 
   /** The import `regionRead`: compiled code reads as the interpreter does. */
@@ -114,7 +162,7 @@ export class Mmu {
   regionWrite(low: number, high: number, sizeBytes: number): number {
     const gpa = this.#writableGpa(low, high, sizeBytes);
     if (gpa < 0) return 0;
-    this.#put(gpa, this.#state.blockAddress + CPU.scratch, sizeBytes);
+    this.#physical.put(gpa, this.#state.blockAddress + CPU.scratch, sizeBytes);
     if (gpa < this.#memory.sizeBytes) this.#fill(low, high, gpa, 'write');
     return 1;
   }
@@ -122,9 +170,14 @@ export class Mmu {
   /** The import `regionModify`: only plain RAM. */
   regionModify(low: number, high: number, sizeBytes: number): number {
     const gpa = this.#writableGpa(low, high, sizeBytes);
-    if (gpa < 0 || gpa >= this.#memory.sizeBytes) return 0;
+    if (gpa < 0 || gpa >= this.#memory.sizeBytes || !this.#codePages.allowWrites(gpa >>> 12, this.#vcpu)) return 0;
     this.#fill(low, high, gpa, 'write');
     return this.#memory.baseBytes + gpa;
+  }
+
+  /** The import `regionLock`: only aligned plain RAM. */
+  regionLock(low: number, high: number, sizeBytes: number): number {
+    return (low & (sizeBytes - 1)) === 0 ? this.regionModify(low, high, sizeBytes) : 0;
   }
 
   /** Where in RAM the page at a linear address lies that code is fetched from, or -1. No exception is recorded. */
@@ -151,39 +204,11 @@ export class Mmu {
     return gpa >= 0 && gpa < this.#memory.sizeBytes && this.#codePages.has(gpa >>> 12) ? -1 : gpa;
   }
 
-  #put(gpa: number, from: number, sizeBytes: number): void {
-    if (gpa < this.#memory.sizeBytes) {
-      this.#beforeWrite(gpa);
-      this.#bytes.copyWithin(this.#memory.baseBytes + gpa, from, from + sizeBytes);
-      return;
-    }
-    for (let done = 0; done < sizeBytes; ) {
-      const width = mmioWidth(gpa + done, sizeBytes - done);
-      let value = 0;
-      for (let index = 0; index < width; index++) value |= this.#bytes[from + done + index]! << (index * 8);
-      this.#bus.writeMmio(gpa + done, value >>> 0, width);
-      done += width;
-    }
-  }
-
-  #readMmio(gpa: number, sizeBytes: number): number {
+  /** Copies what lies at a guest-physical address to the scratch area. */
+  #copy(gpa: number, sizeBytes: number): number {
     const scratch = this.#state.blockAddress + CPU.scratch;
-    this.#get(gpa, scratch, sizeBytes);
+    this.#physical.get(gpa, scratch, sizeBytes);
     return scratch;
-  }
-
-  #get(gpa: number, to: number, sizeBytes: number): void {
-    if (gpa < this.#memory.sizeBytes) {
-      const from = this.#memory.baseBytes + gpa;
-      this.#bytes.copyWithin(to, from, from + sizeBytes);
-      return;
-    }
-    for (let done = 0; done < sizeBytes; ) {
-      const width = mmioWidth(gpa + done, sizeBytes - done);
-      const value = this.#bus.readMmio(gpa + done, width);
-      for (let index = 0; index < width; index++) this.#bytes[to + done + index] = value >>> (index * 8);
-      done += width;
-    }
   }
 
   /** Collects bytes of two pages in the scratch area. */
@@ -195,14 +220,9 @@ export class Mmu {
     if (gpa < 0) return 0;
     const second = this.translate(next.low, next.high, kind, this.#user);
     if (second < 0) return 0;
-    this.#get(gpa, scratch, first);
-    this.#get(second, scratch + first, sizeBytes - first);
+    this.#physical.get(gpa, scratch, first);
+    this.#physical.get(second, scratch + first, sizeBytes - first);
     return scratch;
-  }
-
-  #beforeWrite(gpa: number): void {
-    const page = gpa >>> 12;
-    if (this.#codePages.has(page)) this.#dropCode(page);
   }
 
   /** Fetch for the block at a linear address: 0, or 1 with the exception recorded. Pages outside RAM hold no code. */
@@ -234,7 +254,7 @@ export class Mmu {
     }
     if (kind === 'fetch') this.#tag(at + TLB.tagExecute / 4, pageLow, high);
     else this.#tag(at, pageLow, high);
-    if (walker.dirtyWritable && !this.#codePages.has(page)) this.#tag(at + TLB.tagWrite / 4, pageLow, high);
+    if (walker.dirtyWritable && this.#codePages.allowWrites(page, this.#vcpu)) this.#tag(at + TLB.tagWrite / 4, pageLow, high);
     if (kind === 'fetch' && walker.readableToo) this.#tag(at, pageLow, high);
   }
 
@@ -250,10 +270,22 @@ export class Mmu {
     return false;
   }
 
-  /** Forgets that a physical page may be written without being looked at: it holds code now. */
+  /** To be called before code of a physical page is read to be translated: no vCPU writes it without a look any more. */
   protectCode(page: number): void {
-    this.#codePages.mark(page);
-    const start = (this.#state.blockAddress + TLB.offset) >> 2;
+    const { blockAddress } = this.#state;
+    if (this.#codePages.isMarked(page, this.#vcpu)) return;
+    if (this.#codePages.mark(page, this.#vcpu)) {
+      this.#gate.close();
+      this.#codePages.takeWriters(page, (vcpu) => this.#forbidWrites(vcpuBlockAddress(vcpu), page));
+      this.#gate.open();
+    } else {
+      this.#forbidWrites(blockAddress, page);
+      this.#codePages.disallowWrites(page, this.#vcpu);
+    }
+  }
+
+  #forbidWrites(blockAddress: number, page: number): void {
+    const start = (blockAddress + TLB.offset) >> 2;
     const end = start + (TLB.tableCount * TLB_TABLE_BYTES) / 4;
     for (let at = start; at < end; at += ENTRY_WORDS) {
       if ((this.#words[at + HOST_WORD]! & ~GLOBAL) === page) this.#tag(at + TLB.tagWrite / 4, 0xffffffff, 0xffffffff);
@@ -319,9 +351,4 @@ export class Mmu {
 export function nextPage(low: number, high: number): { low: number; high: number } {
   const next = ((low & 0xfffff000) >>> 0) + 4096;
   return { low: next >>> 0, high: (high + (next > 0xffffffff ? 1 : 0)) | 0 };
-}
-
-function mmioWidth(gpa: number, left: number): 1 | 2 | 4 {
-  if (left >= 4 && (gpa & 3) === 0) return 4;
-  return left >= 2 && (gpa & 1) === 0 ? 2 : 1;
 }

@@ -2,7 +2,7 @@ import type { MemoryOp } from '@hanok/wasm';
 import { type Decoded, type IntegerBits, type OperandSpec, operandBits, type Operands, type Row, type Value, Vector } from '@hanok/x86';
 import type { Emitter } from './emitter.ts';
 import { CPU, SEGMENT, SLOT } from './layout.ts';
-import { emitLoad, emitModifyPointer, emitStore, emitWriteBack, LOAD_OPS, operandLinear, operandOffset, segmentField, STORE_OPS } from './memory-emit.ts';
+import { emitLoad, emitLockedLoad, emitLockedStore, emitModifyPointer, emitStore, emitUnlock, emitWriteBack, LOAD_OPS, type LockedAccess, operandLinear, operandOffset, segmentField, STORE_OPS } from './memory-emit.ts';
 
 /** What decides which handler a decoded instruction gets, besides its row. */
 export interface Form {
@@ -12,6 +12,8 @@ export interface Form {
   readonly addressBits: 16 | 32 | 64;
   readonly repeat: 0 | 0xf2 | 0xf3;
   readonly mode64: boolean;
+  /** The memory operand is read and written as one atomic access. */
+  readonly locked: boolean;
 }
 
 /** Which operands a body reads and writes; found by running it once. */
@@ -42,6 +44,7 @@ export class SlotOperands implements Operands {
   #linear: Value | undefined;
   #displacement: Value | undefined;
   #pointer: { local: number } | undefined;
+  #locked: LockedAccess | undefined;
 
   constructor(e: Emitter, form: Form, known?: Access) {
     this.#e = e;
@@ -142,6 +145,10 @@ export class SlotOperands implements Operands {
     const linear = this.#linearAddress(index);
     const op = LOAD_OPS[bits][sign];
     if (!this.#modifies(index)) return this.#e.node('i64', 'effect', [linear], (l) => emitLoad(l, l.local(linear), op, bits / 8));
+    if (this.#form.locked) {
+      const locked: LockedAccess = (this.#locked = { bits, pointer: -1, found: -1 });
+      return this.#e.node('i64', 'effect', [linear], (l) => emitLockedLoad(l, locked, l.local(linear), sign));
+    }
     const pointer = this.#modifyPointer(linear, bits / 8);
     return this.#e.node('i64', 'effect', [], (l) => l.code.localGet(pointer.local).memory(op, 0, 1));
   }
@@ -171,6 +178,14 @@ export class SlotOperands implements Operands {
   #storeMemory(index: number, value: Value, op: MemoryOp, sizeBytes: number): void {
     this.access.writes.add(index);
     const linear = this.#linearAddress(index);
+    const locked = this.#locked;
+    if (locked) {
+      this.#e.action([linear, value], (l) => {
+        emitLockedStore(l, locked, l.local(value));
+        emitUnlock(l, locked, l.local(linear));
+      });
+      return;
+    }
     const pointer = this.#modifies(index) ? this.#pointer : undefined;
     this.#e.action([linear, value], (l) => {
       if (pointer) emitWriteBack(l, pointer.local, l.local(linear), l.local(value), op, sizeBytes);

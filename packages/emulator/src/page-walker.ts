@@ -40,8 +40,12 @@ export class PageWalker {
   readonly #state: CpuState;
   readonly #ram: Int32Array;
   readonly #ramBytes: number;
+  /** Where in `#ram` the entries of the walk lie, and what their low halves were. */
   readonly #path: number[] = [0, 0, 0, 0];
+  readonly #seen: number[] = [0, 0, 0, 0];
   #depth = 0;
+  /** Another vCPU changed an entry while it was used. */
+  #changed = false;
 
   constructor(state: CpuState, memory: GuestMemory) {
     this.#state = state;
@@ -69,9 +73,19 @@ export class PageWalker {
     this.errorCode = (kind === 'write' ? 2 : 0) | (user ? 4 : 0);
     const executeDisable = (this.#state.word(CPU.efer) & Number(EFER.NXE)) !== 0;
     if (kind === 'fetch' && (executeDisable || cr4 & SMEP)) this.errorCode |= 16;
-    this.#depth = 0;
-    if (!long && (cr4 & PAE) === 0) return this.#walk32(low, kind, user, cr0, cr4);
-    return this.#walkPae(low, high, kind, user, cr0, cr4, long, executeDisable);
+    const { errorCode } = this;
+    for (;;) {
+      this.#depth = 0;
+      this.#changed = false;
+      this.errorCode = errorCode;
+      const found = !long && (cr4 & PAE) === 0 ? this.#walk32(low, kind, user, cr0, cr4) : this.#walkPae(low, high, kind, user, cr0, cr4, long, executeDisable);
+      if (!this.#changed) return found;
+    }
+  }
+
+  #pass(at: number, seen: number): void {
+    this.#path[this.#depth] = at;
+    this.#seen[this.#depth++] = seen;
   }
 
   #walkPae(low: number, high: number, kind: AccessKind, user: boolean, cr0: number, cr4: number, long: boolean, executeDisable: boolean): boolean {
@@ -83,8 +97,10 @@ export class PageWalker {
       const index = level === 4 ? (high >>> 7) & 0x1ff : level === 3 ? (((high & 0x7f) << 2) | (low >>> 30)) & (long ? 0x1ff : 3) : (low >>> (level === 2 ? 21 : 12)) & 0x1ff;
       const at = table + index * 8;
       if (at + 8 > this.#ramBytes) return false;
-      const entryLow = this.#ram[at >> 2]!;
-      const entryHigh = this.#ram[(at >> 2) + 1]!;
+      const entryLow = Atomics.load(this.#ram, at >>> 2);
+      const entryHigh = Atomics.load(this.#ram, (at >>> 2) + 1);
+      // Both halves must be of the same entry.
+      if (Atomics.load(this.#ram, at >>> 2) !== entryLow) continue;
       if ((entryLow & PRESENT) === 0) return false;
       const large = (entryLow & LARGE) !== 0 && (level === 2 || (level === 3 && long));
       const badLarge = large && (entryLow & (level === 2 ? 0x1fe000 : 0x3fffe000)) !== 0;
@@ -95,7 +111,7 @@ export class PageWalker {
       if (long || level < 3) {
         rights &= entryLow;
         noExecute |= entryHigh;
-        this.#path[this.#depth++] = at >> 2;
+        this.#pass(at >>> 2, entryLow);
       }
       if (level === 1 || large) {
         const maskLow = level === 1 ? 0xfff : level === 2 ? 0x1fffff : 0x3fffffff;
@@ -113,9 +129,9 @@ export class PageWalker {
     const directory = (this.#state.word(CPU.cr3) & 0xfffff000) >>> 0;
     const at = directory + (low >>> 22) * 4;
     if (at + 4 > this.#ramBytes) return false;
-    const entry = this.#ram[at >> 2]!;
+    const entry = this.#ram[at >>> 2]!;
     if ((entry & PRESENT) === 0) return false;
-    this.#path[this.#depth++] = at >> 2;
+    this.#pass(at >>> 2, entry);
     if (entry & LARGE && cr4 & PSE) {
       this.sawLargePage = true;
       this.gpa = ((entry & 0xffc00000) | (low & 0x3ff000)) >>> 0;
@@ -123,9 +139,9 @@ export class PageWalker {
     }
     const leafAt = ((entry & 0xfffff000) >>> 0) + ((low >>> 12) & 0x3ff) * 4;
     if (leafAt + 4 > this.#ramBytes) return false;
-    const leaf = this.#ram[leafAt >> 2]!;
+    const leaf = this.#ram[leafAt >>> 2]!;
     if ((leaf & PRESENT) === 0) return false;
-    this.#path[this.#depth++] = leafAt >> 2;
+    this.#pass(leafAt >>> 2, leaf);
     this.gpa = (leaf & 0xfffff000) >>> 0;
     return this.#finish(leaf, entry & leaf, false, kind, user, cr0, cr4);
   }
@@ -148,9 +164,13 @@ export class PageWalker {
     }
     const last = this.#depth - 1;
     for (let index = 0; index < this.#depth; index++) {
-      const at = this.#path[index]!;
+      const seen = this.#seen[index]!;
       const bits = ACCESSED | (index === last && kind === 'write' ? DIRTY : 0);
-      if ((this.#ram[at]! & bits) !== bits) Atomics.or(this.#ram, at, bits);
+      if ((seen & bits) === bits) continue;
+      // Only where the entry is still the one that was used: never in one that another vCPU has just cleared.
+      if (Atomics.compareExchange(this.#ram, this.#path[index]!, seen, seen | bits) === seen) continue;
+      this.#changed = true;
+      return false;
     }
     this.global = (leaf & GLOBAL) !== 0 && (cr4 & PGE) !== 0;
     this.dirtyWritable = writable && !smap && (kind === 'write' || (leaf & DIRTY) !== 0);

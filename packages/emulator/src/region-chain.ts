@@ -18,7 +18,7 @@ export function defineChain(module: ModuleBuilder, regionTable: number): number 
   code.loop();
   code.localGet(cpu).localGet(region).callIndirect(regionType, regionTable).localTee(end).if().localGet(end).op('return').op('end');
   code.block(); // left where the interpreter must look RIP up
-  code.localGet(cpu).memory('i32.load', CPU.budget).i32(REGION_BUDGET_MIN).op('i32.le_s').brIf(0);
+  code.localGet(cpu).memory('i32.load', CPU.budget).i32(REGION_BUDGET_MIN).op('i32.le_s').localGet(cpu).memory('i32.atomic.load', CPU.attention).op('i32.or').brIf(0);
   code.localGet(cpu).memory('i64.load', CPU.rip).localTee(rip).i64(12).op('i64.shr_u').op('i32.wrap_i64').i32(TLB.entryCount - 1).op('i32.and').i32(5).op('i32.shl');
   code.localGet(cpu).localGet(cpu).memory('i32.load', CPU.tlb).op('i32.add').op('i32.add').localTee(entry);
   code.memory('i64.load', TLB.tagExecute).localGet(rip).i64(-4096).op('i64.and').op('i64.ne').brIf(0);

@@ -36,7 +36,8 @@ interface Locals {
 
 /**
  * The main function: run(cpu, budget) → RUN_END. One loop finds the block at RIP, an inner one executes its decoded
- * instructions through a jump table. The budget counts instructions and is checked between blocks.
+ * instructions through a jump table. Between blocks it checks the budget, which counts instructions, and the flag that
+ * others raise for attention: who sees what another vCPU wrote sees its flag too, before it enters translated code.
  */
 export function writeRunFunction(module: ModuleBuilder, hot: readonly Handler[], parts: Parts): void {
   const f = module.function(module.type(['i32', 'i32'], ['i32']));
@@ -108,7 +109,7 @@ function countExecuted(code: Code, l: Locals): void {
 const storeRip = (code: Code, l: Locals) => code.localGet(l.cpu).localGet(l.rip).memory('i64.store', CPU.rip);
 
 function writeLookup(code: Code, l: Locals, { imports }: Parts, lookup: number): void {
-  code.localGet(l.budget).i32(0).op('i32.le_s').if();
+  code.localGet(l.budget).i32(0).op('i32.le_s').localGet(l.cpu).memory('i32.atomic.load', CPU.attention).op('i32.or').if();
   storeRip(code, l);
   leave(code, l, RUN_END.Budget);
   code.op('end');
@@ -168,7 +169,7 @@ const pushHalves = (code: Code, l: Locals) =>
 function writeTaken(code: Code, l: Locals, next: number, lookup: number): void {
   countExecuted(code, l);
   code.localGet(l.slot).memory('i32.load', SLOT.displacement).localTee(l.address).if();
-  code.localGet(l.budget).i32(0).op('i32.gt_s').if();
+  code.localGet(l.budget).i32(0).op('i32.gt_s').localGet(l.cpu).memory('i32.atomic.load', CPU.attention).op('i32.eqz').op('i32.and').if();
   code.localGet(l.address).localTee(l.slot).localSet(l.start).br(code.depth - next);
   code.op('end').op('end');
   emitRip(code, l.cpu, l.slot, true);

@@ -1,5 +1,5 @@
 import type { SegmentState, VcpuState } from '@hanok/machine';
-import type { CpuState } from './cpu-state.ts';
+import { CR0, type CpuState } from './cpu-state.ts';
 import { readFlags, writeFlags } from './helpers/flags.ts';
 import type { MsrFile } from './helpers/msr.ts';
 import { MSR, PLAIN_MSRS } from './helpers/msr.ts';
@@ -29,6 +29,23 @@ export function resetState(state: CpuState): void {
   state.setSegment(SEGMENT_INDEX.TR, { selector: 0, base: 0n, limit: 0xffff, access: 0x8b });
   state.set(CPU.rip, 0xfff0n);
   writeFlags(state, 2n);
+}
+
+/** State after INIT: x87, SSE and the cache bits of CR0 stay (SDM vol. 3A table 10-1). */
+export function initState(state: CpuState): void {
+  const kept = state.view.buffer.slice(state.blockAddress + CPU.xmm, state.blockAddress + CPU.segments);
+  const mxcsr = state.get(CPU.mxcsr);
+  const cacheBits = state.get(CPU.cr0) & (CR0.CD | CR0.NW);
+  resetState(state);
+  new Uint8Array(state.view.buffer, state.blockAddress + CPU.xmm, kept.byteLength).set(new Uint8Array(kept));
+  state.set(CPU.mxcsr, mxcsr);
+  state.set(CPU.cr0, (state.get(CPU.cr0) & ~(CR0.CD | CR0.NW)) | cacheBits);
+}
+
+/** Where a start-up IPI makes a processor begin: 000VV000 in real mode (SDM vol. 3A §9.4.2). */
+export function startAt(state: CpuState, vector: number): void {
+  state.setSegment(SEGMENT_INDEX.CS, { selector: vector << 8, base: BigInt(vector << 12), limit: 0xffff, access: REAL_CODE });
+  state.set(CPU.rip, 0n);
 }
 
 const DEBUG_COUNT = 6;

@@ -5,6 +5,7 @@ import type { CpuModel } from './cpu-model.ts';
 export interface LocalInterrupts extends InterruptController {
   collect(posted: PostedInterrupts): void;
   takeNmi(): boolean;
+  readonly nmiPending: boolean;
   tick(nowNs: number): void;
   /** When `tick` is needed next; Infinity when not at all. */
   nextDeadlineNs(): number;
@@ -12,6 +13,8 @@ export interface LocalInterrupts extends InterruptController {
   writeMsr(number: number, value: bigint): 'done' | 'fault' | undefined;
   tscChanged(): void;
   reset(): void;
+  /** The effect of an INIT. */
+  init(): void;
 }
 
 /** Everything outside a vCPU that it reaches. */
@@ -22,6 +25,8 @@ export interface VcpuServices {
   readonly exits: ExitCounters;
   readonly model: CpuModel;
   readonly apicId: number;
+  /** How many vCPUs the machine has; by default 1. */
+  readonly vcpuCount?: number;
   /** Shared with the local APIC, whose deadlines are in its units. */
   readonly timeStamp: TimeStamp;
   /** Nanoseconds of machine time. */

@@ -8,3 +8,4 @@ export * from './io-space.ts';
 export * from './memory.ts';
 export * from './posted-interrupts.ts';
 export * from './vcpu.ts';
+export * from './vcpu-gate.ts';

@@ -1,12 +1,15 @@
 import { DeliveryMode } from './interrupts.ts';
 
 const WORD_COUNT = 8;
-const PENDING_NMI = 1;
+/** Bits of the word of other events; the vector of a start-up IPI stands in bits 8-15. */
+const EVENT = { Nmi: 1, Init: 2, Startup: 4 } as const;
+const STARTUP_VECTOR_SHIFT = 8;
+const OTHERS = 17;
 
 /**
  * Interrupts on their way to one vCPU, in shared memory: any thread posts, the vCPU's thread collects. The same idea
  * as the posted-interrupt descriptor of SDM vol. 3C §30.6: 256 request bits, here with a trigger-mode bit each.
- * Layout, in 32-bit words: 0-7 requests, 8-15 level-triggered, 16 attention, 17 other events (NMI).
+ * Layout, in 32-bit words: 0-7 requests, 8-15 level-triggered, 16 attention, 17 other events.
  */
 export class PostedInterrupts {
   static readonly sizeBytes = 72;
@@ -35,13 +38,39 @@ export class PostedInterrupts {
   }
 
   postNmi(): void {
-    Atomics.or(this.#words, 17, PENDING_NMI);
+    Atomics.or(this.#words, OTHERS, EVENT.Nmi);
     this.wake();
   }
 
   /** True once after each `postNmi`. */
   takeNmi(): boolean {
-    return (Atomics.and(this.#words, 17, ~PENDING_NMI) & PENDING_NMI) !== 0;
+    return (Atomics.and(this.#words, OTHERS, ~EVENT.Nmi) & EVENT.Nmi) !== 0;
+  }
+
+  /** An INIT; a start-up IPI that came before it is void. */
+  postInit(): void {
+    Atomics.store(this.#words, OTHERS, EVENT.Init);
+    this.wake();
+  }
+  takeInit(): boolean {
+    return (Atomics.and(this.#words, OTHERS, ~EVENT.Init) & EVENT.Init) !== 0;
+  }
+
+  /** A start-up IPI; of several at once the last counts. */
+  postStartup(vector: number): void {
+    Atomics.and(this.#words, OTHERS, ~(0xff << STARTUP_VECTOR_SHIFT));
+    Atomics.or(this.#words, OTHERS, EVENT.Startup | (vector << STARTUP_VECTOR_SHIFT));
+    this.wake();
+  }
+  /** The vector of a start-up IPI, or -1. */
+  takeStartup(): number {
+    const events = Atomics.and(this.#words, OTHERS, EVENT.Nmi | EVENT.Init);
+    return events & EVENT.Startup ? (events >>> STARTUP_VECTOR_SHIFT) & 0xff : -1;
+  }
+
+  /** Nothing is posted any more. */
+  clear(): void {
+    for (let word = 0; word < this.#words.length; word++) Atomics.store(this.#words, word, 0);
   }
 
   /** Takes the requests of 32 vectors (word 0 to 7) with their trigger modes. */

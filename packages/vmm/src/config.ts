@@ -10,6 +10,8 @@ export interface ConsolePort {
 /** Everything that makes one machine. */
 export interface MachineConfig {
   readonly memoryBytes: number;
+  /** 1 to 16; by default 1. */
+  readonly vcpuCount?: number;
   readonly kernel: Uint8Array;
   readonly initrd?: Uint8Array;
   readonly commandLine: string;

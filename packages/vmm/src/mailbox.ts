@@ -1,12 +1,14 @@
 import type { AccessWidthBytes, VcpuBus } from '@hanok/machine';
 
-/** Words of the shared buffer. */
+/** Word 0 counts what all vCPUs ask; Dom0 sleeps on it. Then a cache line for each vCPU, of which these are the words. */
+const DOORBELL = 0;
 const STATE = 0;
 const KIND = 1;
 const ADDRESS = 2;
 const VALUE = 3;
 const WIDTH = 4;
-const WORD_COUNT = 5;
+const LINE_WORDS = 16;
+const lineOf = (vcpu: number) => (1 + vcpu) * LINE_WORDS;
 
 /** Values of the state word: nothing asked, asked, answered. */
 const Idle = 0;
@@ -18,29 +20,35 @@ type Kind = (typeof KINDS)[number];
 
 /** How long Dom0 looks for the next access before it goes back to its event loop: accesses come in bursts. */
 const SPIN_MS = 0.03;
+/** How long it stays away from its event loop at most. */
+const BURST_MS = 2;
 
-/** A vCPU's accesses to devices on Dom0's thread: one at a time, through shared memory. */
-export const MAILBOX_BYTES = WORD_COUNT * 4;
+/** Accesses of vCPUs to devices on Dom0's thread, through shared memory: one at a time from each. */
+export const mailboxBytes = (vcpuCount: number): number => lineOf(vcpuCount) * 4;
 
-/** The vCPU's side: each access blocks until Dom0 answered. */
+/** A vCPU's side: each access blocks until Dom0 answered. */
 export class MailboxBus implements VcpuBus {
   readonly #words: Int32Array;
+  readonly #line: number;
 
-  constructor(buffer: SharedArrayBuffer) {
+  constructor(buffer: SharedArrayBuffer, vcpu: number) {
     this.#words = new Int32Array(buffer);
+    this.#line = lineOf(vcpu);
   }
 
   #ask(kind: Kind, address: number, value: number, widthBytes: AccessWidthBytes): number {
     const words = this.#words;
-    words[KIND] = KINDS.indexOf(kind);
-    words[ADDRESS] = address | 0;
-    words[VALUE] = value | 0;
-    words[WIDTH] = widthBytes;
-    Atomics.store(words, STATE, Asked);
-    Atomics.notify(words, STATE);
-    while (Atomics.load(words, STATE) !== Answered) Atomics.wait(words, STATE, Asked);
-    Atomics.store(words, STATE, Idle);
-    return words[VALUE]! >>> 0;
+    const line = this.#line;
+    words[line + KIND] = KINDS.indexOf(kind);
+    words[line + ADDRESS] = address | 0;
+    words[line + VALUE] = value | 0;
+    words[line + WIDTH] = widthBytes;
+    Atomics.store(words, line + STATE, Asked);
+    Atomics.add(words, DOORBELL, 1);
+    Atomics.notify(words, DOORBELL);
+    while (Atomics.load(words, line + STATE) !== Answered) Atomics.wait(words, line + STATE, Asked);
+    Atomics.store(words, line + STATE, Idle);
+    return words[line + VALUE]! >>> 0;
   }
 
   readPort(port: number, widthBytes: AccessWidthBytes): number {
@@ -58,52 +66,67 @@ export class MailboxBus implements VcpuBus {
   }
 }
 
-/** Dom0's side: answers accesses until `isStopped`. */
-export async function serveMailbox(buffer: SharedArrayBuffer, bus: VcpuBus, isStopped: () => boolean): Promise<void> {
+/** Dom0's side: answers all vCPUs' accesses until `isStopped`. */
+export async function serveMailboxes(buffer: SharedArrayBuffer, vcpuCount: number, bus: VcpuBus, isStopped: () => boolean): Promise<void> {
   const words = new Int32Array(buffer);
   while (!isStopped()) {
-    const state = Atomics.load(words, STATE);
-    if (state !== Asked) {
-      const wait = Atomics.waitAsync(words, STATE, state);
+    const rung = Atomics.load(words, DOORBELL);
+    if (!answerAll(words, vcpuCount, bus)) {
+      const wait = Atomics.waitAsync(words, DOORBELL, rung);
       if (wait.async) await wait.value;
     }
-    serveBurst(words, bus, isStopped);
+    if (serveBurst(words, vcpuCount, bus, isStopped)) await new Promise(setImmediate);
   }
 }
 
-function serveBurst(words: Int32Array, bus: VcpuBus, isStopped: () => boolean): void {
-  const burstEnd = performance.now() + 2;
+/** True when there was still something to do at the end. */
+function serveBurst(words: Int32Array, vcpuCount: number, bus: VcpuBus, isStopped: () => boolean): boolean {
+  const burstEnd = performance.now() + BURST_MS;
   let quietUntil = performance.now() + SPIN_MS;
   while (!isStopped()) {
-    if (Atomics.load(words, STATE) === Asked) {
-      answer(words, bus);
-      quietUntil = Math.min(burstEnd, performance.now() + SPIN_MS);
-    } else if (performance.now() >= quietUntil) return;
+    const now = performance.now();
+    if (now >= burstEnd) return true;
+    if (answerAll(words, vcpuCount, bus)) quietUntil = now + SPIN_MS;
+    else if (now >= quietUntil) return false;
   }
+  return false;
 }
 
-function answer(words: Int32Array, bus: VcpuBus): void {
-  const width = words[WIDTH] as AccessWidthBytes;
-  const address = words[ADDRESS]! >>> 0;
-  const value = words[VALUE]! >>> 0;
-  switch (KINDS[words[KIND]!]) {
+/** Answers each vCPU that asks; whether any did. */
+function answerAll(words: Int32Array, vcpuCount: number, bus: VcpuBus): boolean {
+  let some = false;
+  for (let vcpu = 0; vcpu < vcpuCount; vcpu++) {
+    if (Atomics.load(words, lineOf(vcpu) + STATE) !== Asked) continue;
+    answer(words, lineOf(vcpu), bus);
+    some = true;
+  }
+  return some;
+}
+
+function answer(words: Int32Array, line: number, bus: VcpuBus): void {
+  const width = words[line + WIDTH] as AccessWidthBytes;
+  const address = words[line + ADDRESS]! >>> 0;
+  const value = words[line + VALUE]! >>> 0;
+  switch (KINDS[words[line + KIND]!]) {
     case 'readPort':
-      words[VALUE] = bus.readPort(address, width) | 0;
+      words[line + VALUE] = bus.readPort(address, width) | 0;
       break;
     case 'writePort':
       bus.writePort(address, value, width);
       break;
     case 'readMmio':
-      words[VALUE] = bus.readMmio(address, width) | 0;
+      words[line + VALUE] = bus.readMmio(address, width) | 0;
       break;
     default:
       bus.writeMmio(address, value, width);
   }
-  Atomics.store(words, STATE, Answered);
-  Atomics.notify(words, STATE);
+  Atomics.store(words, line + STATE, Answered);
+  Atomics.notify(words, line + STATE);
 }
 
-/** Wakes `serveMailbox` so that it sees `isStopped`. */
-export function wakeMailbox(buffer: SharedArrayBuffer): void {
-  Atomics.notify(new Int32Array(buffer), STATE);
+/** Wakes `serveMailboxes` so that it sees `isStopped`. */
+export function wakeMailboxes(buffer: SharedArrayBuffer): void {
+  const words = new Int32Array(buffer);
+  Atomics.add(words, DOORBELL, 1);
+  Atomics.notify(words, DOORBELL);
 }

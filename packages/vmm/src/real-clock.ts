@@ -1,24 +1,24 @@
 import type { Clock, ScheduledCall } from '@hanok/machine';
 
-/** Milliseconds on a scale that all threads of this process share. */
-export const sharedNowMs = () => performance.timeOrigin + performance.now();
+/** Nanoseconds on the host's monotonic scale, which all threads of all processes share. */
+export const hostNowNs = () => Number(process.hrtime.bigint());
 
-/** Host time since `startMs` (a `sharedNowMs` value). */
+/** Host time since `startNs` (a `hostNowNs` value). */
 export class RealClock implements Clock {
-  readonly #startMs: number;
-  readonly #wallStartMs: number;
+  readonly #startNs: number;
+  readonly #wallStartNs: number;
 
-  constructor(startMs: number) {
-    this.#startMs = startMs;
-    this.#wallStartMs = Date.now() - (sharedNowMs() - startMs);
+  constructor(startNs: number) {
+    this.#startNs = startNs;
+    this.#wallStartNs = Date.now() * 1e6 - this.nowNs();
   }
 
   nowNs(): number {
-    return (sharedNowMs() - this.#startMs) * 1e6;
+    return hostNowNs() - this.#startNs;
   }
 
   wallNs(): number {
-    return this.#wallStartMs * 1e6 + this.nowNs();
+    return this.#wallStartNs + this.nowNs();
   }
 
   schedule(delayNs: number, call: () => void): ScheduledCall {

@@ -1,21 +1,42 @@
+import type { InterpreterTables } from '@hanok/emulator';
 import type { VcpuState } from '@hanok/machine';
+
+/** The interpreter, built once for all vCPUs of a machine. */
+export interface BuiltInterpreter {
+  readonly image: InterpreterTables;
+  readonly module: WebAssembly.Module;
+}
+
+/** What all threads of a machine share. */
+export interface SharedParts {
+  readonly memory: WebAssembly.Memory;
+  readonly memoryBytes: number;
+  readonly vcpuCount: number;
+  readonly mailboxes: SharedArrayBuffer;
+  readonly codePages: SharedArrayBuffer;
+  readonly gate: SharedArrayBuffer;
+  readonly apicDirectory: SharedArrayBuffer;
+  readonly control: SharedArrayBuffer;
+  /** Counters, one set a vCPU. */
+  readonly exits: SharedArrayBuffer;
+  readonly instructions: SharedArrayBuffer;
+  readonly startNs: number;
+}
 
 /** What Dom0 hands to a vCPU's thread. */
 export interface VcpuWorkerData {
-  readonly memory: WebAssembly.Memory;
-  readonly memoryBytes: number;
-  readonly mailbox: SharedArrayBuffer;
-  readonly posted: SharedArrayBuffer;
-  readonly exits: SharedArrayBuffer;
-  readonly codePages: SharedArrayBuffer;
-  readonly instructions: SharedArrayBuffer;
-  readonly control: SharedArrayBuffer;
-  readonly startMs: number;
-  readonly maxPages: number;
-  readonly initial: Partial<VcpuState>;
+  readonly shared: SharedParts;
+  readonly index: number;
+  /** Absent where this thread is to build it. */
+  readonly interpreter: BuiltInterpreter | undefined;
+  /** State to begin with; without one the vCPU waits for a start-up IPI. */
+  readonly initial: Partial<VcpuState> | undefined;
 }
 
-export type VcpuWorkerMessage = { readonly kind: 'shutdown' } | { readonly kind: 'stopped' } | { readonly kind: 'log'; readonly line: string };
+export type VcpuWorkerMessage =
+  | { readonly kind: 'shutdown' }
+  | { readonly kind: 'log'; readonly line: string }
+  | { readonly kind: 'interpreter'; readonly interpreter: BuiltInterpreter };
 
 /** Words of the control buffer. */
 export const CONTROL_STOP = 0;

@@ -1,37 +1,45 @@
 import { webcrypto } from 'node:crypto';
 import { parentPort, workerData } from 'node:worker_threads';
 import { LOCAL_APIC_BASE, LOCAL_APIC_SIZE_BYTES, LocalApic, IO_APIC_BASE } from '@hanok/devices';
-import { buildInterpreter, EmulatedVcpu, type InterpreterImage, TimeStamp, VCPU_BLOCK_BYTES, X86_64_V1 } from '@hanok/emulator';
-import { CodePages, ExitCounters, GuestMemory, PostedInterrupts, type VcpuBus } from '@hanok/machine';
+import { buildInterpreter, EmulatedVcpu, postedInterruptsOf, TimeStamp, vcpuBlockAddress, X86_64_V1 } from '@hanok/emulator';
+import { CodePages, ExitCounters, GuestMemory, VcpuGate, type VcpuBus } from '@hanok/machine';
+import { InterruptRouter } from './interrupt-router.ts';
 import { MailboxBus } from './mailbox.ts';
 import { RealClock } from './real-clock.ts';
-import { CONTROL_STOP, type VcpuWorkerData, type VcpuWorkerMessage } from './vcpu-worker-data.ts';
+import { type BuiltInterpreter, CONTROL_STOP, type VcpuWorkerData, type VcpuWorkerMessage } from './vcpu-worker-data.ts';
 
 const CRYSTAL_HZ = 25_000_000;
 const IO_APIC_EOI = IO_APIC_BASE + 0x40;
 /** The longest sleep in HLT, so that a lost wake-up costs little. */
 const HALT_MS_MAX = 1000;
+/** Instructions between two looks at whether to stop. */
+const RUN_INSTRUCTIONS = 2_000_000;
 
-const data = workerData as VcpuWorkerData;
-const clock = new RealClock(data.startMs);
-const memory = new GuestMemory(data.memory, VCPU_BLOCK_BYTES, data.memoryBytes);
-const posted = new PostedInterrupts(data.posted);
-const instructions = new Float64Array(data.instructions);
-const control = new Int32Array(data.control);
-const outside = new MailboxBus(data.mailbox);
+const { shared, index, interpreter, initial } = workerData as VcpuWorkerData;
+const { vcpuCount } = shared;
+const clock = new RealClock(shared.startNs);
+const memory = new GuestMemory(shared.memory, vcpuBlockAddress(vcpuCount), shared.memoryBytes);
+const allPosted = Array.from({ length: vcpuCount }, (_, vcpu) => postedInterruptsOf(shared.memory, vcpu));
+const posted = allPosted[index]!;
+const router = new InterruptRouter(shared.apicDirectory, allPosted);
+const kick = (vcpu: number) => allPosted[vcpu]!.wake();
+const instructions = new Float64Array(shared.instructions);
+const control = new Int32Array(shared.control);
+const outside = new MailboxBus(shared.mailboxes, index);
 const send = (message: VcpuWorkerMessage) => parentPort!.postMessage(message);
 
 const timeStamp = new TimeStamp(() => clock.nowNs(), X86_64_V1.tscHz);
 const apic = new LocalApic({
-  id: 0,
-  bootProcessor: true,
+  id: index,
+  bootProcessor: index === 0,
   physicalAddressBits: 40,
   crystalHz: CRYSTAL_HZ,
   tscHz: X86_64_V1.tscHz,
   nowNs: () => clock.nowNs(),
   tscNow: () => timeStamp.read(),
   onEoi: (vector) => outside.writeMmio(IO_APIC_EOI, vector, 4),
-  sendIpi: () => {},
+  sendIpi: (message) => router.send(message, index),
+  onAddress: (address) => router.publish(index, address),
 });
 
 const isApic = (gpa: number) => gpa >= LOCAL_APIC_BASE && gpa < LOCAL_APIC_BASE + LOCAL_APIC_SIZE_BYTES;
@@ -43,44 +51,53 @@ const bus: VcpuBus = {
   writeMmio: (gpa, value, width) => (isApic(gpa) ? apic.write(gpa - LOCAL_APIC_BASE, value, width) : outside.writeMmio(gpa, value, width)),
 };
 
-const image: InterpreterImage = buildInterpreter(data.maxPages);
+function build(): BuiltInterpreter {
+  const { bytes, ...image } = buildInterpreter(shared.memory.buffer.byteLength / 0x10000);
+  const built = { image, module: new WebAssembly.Module(bytes as Uint8Array<ArrayBuffer>) };
+  send({ kind: 'interpreter', interpreter: built });
+  return built;
+}
+
 const random = new BigUint64Array(64);
 let randomLeft = 0;
 
+const { image, module } = interpreter ?? build();
 const vcpu = new EmulatedVcpu({
   memory,
-  blockAddress: 0,
+  index,
+  gate: new VcpuGate(shared.gate, vcpuCount, index, kick),
   image,
-  module: new WebAssembly.Module(image.bytes as Uint8Array<ArrayBuffer>),
-  codePages: new CodePages(data.codePages, data.memoryBytes),
+  module,
+  codePages: new CodePages(shared.codePages, shared.memoryBytes, vcpuCount, kick),
+  waitsForStartup: initial === undefined,
   services: {
     bus,
     interrupts: apic,
     posted,
-    exits: new ExitCounters(data.exits),
+    exits: new ExitCounters(shared.exits, index * ExitCounters.sizeBytes),
     model: X86_64_V1,
-    apicId: 0,
+    apicId: index,
+    vcpuCount,
     timeStamp,
     nowNs: () => clock.nowNs(),
     randomWord() {
       if (randomLeft === 0) randomLeft = webcrypto.getRandomValues(random).length;
       return random[--randomLeft]!;
     },
-    log: (line) => send({ kind: 'log', line }),
+    log: (line) => send({ kind: 'log', line: vcpuCount === 1 ? line : `vCPU ${index}: ${line}` }),
   },
 });
-vcpu.setState(data.initial);
+if (initial) vcpu.setState(initial);
 runUntilStopped();
 
 function runUntilStopped(): void {
   while (Atomics.load(control, CONTROL_STOP) === 0) {
-    const stop = vcpu.run(2_000_000);
-    instructions[0] = vcpu.instructionCount;
+    const stop = vcpu.run(RUN_INSTRUCTIONS);
+    instructions[index] = vcpu.instructionCount;
     if (stop.reason === 'shutdown') {
       send({ kind: 'shutdown' });
       return;
     }
     if (stop.reason === 'halt') posted.wait(Math.min(HALT_MS_MAX, Math.max(0, (apic.nextDeadlineNs() - clock.nowNs()) / 1e6)));
   }
-  send({ kind: 'stopped' });
 }

@@ -42,6 +42,9 @@ export interface Decoded {
   immediate2: bigint;
 }
 
+/** Whether the memory operand is read and written as one atomic access (SDM vol. 3A §9.1.2). */
+export const isLocked = (d: Decoded): boolean => d.isMemory && (d.lock || d.row.options.lock === 'implied');
+
 /** Why bytes are no instruction. `more`: they end too early, so the next page is needed. */
 export type DecodeFailure = 'undefined' | 'too-long' | 'more';
 

@@ -3,8 +3,8 @@ import { type OperandSpec, parseOperands } from './operand.ts';
 
 /** Attributes of a row that its opcode and operands do not say. */
 export interface RowOptions {
-  /** LOCK is allowed when the destination is memory. */
-  readonly lock?: boolean;
+  /** LOCK is allowed when the destination is memory; `implied`: such an access is locked without the prefix too. */
+  readonly lock?: boolean | 'implied';
   /** Valid only in 64-bit mode, or only outside it. */
   readonly only64?: boolean;
   readonly not64?: boolean;

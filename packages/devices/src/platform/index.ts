@@ -1,7 +1,8 @@
 export * from './acpi-power.ts';
 export * from './cmos-rtc.ts';
 export * from './io-apic.ts';
-export type { IpiMessage } from './local-apic-ipi.ts';
+export { matchesDestination } from './local-apic-ipi.ts';
+export type { ApicAddress, IpiMessage } from './local-apic-ipi.ts';
 export type { ApicTimerTime } from './local-apic-timer.ts';
 export { IA32_APIC_BASE, IA32_TSC_DEADLINE, LOCAL_APIC_BASE, LOCAL_APIC_SIZE_BYTES } from './local-apic-registers.ts';
 export { LocalApic } from './local-apic.ts';

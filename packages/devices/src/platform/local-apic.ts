@@ -34,6 +34,8 @@ export interface LocalApicOptions extends ApicTimerTime {
   /** The end of a level-triggered interrupt, for the I/O APICs. */
   onEoi(vector: number): void;
   sendIpi(message: IpiMessage): void;
+  /** How this APIC can be addressed changed; undefined while it is disabled. */
+  onAddress?(address: ApicAddress | undefined): void;
 }
 
 /**
@@ -218,8 +220,7 @@ export class LocalApic implements InterruptController, IoHandler, Device {
     this.#priority.clear();
     this.#lvt.fill(LVT_MASKED);
     this.#timer.reset();
-    this.#ldr = this.#x2apic ? x2apicLogicalDestination(this.#options.id) : 0;
-    this.#dfr = 0xffffffff;
+    this.#setLogical(this.#x2apic ? x2apicLogicalDestination(this.#options.id) : 0, 0xffffffff);
     this.#svr = 0xff;
     this.#icrLow = 0;
     this.#icrHigh = 0;
@@ -270,8 +271,7 @@ export class LocalApic implements InterruptController, IoHandler, Device {
     this.#lintLevels.splice(0, 2, ...saved.lint);
     [this.#icrLow, this.#icrHigh] = saved.icr as [number, number];
     [this.#errorStatus, this.#errorsSeen] = saved.errors as [number, number];
-    this.#ldr = saved.ldr;
-    this.#dfr = saved.dfr;
+    this.#setLogical(saved.ldr, saved.dfr);
     this.#svr = saved.svr;
     this.#nmi = saved.nmi;
     this.#timer.restore((this.#lvt[Lvt.Timer]! >> 17) & 3, (this.#lvt[Lvt.Timer]! & LVT_MASKED) !== 0, saved);
@@ -307,10 +307,10 @@ export class LocalApic implements InterruptController, IoHandler, Device {
         name: 'LDR',
         index: 0x0d,
         read: () => this.#ldr,
-        write: (value) => void (this.#ldr = (value & 0xff000000) >>> 0),
+        write: (value) => this.#setLogical((value & 0xff000000) >>> 0, this.#dfr),
         fixedInX2apic: true,
       },
-      { name: 'DFR', index: 0x0e, read: () => this.#dfr, write: (value) => void (this.#dfr = (value | 0x0fffffff) >>> 0), only: 'xapic' },
+      { name: 'DFR', index: 0x0e, read: () => this.#dfr, write: (value) => this.#setLogical(this.#ldr, (value | 0x0fffffff) >>> 0), only: 'xapic' },
       { name: 'SVR', index: 0x0f, read: () => this.#svr, write: (value) => this.#writeSvr(value), reserved: ~0x3ff },
       ...sets('ISR', 0x10, this.#priority.inService),
       ...sets('TMR', 0x18, this.#priority.levels),
@@ -411,7 +411,7 @@ export class LocalApic implements InterruptController, IoHandler, Device {
     const wasX2apic = this.#x2apic;
     this.#setBase(value);
     if (!this.#enabled) this.init();
-    else if (this.#x2apic && !wasX2apic) this.#ldr = x2apicLogicalDestination(this.#options.id);
+    else if (this.#x2apic && !wasX2apic) this.#setLogical(x2apicLogicalDestination(this.#options.id), this.#dfr);
     return 'done';
   }
 
@@ -420,5 +420,12 @@ export class LocalApic implements InterruptController, IoHandler, Device {
     this.#enabled = (base & BigInt(ApicBase.En)) !== 0n;
     this.#x2apic = this.#enabled && (base & BigInt(ApicBase.Extd)) !== 0n;
     this.#priority.setEnabled(this.#enabled);
+    this.#setLogical(this.#ldr, this.#dfr);
+  }
+
+  #setLogical(destination: number, format: number): void {
+    this.#ldr = destination;
+    this.#dfr = format;
+    this.#options.onAddress?.(this.#enabled ? this.#address() : undefined);
   }
 }

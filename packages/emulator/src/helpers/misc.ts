@@ -60,12 +60,9 @@ export function miscHelpers(msrs: MsrFile): Record<string, SystemHelper> {
     'compare-exchange-16'(context, linear) {
       const { state } = context;
       if (linear! & 15n) context.raise(Vector.GP, 0);
-      context.probeWrite(linear!, 16);
-      const low = context.readMemory(linear!, 64);
-      const high = context.readMemory(linear! + 8n, 64);
-      const equal = low === state.register(RAX) && high === state.register(RDX);
-      context.writeMemory(linear!, equal ? state.register(RBX) : low, 64);
-      context.writeMemory(linear! + 8n, equal ? state.register(RCX) : high, 64);
+      const expected = [state.register(RAX), state.register(RDX)] as const;
+      const [low, high] = context.exchangePair(linear!, expected, [state.register(RBX), state.register(RCX)]);
+      const equal = low === expected[0] && high === expected[1];
       if (!equal) {
         state.setRegister(RAX, low);
         state.setRegister(RDX, high);

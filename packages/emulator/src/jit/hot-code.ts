@@ -30,16 +30,18 @@ export class HotCode {
   readonly #slotsByPage = new Map<number, Set<number>>();
   readonly #dropsByPage = new Map<number, number>();
   readonly #policy: CompilePolicy;
+  readonly #vcpu: number;
   #slices = 0;
   #mmu: Mmu | undefined;
   #blocks: BlockCache | undefined;
 
-  constructor(state: CpuState, regions: RegionCache, codePages: CodePages, policy: CompilePolicy) {
+  constructor(state: CpuState, regions: RegionCache, codePages: CodePages, vcpu: number, policy: CompilePolicy) {
     this.#state = state;
     this.#view = new DataView(state.view.buffer);
     this.#regions = regions;
     this.#codePages = codePages;
     this.#policy = policy;
+    this.#vcpu = vcpu;
   }
 
   connect(mmu: Mmu, blocks: BlockCache): void {
@@ -61,6 +63,7 @@ export class HotCode {
     const starts = new Map([[0, entryPage * PAGE_BYTES]]);
     const pageStart = (page: number) => {
       const start = starts.get(page) ?? this.#mmu!.codePageStart(BigInt.asUintN(64, linear + BigInt(page * PAGE_BYTES)));
+      if (!starts.has(page) && start >= 0) this.#mmu!.protectCode(start / PAGE_BYTES);
       starts.set(page, start);
       return start;
     };
@@ -86,7 +89,7 @@ export class HotCode {
   #noteSlot(page: number, slot: number): void {
     const slots = this.#slotsByPage.get(page) ?? new Set();
     this.#slotsByPage.set(page, slots.add(slot));
-    if (!this.#codePages.has(page)) this.#mmu!.protectCode(page);
+    this.#mmu!.protectCode(page);
   }
 
   /** Forgets the region of an Enter slot; its block starts to count again. */
@@ -112,7 +115,7 @@ export class HotCode {
   /** Forgets everything: the slots are about to be used again. */
   clear(): void {
     for (const [page, slots] of this.#slotsByPage) {
-      this.#codePages.unmark(page);
+      this.#codePages.unmark(page, this.#vcpu);
       for (const slot of slots) this.dropRegion(slot);
     }
     this.#slotsByPage.clear();

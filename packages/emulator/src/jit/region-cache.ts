@@ -97,6 +97,7 @@ function importCallees(module: ModuleBuilder): RegionCallees {
   const slowRead = host('regionRead', access);
   const slowWrite = host('regionWrite', access);
   const slowModify = host('regionModify', access);
+  const slowLock = host('regionLock', access);
   const fetchAddress = host('fetchAddress', module.type(['i32', 'i64'], ['i32']));
   const flagType = module.type(['i32'], ['i32']);
   const [CF, PF, AF, SF, OF] = FLAGS.map((name) => host(`flag${name}`, flagType)) as [number, number, number, number, number];
@@ -105,5 +106,5 @@ function importCallees(module: ModuleBuilder): RegionCallees {
   const bulk = module.type(['i32', 'i64', 'i64', 'i64', 'i32'], ['i64']);
   const [copyForward, fillForward] = [host('copyForward', bulk), host('fillForward', bulk)];
   const regionHelper = host('regionHelper', module.type(['i32', 'i32', 'i32', 'i32'], ['i32']));
-  return { slowRead, slowWrite, slowModify, flag: { CF, PF, AF, SF, OF, L }, flagsImage, copyForward, fillForward, regionHelper, fetchAddress, slowAddress: -1, segmentLinear: -1, helper: -1 };
+  return { slowRead, slowWrite, slowModify, slowLock, slowUnlock: -1, flag: { CF, PF, AF, SF, OF, L }, flagsImage, copyForward, fillForward, regionHelper, fetchAddress, slowAddress: -1, segmentLinear: -1, helper: -1 };
 }

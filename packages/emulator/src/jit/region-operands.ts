@@ -1,8 +1,8 @@
 import type { MemoryOp } from '@hanok/wasm';
-import { type Decoded, type IntegerBits, type OperandSpec, operandBits, type Operands, type Value } from '@hanok/x86';
+import { type Decoded, type IntegerBits, isLocked, type OperandSpec, operandBits, type Operands, type Value } from '@hanok/x86';
 import type { Node } from '../ir.ts';
 import { CPU, SEGMENT, SEGMENT_INDEX } from '../layout.ts';
-import { emitLoad, emitModifyPointer, emitStore, LOAD_OPS, segmentField, STORE_OPS } from '../memory-emit.ts';
+import { emitLoad, emitLockedLoad, emitLockedStore, emitModifyPointer, emitStore, LOAD_OPS, type LockedAccess, segmentField, STORE_OPS } from '../memory-emit.ts';
 import { type Access, decodedField, isMemoryOperand, VECTOR_LOADS } from '../operands.ts';
 import { NotCompilable, type RegionEmitter } from './region-emitter.ts';
 
@@ -21,6 +21,7 @@ export class RegionOperands implements Operands {
   #linear: Value | undefined;
   #displacement: Value | undefined;
   #pointer: { local: number } | undefined;
+  #locked: LockedAccess | undefined;
 
   constructor(e: RegionEmitter, decoded: Decoded, access: Access) {
     this.#e = e;
@@ -123,8 +124,16 @@ export class RegionOperands implements Operands {
   }
 
   #loadMemory(index: number, bits: IntegerBits, sign: 'unsigned' | 'signed'): Value {
+    if (this.#modifies(index) && isLocked(this.#d)) return this.#lockedLoad(index, bits, sign);
     const op = LOAD_OPS[bits][sign];
     const value = this.#load(index, 'i64', op, bits / 8);
+    return sign === 'unsigned' ? this.#e.loaded(value, bits) : value;
+  }
+
+  #lockedLoad(index: number, bits: IntegerBits, sign: 'unsigned' | 'signed'): Value {
+    const linear = this.#linearAddress(index);
+    const locked: LockedAccess = (this.#locked = { bits, pointer: -1, found: -1 });
+    const value = this.#e.node('i64', 'effect', [linear], (l) => emitLockedLoad(l, locked, l.local(linear), sign));
     return sign === 'unsigned' ? this.#e.loaded(value, bits) : value;
   }
 
@@ -160,6 +169,12 @@ export class RegionOperands implements Operands {
   }
 
   #storeMemory(index: number, value: Value, op: MemoryOp, sizeBytes: number): void {
+    const locked = this.#locked;
+    if (locked) {
+      this.#e.action([value], (l) => emitLockedStore(l, locked, l.local(value)));
+      this.#e.noteEffect();
+      return;
+    }
     const linear = this.#linearAddress(index);
     const pointer = this.#modifies(index) ? this.#pointer : undefined;
     this.#e.action([linear, value], (l) => {

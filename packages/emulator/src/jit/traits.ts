@@ -1,6 +1,6 @@
-import type { Decoded, FlagName, IntegerBits, SegmentName, Value } from '@hanok/x86';
+import { type Decoded, type FlagName, type IntegerBits, isLocked, type SegmentName, type Value } from '@hanok/x86';
 import { Emitter } from '../emitter.ts';
-import { formIndex } from '../forms.ts';
+import { formIndexOf } from '../forms.ts';
 import { type Access, type Form, SlotOperands } from '../operands.ts';
 
 /** What a body does that the code around it must know, found by running it once for each form. */
@@ -87,14 +87,14 @@ const known = new WeakMap<Decoded['row'], (Traits | undefined)[]>();
 
 /** Traits of a decoded instruction's form. */
 export function traitsOf(d: Decoded): Traits {
-  const index = formIndex(d.isMemory, d.bits, d.addressBits, d.repeat, d.mode === 64);
+  const index = formIndexOf(d);
   const ofRow = known.get(d.row) ?? [];
   known.set(d.row, ofRow);
   return (ofRow[index] ??= probe(d));
 }
 
 function probe(d: Decoded): Traits {
-  const form: Form = { row: d.row, memory: d.isMemory, bits: d.bits, addressBits: d.addressBits, repeat: d.repeat, mode64: d.mode === 64 };
+  const form: Form = { row: d.row, memory: d.isMemory, bits: d.bits, addressBits: d.addressBits, repeat: d.repeat, mode64: d.mode === 64, locked: isLocked(d) };
   const emitter = new ProbeEmitter(form.mode64, () => 0);
   const operands = new SlotOperands(emitter, form);
   d.row.insn.body(emitter, operands);

@@ -22,8 +22,8 @@ function createVcpu(): { vcpu: EmulatedVcpu; memory: GuestMemory } {
   const services = {
     bus: { readPort: () => 0xff, writePort: () => {}, readMmio: () => 0xff, writeMmio: () => {} },
     interrupts: {
-      highestPending: () => -1, acknowledge: () => {}, readTaskPriority: () => 0, writeTaskPriority: () => {}, collect: () => {}, takeNmi: () => false,
-      tick: () => {}, nextDeadlineNs: () => Number.POSITIVE_INFINITY, readMsr: () => undefined, writeMsr: () => undefined, tscChanged: () => {}, reset: () => {},
+      highestPending: () => -1, acknowledge: () => {}, readTaskPriority: () => 0, writeTaskPriority: () => {}, collect: () => {}, takeNmi: () => false, nmiPending: false,
+      tick: () => {}, nextDeadlineNs: () => Number.POSITIVE_INFINITY, readMsr: () => undefined, writeMsr: () => undefined, tscChanged: () => {}, reset: () => {}, init: () => {},
     },
     posted: new PostedInterrupts(new SharedArrayBuffer(PostedInterrupts.sizeBytes)),
     exits: new ExitCounters(new SharedArrayBuffer(ExitCounters.sizeBytes)),
@@ -33,7 +33,7 @@ function createVcpu(): { vcpu: EmulatedVcpu; memory: GuestMemory } {
   memory.writeU64(0x1000, 0x2003n);
   memory.writeU64(0x2000, 0x3003n);
   memory.writeU64(0x3000, 0x83n);
-  return { vcpu: new EmulatedVcpu({ memory, blockAddress: 0, image, module, codePages, services, interceptExceptions: true }), memory };
+  return { vcpu: new EmulatedVcpu({ memory, image, module, codePages, services, interceptExceptions: true }), memory };
 }
 
 const { vcpu, memory } = createVcpu();

@@ -38,7 +38,7 @@ export const MOVBE = insn('MOVBE', {
 export const LEA = insn('LEA', { rows: [row('8D', 'Gv,M')], body: (_, o) => o.write(0, o.offset(1)) });
 
 export const XCHG = insn('XCHG', {
-  rows: [row('86', 'Eb,Gb', { lock: true }), row('87', 'Ev,Gv', { lock: true }), row('90+r', 'Zv,rAX')],
+  rows: [row('86', 'Eb,Gb', { lock: 'implied' }), row('87', 'Ev,Gv', { lock: 'implied' }), row('90+r', 'Zv,rAX')],
   body(_, o) {
     const a = o.read(0);
     const b = o.read(1);

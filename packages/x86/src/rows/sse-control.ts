@@ -42,9 +42,9 @@ function fenceRows(extension: number) {
 
 function nothing(): void {}
 
-// One vCPU's accesses happen in program order in WebAssembly; between vCPUs the engine's locked operations order them.
+// Engines keep loads in order, and stores too; only a store and a later load may change places (SDM vol. 3A §9.2.2).
 export const LFENCE = insn('LFENCE', { rows: fenceRows(5), body: nothing });
-export const MFENCE = insn('MFENCE', { rows: fenceRows(6), body: nothing });
+export const MFENCE = insn('MFENCE', { rows: fenceRows(6), body: (e) => e.fence() });
 export const SFENCE = insn('SFENCE', { rows: fenceRows(7), body: nothing });
 
 /** Nothing is cached, but the address is checked as a load's would be. */
