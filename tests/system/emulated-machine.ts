@@ -1,6 +1,6 @@
 import { LOCAL_APIC_BASE, LOCAL_APIC_SIZE_BYTES, LocalApic } from '@hanok/devices';
-import { buildInterpreter, type CompilePolicy, EmulatedVcpu, TimeStamp, VCPU_BLOCK_BYTES, X86_64_V1 } from '@hanok/emulator';
-import { CodePages, ExitCounters, GuestMemory, PostedInterrupts, type VcpuBus } from '@hanok/machine';
+import { buildInterpreter, type CompilePolicy, EmulatedVcpu, postedInterruptsOf, TimeStamp, VCPU_BLOCK_BYTES, X86_64_V1 } from '@hanok/emulator';
+import { CodePages, ExitCounters, GuestMemory, type VcpuBus } from '@hanok/machine';
 import { IMAGE_ADDRESS } from './guest-image.ts';
 import { type GuestReport, parseReport } from './report.ts';
 
@@ -55,11 +55,11 @@ export function runEmulated(image: Uint8Array, compilePolicy: CompilePolicy): Gu
   };
   const log: string[] = [];
   const vcpu = new EmulatedVcpu({
-    memory, blockAddress: 0, ...interpreter(pageCount), compilePolicy,
+    memory, ...interpreter(pageCount), compilePolicy,
     codePages: new CodePages(new SharedArrayBuffer(CodePages.sizeBytes(RAM_BYTES)), RAM_BYTES),
     services: {
       bus, interrupts: apic, timeStamp, nowNs: clock, apicId: 0, model: X86_64_V1,
-      posted: new PostedInterrupts(new SharedArrayBuffer(PostedInterrupts.sizeBytes)),
+      posted: postedInterruptsOf(memory.memory, 0),
       exits: new ExitCounters(new SharedArrayBuffer(ExitCounters.sizeBytes)),
       randomWord: () => 0x0123_4567_89ab_cdefn,
       log: (line) => log.push(line),
