@@ -16,6 +16,9 @@ const UNKNOWN_BYTES = 8;
 /** Single instructions are cached apart from blocks, under this bit of the tag. */
 export const STEP_TAG = 0x100;
 
+/** While there are breakpoints on instructions, code is cached under this bit, with a mark before each of them. */
+export const BREAK_TAG = 0x200;
+
 /** A decoded run of instructions: where its slots are, and under which address and tag it is found. */
 interface Block {
   readonly firstSlot: number;
@@ -38,18 +41,21 @@ export class BlockCache {
   readonly #crossing = new Uint8Array(32);
   readonly #onUnknown: (unknown: UnknownEncoding) => void;
   readonly #hotCode: HotCode;
+  /** Whether an instruction breakpoint stands at a linear address. */
+  readonly #breaksAt: (linear: bigint) => boolean;
   #next: number;
   #mmu: Mmu | undefined;
   /** How often code was dropped because its page was written. */
   dropCount = 0;
 
-  constructor(state: CpuState, memory: GuestMemory, image: InterpreterTables, codePages: CodePages, vcpu: number, hotCode: HotCode, onUnknown: (unknown: UnknownEncoding) => void) {
+  constructor(state: CpuState, memory: GuestMemory, image: InterpreterTables, codePages: CodePages, vcpu: number, hotCode: HotCode, onUnknown: (unknown: UnknownEncoding) => void, breaksAt: (linear: bigint) => boolean) {
     this.#state = state;
     this.#memory = memory;
     this.#handlers = new Map(ALL_ROWS.map((row, index) => [row, image.handlers[index]!]));
     this.#codePages = codePages;
     this.#vcpu = vcpu;
     this.#onUnknown = onUnknown;
+    this.#breaksAt = breaksAt;
     this.#hotCode = hotCode;
     const buffer = memory.memory.buffer as ArrayBufferLike;
     this.#view = new DataView(buffer);
@@ -151,10 +157,16 @@ export class BlockCache {
     const max = step ? 1 : BLOCK_INSTRUCTIONS_MAX;
     let at = gpa;
     const first = this.#next;
-    if (mode === 64 && !step) this.#enter(at & 0xfff, gpa);
+    const breaks = (this.#state.word(CPU.blockTag) & BREAK_TAG) !== 0;
+    const linear = (BigInt(mode === 64 ? linearHigh >>> 0 : 0) << 32n) | BigInt(linearLow >>> 0);
+    if (mode === 64 && !step && !breaks) this.#enter(at & 0xfff, gpa);
     for (let count = 0; count < max && at < pageEnd; count++) {
+      if (breaks && this.#breaksAt(linear + BigInt(at - gpa))) {
+        if (count > 0) break;
+        this.#special(SPECIAL.Break, at);
+      }
       // Code that is decoded already need not be decoded again: the block ends with a link to it.
-      if (count > 0 && this.#hasBlock(this.#memory.baseBytes + at, mode)) break;
+      if (count > 0 && this.#hasBlock(this.#memory.baseBytes + at, this.#state.word(CPU.blockTag))) break;
       const decoded = this.#decoder.decode(this.#ram, at, pageEnd, mode);
       if (typeof decoded === 'string') {
         if (decoded === 'more') {

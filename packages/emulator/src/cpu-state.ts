@@ -4,13 +4,16 @@ import { CPU, SEGMENT, SEGMENT_INDEX, TLB_TABLE_BYTES, TLB } from './layout.ts';
 export const CR0 = { PE: 1n, MP: 2n, EM: 4n, TS: 8n, ET: 0x10n, NE: 0x20n, WP: 0x10000n, AM: 0x40000n, NW: 1n << 29n, CD: 1n << 30n, PG: 1n << 31n } as const;
 export const CR4 = {
   VME: 1n, PVI: 2n, TSD: 4n, DE: 8n, PSE: 0x10n, PAE: 0x20n, MCE: 0x40n, PGE: 0x80n, PCE: 0x100n, OSFXSR: 0x200n, OSXMMEXCPT: 0x400n, UMIP: 0x800n,
-  SMEP: 1n << 20n, SMAP: 1n << 21n,
+  FSGSBASE: 1n << 16n, PCIDE: 1n << 17n, OSXSAVE: 1n << 18n, SMEP: 1n << 20n, SMAP: 1n << 21n,
 } as const;
 export const EFER = { SCE: 1n, LME: 0x100n, LMA: 0x400n, NXE: 0x800n } as const;
 export const RFLAGS = {
   fixed: 2n, TF: 0x100n, IF: 0x200n, DF: 0x400n, IOPL: 0x3000n, NT: 0x4000n, RF: 0x10000n, VM: 0x20000n, AC: 0x40000n, ID: 0x200000n,
 } as const;
 export const ARITHMETIC_FLAGS = 0x8d5n;
+
+/** Where the table of user code with alignment checked starts, which never holds data. */
+export const ALIGNED_TLB = TLB.offset + 3 * TLB_TABLE_BYTES;
 
 /** Access rights of a segment, as in a VMCS (SDM vol. 3C table 25-2). */
 export const ACCESS = { accessed: 1, writable: 2, readable: 2, expandDown: 4, conforming: 4, code: 8, system: 0x10, present: 0x80, long: 0x2000, big: 0x4000, unusable: 0x10000 } as const;
@@ -99,6 +102,7 @@ export class CpuState {
     this.setWord(CPU.blockMode, mode);
     this.setWord(CPU.blockTag, mode | (this.word(CPU.blockTag) & ~0xff));
     this.set(CPU.codeBase, mode === 64 ? 0n : this.get(CPU.segments + SEGMENT_INDEX.CS * SEGMENT.sizeBytes));
+    this.set(CPU.codeLimit, mode === 64 ? (1n << 64n) - 1n : BigInt(this.word(CPU.segments + SEGMENT_INDEX.CS * SEGMENT.sizeBytes + SEGMENT.limit)));
     this.set(CPU.codeMask, mode === 64 ? (1n << 64n) - 1n : 0xffffffffn);
     const ssAccess = this.word(CPU.segments + SEGMENT_INDEX.SS * SEGMENT.sizeBytes + SEGMENT.access);
     this.set(CPU.stackMask, mode === 64 ? (1n << 64n) - 1n : ssAccess & ACCESS.big ? 0xffffffffn : 0xffffn);
@@ -117,10 +121,11 @@ export class CpuState {
     return mask;
   }
 
-  /** Chooses the TLB of the present privilege: user, supervisor, supervisor with SMAP suspended by RFLAGS.AC. */
+  /** Chooses the TLB of the present privilege: user, user with alignment checked, supervisor, supervisor with SMAP suspended by RFLAGS.AC. */
   selectTlb(): void {
-    let table = 0;
-    if (this.cpl !== 3) table = this.word(CPU.cr4) & Number(CR4.SMAP) && !(this.word(CPU.systemFlags) & Number(RFLAGS.AC)) ? 1 : 2;
+    const ac = (this.word(CPU.systemFlags) & Number(RFLAGS.AC)) !== 0;
+    let table = ac && this.word(CPU.cr0) & Number(CR0.AM) ? 3 : 0;
+    if (this.cpl !== 3) table = this.word(CPU.cr4) & Number(CR4.SMAP) && !ac ? 1 : 2;
     this.setWord(CPU.tlb, TLB.offset + table * TLB_TABLE_BYTES);
   }
 }

@@ -14,6 +14,7 @@ const STATE_OFFSETS: Record<Exclude<StateName, 'rip'>, number> = {
   efer: CPU.efer,
   stackMask: CPU.stackMask,
   shadowRip: CPU.shadowRip,
+  repeatSteps: CPU.repeatSteps,
 };
 
 /** Result type of an operation, from its name: `i64.eq` and kin are conditions, `f64x2…` are vectors. */

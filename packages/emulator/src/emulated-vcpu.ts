@@ -1,39 +1,25 @@
-import { type CodePages, EXIT_KINDS, type GuestMemory, PostedInterrupts, type Vcpu, VcpuGate, type VcpuState, type VcpuStop } from '@hanok/machine';
+import { EXIT_KINDS, PostedInterrupts, type Vcpu, VcpuGate, type VcpuState, type VcpuStop } from '@hanok/machine';
 import { Vector } from '@hanok/x86';
-import { BlockCache, STEP_TAG } from './block-cache.ts';
+import { BlockCache, BREAK_TAG, STEP_TAG } from './block-cache.ts';
 import { CpuState, RFLAGS } from './cpu-state.ts';
+import { DebugUnit } from './debug-unit.ts';
+import type { EmulatedVcpuOptions } from './emulated-vcpu-options.ts';
 import { ExecutionContext } from './execution-context.ts';
-import { GuestFault, type Helper, type SystemHelper } from './helper.ts';
+import { BREAK_FAULT, GuestFault, type Helper, RESTART_FAULT, type SystemHelper } from './helper.ts';
+import { deliverOrDouble } from './helpers/double-fault.ts';
 import { systemHelpers } from './helpers/index.ts';
-import { deliver, type Event } from './helpers/interrupts.ts';
+import type { Event } from './helpers/interrupts.ts';
 import { MsrFile } from './helpers/msr.ts';
-import type { EngineImports, InterpreterExports, InterpreterTables } from './interpreter.ts';
-import { COMPILE_POLICY, type CompilePolicy, HotCode } from './jit/hot-code.ts';
+import type { EngineImports, InterpreterExports } from './interpreter.ts';
+import { COMPILE_POLICY, HotCode } from './jit/hot-code.ts';
 import { RegionCache } from './jit/region-cache.ts';
 import { HELPER_END } from './jit/region-writer.ts';
 import { CPU, RUN_END, STATUS, VCPU_BLOCK_BYTES, vcpuBlockAddress } from './layout.ts';
 import { Mmu } from './mmu.ts';
+import { SingleStep, type Step } from './single-step.ts';
 import { exportState, importState, initState, resetState, startAt } from './state-exchange.ts';
 import { ExitTally, type VcpuServices } from './system-services.ts';
 import { unknownReporter } from './unknown-encoding.ts';
-
-export interface EmulatedVcpuOptions {
-  readonly memory: GuestMemory;
-  /** Which of the machine's vCPUs this is, by default 0: its block lies at `vcpuBlockAddress(index)`, below the guest's RAM. */
-  readonly index?: number;
-  /** What the machine's vCPUs share; a single one needs none. */
-  readonly gate?: VcpuGate;
-  readonly image: InterpreterTables;
-  readonly module: WebAssembly.Module;
-  readonly codePages: CodePages;
-  readonly services: VcpuServices;
-  /** Exceptions end `run` instead of going through the guest's interrupt table. */
-  readonly interceptExceptions?: boolean;
-  /** Does nothing before a start-up IPI, as all processors but the first. */
-  readonly waitsForStartup?: boolean;
-  /** When code is compiled; by default once it is hot. */
-  readonly compilePolicy?: CompilePolicy;
-}
 
 /** How long guest code runs between two looks at time and interrupts; compiled loops make no other. */
 const SLICE_NS = 100_000;
@@ -47,9 +33,6 @@ const ACTIVITY = { Running: 0, Halted: 1, WaitsForStartup: 2 } as const;
 
 /** What other threads post to a vCPU lies in its block, where generated code looks at the attention flag. */
 export const postedInterruptsOf = (memory: WebAssembly.Memory, vcpu: number) => new PostedInterrupts(memory.buffer as ArrayBufferLike, vcpuBlockAddress(vcpu) + CPU.posted);
-
-/** Exceptions that make another one in their delivery a double fault (SDM vol. 3A table 6-5). */
-const CONTRIBUTORY = new Set<number>([Vector.DE, Vector.TS, Vector.NP, Vector.SS, Vector.GP]);
 
 /** A vCPU in software: the interpreter with its memory management, exceptions and interrupts. */
 export class EmulatedVcpu implements Vcpu {
@@ -65,10 +48,14 @@ export class EmulatedVcpu implements Vcpu {
   readonly #context: ExecutionContext;
   readonly #msrs = new MsrFile();
   readonly #tally: ExitTally;
+  readonly #debug: DebugUnit;
+  readonly #single: SingleStep;
   readonly #helpers: readonly (Helper | SystemHelper)[];
   readonly #run: (cpu: number, budget: number) => number;
   #intercepted: (VcpuStop & { reason: 'exception' }) | undefined;
   #kicked = false;
+  /** An exception between instructions ended in a triple fault. */
+  #shutDown = false;
   #activity: number = ACTIVITY.Running;
   #sliceInstructions: number = SLICE_INSTRUCTIONS.first;
   /** When `#takeAttention` looked last. */
@@ -87,13 +74,21 @@ export class EmulatedVcpu implements Vcpu {
     const onUnknown = unknownReporter((line) => this.#services.log(line));
     const ram = new Uint8Array(buffer, memory.baseBytes, memory.sizeBytes);
     this.#regions = new RegionCache(memory.memory, options.image.memoryMaxPages, ram, options.image.helperNames);
+    this.#debug = new DebugUnit(this.state);
     this.#hotCode = new HotCode(this.state, this.#regions, codePages, index, options.compilePolicy ?? COMPILE_POLICY);
-    this.#blocks = new BlockCache(this.state, memory, options.image, codePages, index, this.#hotCode, onUnknown);
+    this.#blocks = new BlockCache(this.state, memory, options.image, codePages, index, this.#hotCode, onUnknown, (linear) => this.#debug.executeHits(linear) !== 0n);
     this.#mmu = new Mmu(this.state, memory, this.#services.bus, { codePages, gate, vcpu: index }, (page) => this.#blocks.dropPage(page));
     this.#blocks.connect(this.#mmu);
     this.#hotCode.connect(this.#mmu, this.#blocks);
     this.#tally = new ExitTally(this.#services.exits, EXIT_KINDS);
-    this.#context = new ExecutionContext(this.state, this.#mmu, this.#services, this.#tally, new DataView(buffer));
+    this.#context = new ExecutionContext(this.state, this.#mmu, this.#services, this.#tally, new DataView(buffer), this.#debug, () => this.#debugChanged());
+    this.#single = new SingleStep(this.state, this.#context, this.#debug, this.#mmu, ram, {
+      debug: (bits) => this.#debugException(bits),
+      generalProtection: () => {
+        this.#recordFault(new GuestFault(Vector.GP, 0));
+        if (this.#raiseAtRip() === 2) this.#shutDown = !this.#intercepted;
+      },
+    });
     const known = systemHelpers(this.#msrs);
     this.#helpers = options.image.helperNames.map((name) => {
       const helper = known[name];
@@ -111,8 +106,7 @@ export class EmulatedVcpu implements Vcpu {
       fetchMiss: (low, high) => (this.#mmu.fetch(low, high) === 0 ? 0 : this.#raiseAtRip()),
       decode: (address, low, high) => {
         const slot = this.#blocks.decode(address, low, high);
-        if (slot === 0) this.#raiseAtRip();
-        return slot;
+        return slot === 0 && this.#raiseAtRip() === 2 ? -1 : slot;
       },
       cross: (slot) => this.#blocks.cross(slot),
       raise: (slot) => {
@@ -182,31 +176,45 @@ export class EmulatedVcpu implements Vcpu {
   /** Delivers the recorded exception of the instruction at the state block's RIP: 1 goes on, 2 stops. */
   #raiseAtRip(): number {
     const word = this.state.word(CPU.faultVector);
-    const vector = word & 0xff;
+    const vector = word & 0x1ff;
+    if (vector === RESTART_FAULT || (vector === BREAK_FAULT && !this.#single.breakHere())) {
+      this.#single.next = true;
+      this.#context.stopReason = 'resume';
+      return 2;
+    }
+    if (vector === BREAK_FAULT) return this.#shutDown ? 2 : 1;
     const errorCode = word & 0x80000000 ? this.state.word(CPU.faultErrorCode) : undefined;
     this.#tally.count(vector === Vector.PF ? 'page fault' : 'exception');
     if (this.#options.interceptExceptions) {
       this.#intercepted = { reason: 'exception', vector, errorCode: errorCode ?? 0, cr2: this.state.get(CPU.cr2) };
       return 2;
     }
-    return this.#deliver({ vector, errorCode, software: false, rip: this.state.get(CPU.rip) });
+    return this.#deliver({ vector, errorCode, software: false, fault: vector !== Vector.DB, rip: this.state.get(CPU.rip) });
   }
 
-  /** Delivers an event, folding faults of the delivery into double and triple faults. */
-  #deliver(first: Event): number {
-    let event = first;
-    for (;;) {
-      try {
-        deliver(this.#context, event);
-        return 1;
-      } catch (error) {
-        if (!(error instanceof GuestFault)) throw error;
-        if (event.vector === Vector.DF) return this.#tripleFault();
-        const isDouble = (CONTRIBUTORY.has(event.vector) && CONTRIBUTORY.has(error.vector)) || (event.vector === Vector.PF && (CONTRIBUTORY.has(error.vector) || error.vector === Vector.PF));
-        const { rip } = event;
-        event = isDouble ? { vector: Vector.DF, errorCode: 0, software: false, rip } : { vector: error.vector, errorCode: error.errorCode, software: false, rip: event.software ? this.#context.rip : rip };
-      }
-    }
+  /** Delivers an event: 1 goes on, 2 stops. Data breakpoints watch instructions only. */
+  #deliver(event: Event): number {
+    const { watch } = this.#mmu;
+    this.#mmu.watch = undefined;
+    const delivered = deliverOrDouble(this.#context, event);
+    this.#mmu.watch = watch;
+    return delivered ? 1 : this.#tripleFault();
+  }
+
+  #debugException(bits: bigint): void {
+    const rip = this.state.get(CPU.rip);
+    this.#debug.record(bits);
+    this.#context.rip = rip;
+    if (this.#deliver({ vector: Vector.DB, software: false, rip }) === 2) this.#shutDown = true;
+  }
+
+  #debugChanged(): void {
+    const broke = this.#debug.breaksOnExecution;
+    this.#debug.update();
+    this.#mmu.watch = this.#debug.breaksOnData ? this.#debug : undefined;
+    this.#mmu.flush(false);
+    // Marks stand in the code that was cached for the old breakpoints.
+    if (broke || this.#debug.breaksOnExecution) this.#blocks.clear();
   }
 
   #tripleFault(): number {
@@ -229,10 +237,11 @@ export class EmulatedVcpu implements Vcpu {
         if (left <= 0) return { reason: 'limit' };
         const executed = this.#slice(left);
         left -= executed.count;
+        if (this.#intercepted) return this.#intercepted;
+        if (this.#shutDown) return { reason: 'shutdown' };
         if (executed.end === RUN_END.Stop) {
-          if (this.#intercepted) return this.#intercepted;
           if (this.#context.stopReason === 'shutdown') return { reason: 'shutdown' };
-          this.#activity = ACTIVITY.Halted;
+          if (this.#context.stopReason === 'halt') this.#activity = ACTIVITY.Halted;
         }
       } finally {
         gate.leave();
@@ -241,20 +250,24 @@ export class EmulatedVcpu implements Vcpu {
     }
   }
 
-  /** Runs up to a slice; single instructions at the end of a limit, under RFLAGS.TF and in an interrupt shadow. */
+  /** Runs up to a slice; single instructions at the end of a limit, in an interrupt shadow and where `SingleStep` wants them. */
   #slice(left: number): { count: number; end: number } {
     const { state } = this;
-    const trap = (state.word(CPU.systemFlags) & Number(RFLAGS.TF)) !== 0;
-    const shadowed = state.get(CPU.shadowRip) === state.get(CPU.rip);
-    const step = left < 64 || trap || shadowed;
-    state.setWord(CPU.blockTag, state.mode | (step ? STEP_TAG : 0));
-    const budget = step ? 1 : Math.min(left, this.#sliceInstructions);
     const ripBefore = state.get(CPU.rip);
+    const shadowed = state.get(CPU.shadowRip) === ripBefore;
+    const single = left < 64 || shadowed || this.#single.isDue;
+    this.#context.delivered = false;
+    let step: Step | undefined;
+    if (single && !(step = this.#single.before())) return { count: 1, end: RUN_END.Budget };
+    state.setWord(CPU.blockTag, state.mode | (single ? STEP_TAG : 0) | (this.#debug.breaksOnExecution ? BREAK_TAG : 0));
+    const budget = single ? 1 : Math.min(left, this.#sliceInstructions);
     const end = this.#run(state.blockAddress, budget);
     const count = budget - (state.word(CPU.budget) | 0);
     state.view.setFloat64(CPU.instructionCount, state.view.getFloat64(CPU.instructionCount, true) + count, true);
     if (shadowed && state.get(CPU.shadowRip) === ripBefore) state.set(CPU.shadowRip, NO_SHADOW);
-    if (trap && end === RUN_END.Budget && !this.#intercepted) this.#debugTrap();
+    if (end === RUN_END.NearLimit) this.#single.next = true;
+    if (step && !this.#intercepted) this.#single.after(step);
+    else if (this.#debug.pending !== 0n) this.#debugException(this.#debug.pending);
     if (count >= this.#sliceInstructions) this.#adaptSlice();
     return { count: Math.max(1, count), end };
   }
@@ -264,14 +277,6 @@ export class EmulatedVcpu implements Vcpu {
     const elapsedNs = this.#services.nowNs() - this.#lookedNs;
     const factor = Math.min(2, Math.max(0.25, SLICE_NS / Math.max(1, elapsedNs)));
     this.#sliceInstructions = Math.round(Math.min(SLICE_INSTRUCTIONS.max, Math.max(SLICE_INSTRUCTIONS.min, this.#sliceInstructions * factor)));
-  }
-
-  /** #DB after the instruction that ran with TF set (SDM vol. 3B §18.3.1.4). */
-  #debugTrap(): void {
-    const { state } = this;
-    state.set(CPU.debug + 32, state.get(CPU.debug + 32) | 0x4000n);
-    this.#context.rip = state.get(CPU.rip);
-    this.#deliver({ vector: Vector.DB, software: false, rip: state.get(CPU.rip) });
   }
 
   /** Collects what happened outside; true when somebody kicked. */
@@ -295,6 +300,9 @@ export class EmulatedVcpu implements Vcpu {
   #takeStartEvents(posted: PostedInterrupts): void {
     if (posted.takeInit()) {
       initState(this.state);
+      this.#context.nmiBlocked = false;
+      this.#debug.pending = 0n;
+      this.#debugChanged();
       this.#services.interrupts.init();
       this.#mmu.flush(false);
       this.#activity = this.#options.waitsForStartup ? ACTIVITY.WaitsForStartup : ACTIVITY.Running;
@@ -309,7 +317,7 @@ export class EmulatedVcpu implements Vcpu {
   #isAwake(): boolean {
     if (this.#activity !== ACTIVITY.Halted) return this.#activity === ACTIVITY.Running;
     const { interrupts } = this.#services;
-    const wakes = interrupts.nmiPending || (interrupts.highestPending() >= 0 && (this.state.word(CPU.systemFlags) & Number(RFLAGS.IF)) !== 0);
+    const wakes = (interrupts.nmiPending && !this.#context.nmiBlocked) || (interrupts.highestPending() >= 0 && (this.state.word(CPU.systemFlags) & Number(RFLAGS.IF)) !== 0);
     if (wakes) this.#activity = ACTIVITY.Running;
     return wakes;
   }
@@ -327,7 +335,10 @@ export class EmulatedVcpu implements Vcpu {
     const vector = interrupts.highestPending();
     state.setWord(CPU.interruptPending, vector >= 0 ? 1 : 0);
     if (shadowed) return undefined;
-    if (interrupts.takeNmi()) return this.#interrupt(Vector.NMI);
+    if (!this.#context.nmiBlocked && interrupts.takeNmi()) {
+      this.#context.nmiBlocked = true;
+      return this.#interrupt(Vector.NMI);
+    }
     if (vector < 0 || (state.word(CPU.systemFlags) & Number(RFLAGS.IF)) === 0) return undefined;
     interrupts.acknowledge(vector);
     state.setWord(CPU.interruptPending, interrupts.highestPending() >= 0 ? 1 : 0);
@@ -338,7 +349,7 @@ export class EmulatedVcpu implements Vcpu {
     this.#tally.count('interrupt');
     this.#context.rip = this.state.get(CPU.rip);
     const rip = this.#context.rip;
-    return this.#deliver({ vector, software: false, rip }) === 2 ? { reason: 'shutdown' } : undefined;
+    return this.#deliver({ vector, software: false, isException: false, rip }) === 2 ? { reason: 'shutdown' } : undefined;
   }
 
   kick(): void {
@@ -351,6 +362,10 @@ export class EmulatedVcpu implements Vcpu {
     this.#services.timeStamp.reset();
     resetState(this.state);
     this.#services.interrupts.reset();
+    this.#shutDown = false;
+    this.#context.nmiBlocked = false;
+    this.#debug.pending = 0n;
+    this.#debugChanged();
     this.#mmu.flush(false);
     this.#blocks.clear();
     this.#activity = this.#options.waitsForStartup ? ACTIVITY.WaitsForStartup : ACTIVITY.Running;
@@ -368,6 +383,7 @@ export class EmulatedVcpu implements Vcpu {
   setState(state: Partial<VcpuState>): void {
     importState(this.state, this.#msrs, state);
     if (this.#activity === ACTIVITY.Halted) this.#activity = ACTIVITY.Running;
+    if (state.dr || state.cr4 !== undefined) this.#debugChanged();
     if (state.cr8 !== undefined) this.#services.interrupts.writeTaskPriority(Number(state.cr8));
     this.#mmu.flush(false);
   }

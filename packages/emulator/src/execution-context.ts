@@ -1,5 +1,6 @@
 import { Vector } from '@hanok/x86';
-import { GuestFault, type SystemContext } from './helper.ts';
+import { GuestFault, RESTART_FAULT, type SystemContext } from './helper.ts';
+import { type DebugUnit, DR6 } from './debug-unit.ts';
 import type { CpuState } from './cpu-state.ts';
 import { CPU, SEGMENT_INDEX, SLOT, STATUS } from './layout.ts';
 import { type Mmu, NON_CANONICAL } from './mmu.ts';
@@ -7,6 +8,9 @@ import type { ExitTally, VcpuServices } from './system-services.ts';
 
 const IA32_TIME_STAMP_COUNTER = 0x10;
 const IA32_TSC_ADJUST = 0x3b;
+
+/** Why generated code comes back with STATUS.Stop: `resume` goes on after a look at what waits. */
+export type StopReason = 'halt' | 'shutdown' | 'resume';
 
 /** What helpers see of a vCPU, and what they did to the flow of control. */
 export class ExecutionContext implements SystemContext {
@@ -16,22 +20,30 @@ export class ExecutionContext implements SystemContext {
   nextRip = 0n;
   /** How generated code goes on after the helper. */
   status: number = STATUS.Next;
-  stopReason: 'halt' | 'shutdown' = 'halt';
-  /** Somebody wants pending interrupts looked at. */
-  wantsWindow = false;
+  stopReason: StopReason = 'halt';
+  /** An NMI is in its handler. */
+  nmiBlocked = false;
+  /** Since the slice began an event was delivered; debug traps of the instruction are lost with it. */
+  delivered = false;
+  /** Where debug exceptions wait for one instruction after SS was loaded. */
+  stackShadowRip: bigint | undefined;
   readonly #mmu: Mmu;
   readonly #services: VcpuServices;
   readonly #tally: ExitTally;
   readonly #memory: DataView;
+  readonly #debug: DebugUnit;
+  readonly #onDebugChange: () => void;
   #segment = 0;
 
-  constructor(state: CpuState, mmu: Mmu, services: VcpuServices, tally: ExitTally, memory: DataView) {
+  constructor(state: CpuState, mmu: Mmu, services: VcpuServices, tally: ExitTally, memory: DataView, debug: DebugUnit, onDebugChange: () => void) {
     this.state = state;
     this.view = state.view;
     this.#mmu = mmu;
     this.#services = services;
     this.#tally = tally;
     this.#memory = memory;
+    this.#debug = debug;
+    this.#onDebugChange = onDebugChange;
   }
 
   /** A non-canonical address raises #SS instead of #GP where the stack segment was used (SDM vol. 3A §6.15, "#SS"). */
@@ -65,7 +77,7 @@ export class ExecutionContext implements SystemContext {
   #pendingFault(): never {
     this.chooseStackFault();
     const vector = this.state.word(CPU.faultVector);
-    throw new GuestFault(vector & 0xff, vector & 0x80000000 ? this.state.word(CPU.faultErrorCode) : undefined);
+    throw new GuestFault(vector & 0x1ff, vector & 0x80000000 ? this.state.word(CPU.faultErrorCode) : undefined);
   }
 
   readMemory(linear: bigint, bits: 8 | 16 | 32 | 64): bigint {
@@ -123,14 +135,41 @@ export class ExecutionContext implements SystemContext {
     if (this.status !== STATUS.Stop) this.status = STATUS.Jump;
   }
 
-  stop(reason: 'halt' | 'shutdown'): void {
+  stop(reason: StopReason): void {
     if (this.status !== STATUS.Jump) this.state.set(CPU.rip, this.nextRip);
     this.status = STATUS.Stop;
     this.stopReason = reason;
   }
 
   interruptWindow(): void {
-    this.wantsWindow = true;
+    if (this.#services.interrupts.highestPending() >= 0) this.stop('resume');
+  }
+  unblockNmi(): void {
+    if (this.nmiBlocked) this.stop('resume');
+    this.nmiBlocked = false;
+  }
+  shadowStackLoad(): void {
+    this.state.set(CPU.shadowRip, this.nextRip);
+    this.stackShadowRip = this.nextRip;
+  }
+  eventDelivered(): void {
+    this.delivered = true;
+  }
+  debugTrap(bits: bigint): void {
+    this.#debug.pending |= bits;
+    this.stop('resume');
+  }
+  checkDebugAccess(): void {
+    if (!this.#debug.detectsAccess) return;
+    this.#debug.record(DR6.BD);
+    this.raise(Vector.DB);
+  }
+  debugChanged(): void {
+    this.#onDebugChange();
+    this.stop('resume');
+  }
+  get breaksOnExecution(): boolean {
+    return this.#debug.breaksOnExecution;
   }
 
   flushTlb(keepGlobal: boolean): void {
@@ -140,12 +179,17 @@ export class ExecutionContext implements SystemContext {
     this.#mmu.flushPage(Number(linear & 0xffffffffn), Number(BigInt.asUintN(32, linear >> 32n)));
   }
 
+  #checkPort(port: number, widthBytes: number): void {
+    if (this.#debug.usedPort(port, widthBytes)) throw new GuestFault(RESTART_FAULT);
+  }
   readPort(port: number, widthBytes: 1 | 2 | 4): number {
     this.#tally.count('port read');
+    this.#checkPort(port, widthBytes);
     return this.#services.bus.readPort(port, widthBytes);
   }
   writePort(port: number, value: number, widthBytes: 1 | 2 | 4): void {
     this.#tally.count('port write');
+    this.#checkPort(port, widthBytes);
     this.#services.bus.writePort(port, value, widthBytes);
   }
 

@@ -33,6 +33,20 @@ export interface SystemContext extends HelperContext {
   stop(reason: 'halt' | 'shutdown'): void;
   /** Looks at pending interrupts before going on. */
   interruptWindow(): void;
+  /** IRET lets the next NMI in. */
+  unblockNmi(): void;
+  /** SS was loaded: interrupts and debug exceptions wait for the next instruction's end (SDM vol. 3A §6.8.3). */
+  shadowStackLoad(): void;
+  /** An event took the place of the instruction's debug traps. */
+  eventDelivered(): void;
+  /** Raises #DB after this instruction, with these bits of DR6. */
+  debugTrap(bits: bigint): void;
+  /** Raises #DB where DR7.GD forbids MOV to and from debug registers (SDM vol. 3B §18.2.4). */
+  checkDebugAccess(): void;
+  /** Debug registers or CR4.DE changed. */
+  debugChanged(): void;
+  /** Some breakpoint waits for instructions, so that RFLAGS.RF counts. */
+  readonly breaksOnExecution: boolean;
   flushTlb(keepGlobal: boolean): void;
   flushPage(linear: bigint): void;
   readPort(port: number, widthBytes: 1 | 2 | 4): number;
@@ -56,10 +70,17 @@ export type SystemHelper = (context: SystemContext, ...args: bigint[]) => bigint
 export class GuestFault extends Error {
   readonly vector: number;
   readonly errorCode: number | undefined;
+  /** Where the guest goes on after it, when that is not the instruction (a task switch that failed half-way). */
+  readonly rip: bigint | undefined;
 
-  constructor(vector: number, errorCode?: number) {
+  constructor(vector: number, errorCode?: number, rip?: bigint) {
     super(`guest exception ${vector}`);
     this.vector = vector;
     this.errorCode = errorCode;
+    this.rip = rip;
   }
 }
+
+/** Faults of the engine's own, in the place of a vector: the instruction starts again as a single step; a breakpoint is here. */
+export const RESTART_FAULT = 0x100;
+export const BREAK_FAULT = 0x101;

@@ -1,7 +1,7 @@
 export { X86_64_V1 } from './cpu-model.ts';
 export type { CpuModel } from './cpu-model.ts';
 export { EmulatedVcpu, postedInterruptsOf } from './emulated-vcpu.ts';
-export type { EmulatedVcpuOptions } from './emulated-vcpu.ts';
+export type { EmulatedVcpuOptions } from './emulated-vcpu-options.ts';
 export type { CompilePolicy } from './jit/hot-code.ts';
 export { buildInterpreter } from './interpreter.ts';
 export type { InterpreterImage, InterpreterTables } from './interpreter.ts';

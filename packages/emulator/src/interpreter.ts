@@ -88,7 +88,7 @@ function rowTable(row: Row, numbers: ReadonlyMap<string, number>): Uint16Array {
 export interface EngineImports {
   /** Handles a fetch that misses the TLB: 0 goes on, 1 continues at the state block's RIP, 2 stops. */
   fetchMiss(linearLow: number, linearHigh: number): number;
-  /** Decodes the block at this address of the wasm memory; its first slot, or 0 to continue at the state block's RIP. */
+  /** Decodes the block at this address of the wasm memory; its first slot, 0 to continue at the state block's RIP, or -1 to stop. */
   decode(address: number, linearLow: number, linearHigh: number): number;
   /** Checks that the second page of a page-crossing instruction is still where it was: 1 goes on. */
   cross(slot: number): number;

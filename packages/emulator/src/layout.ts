@@ -72,16 +72,21 @@ export const CPU = {
   kernelGsBase: 0x530,
   /** What a cached block must match besides its address: the code's width, and whether it is single instructions. */
   blockTag: 0x538,
+  /** Outside 64-bit mode the limit of CS; else all ones. */
+  codeLimit: 0x540,
+  /** How many elements a repeated string instruction may do before it looks up: 1 in a single step. */
+  repeatSteps: 0x548,
+  xcr0: 0x550,
   /** What other threads post to this vCPU (`PostedInterrupts`), and the flag among it that generated code looks at. */
   posted: 0xf00,
   attention: 0xf40,
 } as const;
 
 /** Where the block cache's hash table starts, and its entries `{ tag: i64, slot: i32, unused: i32 }`. */
-export const BLOCK_HASH = { offset: 0x20000, entryCount: 0x10000, entryBytes: 16 } as const;
+export const BLOCK_HASH = { offset: 0x30000, entryCount: 0x10000, entryBytes: 16 } as const;
 
 /** Where decoded instructions start, and how many bytes there are for them. */
-export const ARENA = { offset: 0x120000, sizeBytes: 0x2000000 - 0x120000 } as const;
+export const ARENA = { offset: 0x130000, sizeBytes: 0x2000000 - 0x130000 } as const;
 
 /** Size of one vCPU's block: state, TLBs, hash table and decoded instructions. */
 export const VCPU_BLOCK_BYTES = 0x2000000;
@@ -126,7 +131,7 @@ export const ADDRESS_KIND = { Long: 0, Long32: 1, FarRip: 2, Legacy32: 3, Legacy
 export const STATUS = { Next: 0, Jump: 1, Fault: 2, Stop: 3, NextSoon: 4 } as const;
 
 /** Handlers that stand for no instruction. */
-export const SPECIAL = { Continue: 0, Relookup: 1, Cross: 2, Undefined: 3, TooLong: 4, Enter: 5 } as const;
+export const SPECIAL = { Continue: 0, Relookup: 1, Cross: 2, Undefined: 3, TooLong: 4, Enter: 5, Break: 6 } as const;
 
 /** Fields of an Enter slot, which begins a block: compiled code takes over there once there is some. */
 export const ENTER = {
@@ -145,7 +150,10 @@ export const REGION_BUDGET_MIN = 1024;
 export const REGION_END = { Lookup: 0, Interpret: 1, Stop: 2 } as const;
 
 /** Why the main function returned. */
-export const RUN_END = { Budget: 0, Stop: 1 } as const;
+export const RUN_END = { Budget: 0, Stop: 1, NearLimit: 2 } as const;
+
+/** Elements that a repeated string instruction does at once, so that interrupts need not wait. */
+export const REPEAT_STEPS = 2048n;
 
 /** Size of one segment register's entry and the fields in it. */
 export const SEGMENT = { sizeBytes: 32, base: 0, limit: 8, access: 12, selector: 16 } as const;
@@ -160,8 +168,8 @@ export const TLB = {
   tagWrite: 8,
   tagExecute: 16,
   addend: 24,
-  /** User, supervisor with SMAP in force, supervisor with it suspended. */
-  tableCount: 3,
+  /** User, supervisor with SMAP in force, supervisor with it suspended, user with alignment checked. */
+  tableCount: 4,
   offset: 0x1000,
 } as const;
 

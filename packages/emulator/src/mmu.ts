@@ -1,5 +1,7 @@
 import type { CodePages, GuestMemory, VcpuBus, VcpuGate } from '@hanok/machine';
-import { ACCESS, type CpuState } from './cpu-state.ts';
+import { ACCESS, ALIGNED_TLB, type CpuState } from './cpu-state.ts';
+import type { DebugUnit } from './debug-unit.ts';
+import { RESTART_FAULT } from './helper.ts';
 import { CPU, SEGMENT, SEGMENT_INDEX, TLB, TLB_TABLE_BYTES, vcpuBlockAddress } from './layout.ts';
 import { type AccessKind, PageWalker } from './page-walker.ts';
 import { PhysicalAccess } from './physical-access.ts';
@@ -34,6 +36,8 @@ export class Mmu {
   readonly #filled: number[] = [];
   /** Counts of fills, for traces. */
   missCount = 0;
+  /** Set while data breakpoints watch the accesses of instructions. */
+  watch: DebugUnit | undefined;
 
   constructor(state: CpuState, memory: GuestMemory, bus: VcpuBus, { codePages, gate, vcpu }: SharedAccess, dropCode: (page: number) => void) {
     this.#state = state;
@@ -73,8 +77,25 @@ export class Mmu {
     return this.walker.gpa + (low & 0xfff);
   }
 
+  /** True with an exception recorded where an access breaks alignment, or hits a breakpoint outside a single step. */
+  #refused(low: number, high: number, sizeBytes: number, write: boolean): boolean {
+    if (this.#state.word(CPU.tlb) === ALIGNED_TLB && sizeBytes <= 8 && low & (sizeBytes - 1)) {
+      this.#state.setWord(CPU.faultVector, 17 | 0x80000000);
+      this.#state.setWord(CPU.faultErrorCode, 0);
+      return true;
+    }
+    if (!this.watch?.accessed((BigInt(high >>> 0) << 32n) | BigInt(low >>> 0), sizeBytes, write)) return false;
+    this.#state.setWord(CPU.faultVector, RESTART_FAULT);
+    return true;
+  }
+
+  #isWatched(low: number, high: number): boolean {
+    return this.watch !== undefined && this.watch.watchesPage((BigInt(high >>> 0) << 32n) | BigInt(low >>> 0));
+  }
+
   /** The import `read`. */
   read(low: number, high: number, sizeBytes: number): number {
+    if (this.#refused(low, high, sizeBytes, false)) return 0;
     if ((low & 0xfff) + sizeBytes > 4096) return this.#gather(low, high, sizeBytes, 'read');
     const gpa = this.translate(low, high, 'read', this.#user);
     if (gpa < 0) return 0;
@@ -85,6 +106,7 @@ export class Mmu {
 
   /** The import `modify`: like `read`, with the right to write checked. */
   modify(low: number, high: number, sizeBytes: number): number {
+    if (this.#refused(low, high, sizeBytes, true)) return 0;
     if ((low & 0xfff) + sizeBytes > 4096) return this.#gather(low, high, sizeBytes, 'write');
     const gpa = this.translate(low, high, 'write', this.#user);
     if (gpa < 0) return 0;
@@ -96,6 +118,7 @@ export class Mmu {
 
   /** The import `write`: moves the scratch area's bytes to their place. */
   write(low: number, high: number, sizeBytes: number): number {
+    if (this.#refused(low, high, sizeBytes, true)) return 0;
     const scratch = this.#state.blockAddress + CPU.scratch;
     const first = Math.min(sizeBytes, 4096 - (low & 0xfff));
     const gpa = this.translate(low, high, 'write', this.#user);
@@ -120,6 +143,7 @@ export class Mmu {
    */
   lock(low: number, high: number, sizeBytes: number): number {
     if ((low & (sizeBytes - 1)) === 0) return this.modify(low, high, sizeBytes);
+    if (this.#refused(low, high, sizeBytes, true)) return 0;
     this.#gate.close();
     const pointer = this.#collect(low, high, sizeBytes);
     if (pointer === 0) this.#gate.open();
@@ -155,7 +179,7 @@ export class Mmu {
 
   /** The import `regionRead`: compiled code reads as the interpreter does. */
   regionRead(low: number, high: number, sizeBytes: number): number {
-    return this.read(low, high, sizeBytes);
+    return this.#isWatched(low, high) ? 0 : this.read(low, high, sizeBytes);
   }
 
   /** The import `regionWrite`: 0 where the write would change code, maybe the region's own; the interpreter then makes it. */
@@ -199,7 +223,7 @@ export class Mmu {
 
   /** Where a write within one page and not to code goes, or -1. */
   #writableGpa(low: number, high: number, sizeBytes: number): number {
-    if ((low & 0xfff) + sizeBytes > 4096) return -1;
+    if ((low & 0xfff) + sizeBytes > 4096 || this.#isWatched(low, high) || this.#refused(low, high, sizeBytes, true)) return -1;
     const gpa = this.translate(low, high, 'write', this.#user);
     return gpa >= 0 && gpa < this.#memory.sizeBytes && this.#codePages.has(gpa >>> 12) ? -1 : gpa;
   }
@@ -239,6 +263,8 @@ export class Mmu {
 
   #fill(low: number, high: number, gpa: number, kind: AccessKind): void {
     this.missCount++;
+    const codeOnly = this.#state.word(CPU.tlb) === ALIGNED_TLB || this.#isWatched(low, high);
+    if (codeOnly && kind !== 'fetch') return;
     const { walker } = this;
     const index = (low >>> 12) & (TLB.entryCount - 1);
     const at = (this.#state.blockAddress + this.#state.word(CPU.tlb) + index * TLB.entryBytes) >> 2;
@@ -254,6 +280,7 @@ export class Mmu {
     }
     if (kind === 'fetch') this.#tag(at + TLB.tagExecute / 4, pageLow, high);
     else this.#tag(at, pageLow, high);
+    if (codeOnly) return;
     if (walker.dirtyWritable && this.#codePages.allowWrites(page, this.#vcpu)) this.#tag(at + TLB.tagWrite / 4, pageLow, high);
     if (kind === 'fetch' && walker.readableToo) this.#tag(at, pageLow, high);
   }

@@ -1,6 +1,8 @@
 import type { Code, ModuleBuilder } from '@hanok/wasm';
 import { Vector } from '@hanok/x86';
+import { NEAR_LIMIT_BYTES } from './code-limit.ts';
 import { emitRip } from './emitter.ts';
+import { BREAK_FAULT } from './helper.ts';
 import type { Handler, ImportIndices } from './interpreter.ts';
 import { type Callees, type Flow, Lowering } from './ir.ts';
 import { BLOCK_HASH, CPU, ENTER, REGION_BUDGET_MIN, REGION_END, RUN_END, SLOT, SPECIAL, STATUS, TLB } from './layout.ts';
@@ -113,6 +115,11 @@ function writeLookup(code: Code, l: Locals, { imports }: Parts, lookup: number):
   storeRip(code, l);
   leave(code, l, RUN_END.Budget);
   code.op('end');
+  // Near the limit of the code segment each instruction is looked at; in 64-bit mode there is none.
+  code.localGet(l.rip).i64(NEAR_LIMIT_BYTES).op('i64.add').localGet(l.cpu).memory('i64.load', CPU.codeLimit).op('i64.gt_u').if();
+  storeRip(code, l);
+  leave(code, l, RUN_END.NearLimit);
+  code.op('end');
   code.localGet(l.cpu).localGet(l.cpu).memory('i32.load', CPU.tlb).op('i32.add').localSet(l.tlb);
   code.localGet(l.rip).localGet(l.cpu).memory('i64.load', CPU.codeBase).op('i64.add');
   code.localGet(l.cpu).memory('i64.load', CPU.codeMask).op('i64.and').localSet(l.linear);
@@ -132,8 +139,8 @@ function writeLookup(code: Code, l: Locals, { imports }: Parts, lookup: number):
   code.op('else');
   storeRip(code, l);
   code.localGet(l.address);
-  pushHalves(code, l).call(imports.decode).localTee(l.slot).op('i32.eqz').if();
-  code.i32(1).localSet(l.status);
+  pushHalves(code, l).call(imports.decode).localTee(l.slot).i32(0).op('i32.le_s').if();
+  code.i32(1).localGet(l.slot).op('i32.sub').localSet(l.status);
   resume(code, l, lookup);
   code.op('end').i32(0).localSet(l.link).op('end');
   code.localGet(l.link).if().localGet(l.link).localGet(l.slot).memory('i32.store', SLOT.displacement).i32(0).localSet(l.link).op('end');
@@ -232,6 +239,10 @@ function writeSpecial(code: Code, l: Locals, parts: Parts, lowering: Lowering, l
     case SPECIAL.Enter:
       writeEnter(code, l, parts, lookup);
       code.localGet(l.slot).i32(SLOT.sizeBytes).op('i32.add').localSet(l.start).br(code.depth - labels['advance']!);
+      break;
+    case SPECIAL.Break:
+      code.localGet(l.budget).i32(1).op('i32.add').localSet(l.budget);
+      raise(BREAK_FAULT, 0);
       break;
     case SPECIAL.Undefined:
       raise(Vector.UD, 0);

@@ -3,7 +3,7 @@ import { CR0, type CpuState } from './cpu-state.ts';
 import { readFlags, writeFlags } from './helpers/flags.ts';
 import type { MsrFile } from './helpers/msr.ts';
 import { MSR, PLAIN_MSRS } from './helpers/msr.ts';
-import { CPU, SEGMENT_INDEX } from './layout.ts';
+import { CPU, REPEAT_STEPS, SEGMENT_INDEX } from './layout.ts';
 import { fullTagWord } from './x87/registers.ts';
 
 const NO_SHADOW = 1n << 63n;
@@ -23,6 +23,8 @@ export function resetState(state: CpuState): void {
   state.view.setUint16(CPU.x87Control, 0x40, true);
   state.view.setUint16(CPU.x87Tag, 0x5555, true);
   state.set(CPU.shadowRip, NO_SHADOW);
+  state.set(CPU.repeatSteps, REPEAT_STEPS);
+  state.set(CPU.xcr0, 1n);
   for (let index = 0; index < 6; index++) state.setSegment(index, { selector: 0, base: 0n, limit: 0xffff, access: REAL_DATA });
   state.setSegment(SEGMENT_INDEX.CS, { selector: 0xf000, base: 0xffff0000n, limit: 0xffff, access: REAL_CODE });
   state.setSegment(SEGMENT_INDEX.LDTR, { selector: 0, base: 0n, limit: 0xffff, access: 0x82 });

@@ -28,9 +28,10 @@ export const Vector = { DE: 0, DB: 1, NMI: 2, BP: 3, OF: 4, BR: 5, UD: 6, NM: 7,
 
 /**
  * Processor state that bodies name, as i64. `rip` is the address of this instruction; `systemFlags` is RFLAGS without the six arithmetic flags;
- * `stackMask` has the bits of RSP that the stack segment uses; `shadowRip` is where interrupts wait one instruction.
+ * `stackMask` has the bits of RSP that the stack segment uses; `shadowRip` is where interrupts wait one instruction;
+ * `repeatSteps` is how many elements a repeated instruction may do before it lets interrupts and debug traps in.
  */
-export type StateName = 'rip' | 'systemFlags' | 'mxcsr' | 'cpl' | 'cr0' | 'cr4' | 'efer' | 'stackMask' | 'shadowRip';
+export type StateName = 'rip' | 'systemFlags' | 'mxcsr' | 'cpl' | 'cr0' | 'cr4' | 'efer' | 'stackMask' | 'shadowRip' | 'repeatSteps';
 
 /**
  * Integers are i64 unless said otherwise; conditions are i32, 0 or 1. Operation names are WebAssembly's own, since

@@ -1,7 +1,8 @@
 import { Vector } from '@hanok/x86';
-import { ACCESS, CR0, CR4, EFER } from '../cpu-state.ts';
+import { ACCESS, CR0, CR4, EFER, RFLAGS } from '../cpu-state.ts';
 import type { SystemContext, SystemHelper } from '../helper.ts';
 import { CPU, SEGMENT_INDEX } from '../layout.ts';
+import { preventUserMode } from './segments.ts';
 
 const CR0_DEFINED = CR0.PE | CR0.MP | CR0.EM | CR0.TS | CR0.ET | CR0.NE | CR0.WP | CR0.AM | CR0.NW | CR0.CD | CR0.PG;
 const CR4_OFFERED = CR4.VME | CR4.TSD | CR4.DE | CR4.PSE | CR4.PAE | CR4.MCE | CR4.PGE | CR4.PCE | CR4.OSFXSR | CR4.OSXMMEXCPT | CR4.UMIP | CR4.SMEP | CR4.SMAP;
@@ -37,6 +38,7 @@ function setCr4(context: SystemContext, value: bigint): void {
   const old = state.get(CPU.cr4);
   if (value & ~CR4_OFFERED || (state.isLong && !(value & CR4.PAE))) context.raise(Vector.GP, 0);
   state.set(CPU.cr4, value);
+  if ((old ^ value) & CR4.DE) context.debugChanged();
   if ((old ^ value) & (CR4.PSE | CR4.PAE | CR4.PGE | CR4.SMEP | CR4.SMAP)) context.flushTlb(false);
   state.updateMode();
 }
@@ -56,6 +58,7 @@ const writeControl: Record<number, (context: SystemContext, value: bigint) => vo
   8(context, value) {
     if (value > 15n) context.raise(Vector.GP, 0);
     context.writeTaskPriority(Number(value));
+    if (context.state.get(CPU.systemFlags) & RFLAGS.IF) context.interruptWindow();
   },
 };
 
@@ -90,16 +93,24 @@ export const CONTROL_HELPERS: Record<string, SystemHelper> = {
   'set-debug-register'(context, number, value) {
     requireKernel(context);
     const index = debugIndex(context, Number(number!));
+    context.checkDebugAccess();
     if (index >= 6 && value! >> 32n) context.raise(Vector.GP, 0);
     // Reserved bits read as SDM vol. 3B figure 18-1 says.
     const kept = index === 6 ? (value! & 0xe00fn) | 0xffff0ff0n : index === 7 ? (value! & 0xffff2fffn) | 0x400n : value!;
     context.state.set(debugOffset(index), kept);
+    if (index !== 6) context.debugChanged();
+    context.jump(context.nextRip);
   },
   'get-debug-register'(context, number) {
     requireKernel(context);
-    return context.state.get(debugOffset(debugIndex(context, Number(number!))));
+    const index = debugIndex(context, Number(number!));
+    context.checkDebugAccess();
+    return context.state.get(debugOffset(index));
   },
-  'get-machine-status': (context) => context.state.get(CPU.cr0),
+  'get-machine-status'(context) {
+    preventUserMode(context);
+    return context.state.get(CPU.cr0);
+  },
   'set-machine-status'(context, value) {
     requireKernel(context);
     const old = context.state.get(CPU.cr0);

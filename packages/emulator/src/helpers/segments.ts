@@ -1,7 +1,8 @@
 import { Vector } from '@hanok/x86';
-import { ACCESS, type Segment } from '../cpu-state.ts';
+import { ACCESS, CR4, type Segment } from '../cpu-state.ts';
 import type { SystemContext, SystemHelper } from '../helper.ts';
 import { CPU, SEGMENT_INDEX } from '../layout.ts';
+import { isCanonical } from './msr.ts';
 
 /** A descriptor as read from a table, with where it lies. */
 export interface Descriptor extends Segment {
@@ -46,9 +47,9 @@ export function readDescriptor(context: SystemContext, selector: number): Descri
   };
 }
 
-/** Like `readDescriptor`, raising `vector` with the selector where there is none. */
-export function needDescriptor(context: SystemContext, selector: number, vector: number = Vector.GP): Descriptor {
-  return readDescriptor(context, selector) ?? context.raise(vector, selectorError(selector));
+/** Like `readDescriptor`, raising `vector` with the selector (and EXT) where there is none. */
+export function needDescriptor(context: SystemContext, selector: number, vector: number = Vector.GP, external = 0): Descriptor {
+  return readDescriptor(context, selector) ?? context.raise(vector, selectorError(selector) | external);
 }
 
 /** Sets the accessed bit in memory and in the copy. */
@@ -58,9 +59,13 @@ export function markAccessed(context: SystemContext, descriptor: Descriptor): vo
   context.writeSystem(descriptor.linear + 5n, BigInt(descriptor.access & 0xff), 8);
 }
 
-/** Upper half of the base of a 16-byte system descriptor in long mode. */
+/** Upper half of the base (or a gate's offset) of a 16-byte system descriptor in long mode (SDM vol. 3A §8.2.3, §5.8.3.1). */
 export function readHighBase(context: SystemContext, descriptor: Descriptor): bigint {
-  return context.state.isLong ? context.readSystem(descriptor.linear + 8n, 32) << 32n : 0n;
+  if (!context.state.isLong) return 0n;
+  const error = selectorError(descriptor.selector);
+  if (descriptorAddress(context, descriptor.selector, 16) === undefined) context.raise(Vector.GP, error);
+  if (context.readSystem(descriptor.linear + 12n, 32) & 0x1f00n) context.raise(Vector.GP, error);
+  return context.readSystem(descriptor.linear + 8n, 32) << 32n;
 }
 
 const realSegment = (selector: number, previous: Segment): Segment => ({ ...previous, selector, base: BigInt(selector) << 4n });
@@ -84,19 +89,21 @@ function loadStackSegment(context: SystemContext, selector: number): void {
 
 export const nullSegment = (selector: number, dpl = 0): Segment => ({ selector, base: 0n, limit: 0, access: ACCESS.unusable | (dpl << 5) });
 
-function loadDataSegment(context: SystemContext, index: number, selector: number): void {
+/** Loads DS, ES, FS or GS; a task switch raises #TS where MOV raises #GP. */
+export function loadDataSegment(context: SystemContext, index: number, selector: number, vector: number = Vector.GP, external = 0): void {
   const { state } = context;
   if (isNull(selector)) {
     state.setSegment(index, nullSegment(selector));
     return;
   }
-  const descriptor = needDescriptor(context, selector);
+  const descriptor = needDescriptor(context, selector, vector, external);
   const { access, dpl } = descriptor;
+  const error = selectorError(selector) | external;
   const isCode = (access & ACCESS.code) !== 0;
-  if (!(access & ACCESS.system) || (isCode && !(access & ACCESS.readable))) context.raise(Vector.GP, selectorError(selector));
+  if (!(access & ACCESS.system) || (isCode && !(access & ACCESS.readable))) context.raise(vector, error);
   const conforming = isCode && (access & ACCESS.conforming) !== 0;
-  if (!conforming && (dpl < state.cpl || dpl < (selector & 3))) context.raise(Vector.GP, selectorError(selector));
-  if (!(access & ACCESS.present)) context.raise(Vector.NP, selectorError(selector));
+  if (!conforming && (dpl < state.cpl || dpl < (selector & 3))) context.raise(vector, error);
+  if (!(access & ACCESS.present)) context.raise(Vector.NP, error);
   markAccessed(context, descriptor);
   state.setSegment(index, descriptor);
 }
@@ -108,7 +115,7 @@ export function loadSegment(context: SystemContext, index: number, selector: num
   if (!state.isProtected || state.isVirtual8086) state.setSegment(index, realSegment(selector, state.segment(index)));
   else if (index === SEGMENT_INDEX.SS) loadStackSegment(context, selector);
   else loadDataSegment(context, index, selector);
-  if (index === SEGMENT_INDEX.SS) state.set(CPU.shadowRip, context.nextRip);
+  if (index === SEGMENT_INDEX.SS) context.shadowStackLoad();
 }
 
 function requirePrivilege(context: SystemContext): void {
@@ -124,6 +131,7 @@ function loadSystemSegment(context: SystemContext, index: number, selector: numb
   if (descriptor.access & ACCESS.system || !types.includes(descriptor.access & 15)) context.raise(Vector.GP, selectorError(selector));
   if (!(descriptor.access & ACCESS.present)) context.raise(Vector.NP, selectorError(selector));
   const base = descriptor.base | readHighBase(context, descriptor);
+  if (!isCanonical(base)) context.raise(Vector.GP, selectorError(selector));
   context.state.setSegment(index, { ...descriptor, base });
   return descriptor;
 }
@@ -142,6 +150,11 @@ function visible(context: SystemContext, selector: number, systemTypes: readonly
 
 const FOUND = 1n << 63n;
 
+/** User-mode instruction prevention: SGDT, SIDT, SLDT, STR and SMSW are for privilege level 0 (SDM vol. 3A §2.5). */
+export function preventUserMode(context: SystemContext): void {
+  if (context.state.cpl !== 0 && context.state.get(CPU.cr4) & CR4.UMIP) context.raise(Vector.GP, 0);
+}
+
 export const SEGMENT_HELPERS: Record<string, SystemHelper> = {
   'load-segment': (context, index, selector) => loadSegment(context, Number(index!), Number(selector! & 0xffffn)),
   'load-local-descriptor-table'(context, selector) {
@@ -159,6 +172,7 @@ export const SEGMENT_HELPERS: Record<string, SystemHelper> = {
   },
   'store-system-selector'(context, index) {
     if (!context.state.isProtected || context.state.isVirtual8086) context.raise(Vector.UD);
+    preventUserMode(context);
     return BigInt(context.state.segment(Number(index!)).selector);
   },
   'verify-segment'(context, selector, write) {
@@ -184,11 +198,13 @@ export const SEGMENT_HELPERS: Record<string, SystemHelper> = {
     context.count('descriptor table');
     const limit = context.readMemory(linear!, 16);
     const base = state.mode === 64 ? context.readMemory(linear! + 2n, 64) : context.readMemory(linear! + 2n, 32) & (bits === 16n ? 0xffffffn : 0xffffffffn);
+    if (!isCanonical(base)) context.raise(Vector.GP, 0);
     state.set(which === 0n ? CPU.gdtBase : CPU.idtBase, base);
     state.set(which === 0n ? CPU.gdtLimit : CPU.idtLimit, limit);
   },
   'store-descriptor-table'(context, which, linear) {
     const { state } = context;
+    preventUserMode(context);
     context.writeMemory(linear!, state.get(which === 0n ? CPU.gdtLimit : CPU.idtLimit), 16);
     context.writeMemory(linear! + 2n, state.get(which === 0n ? CPU.gdtBase : CPU.idtBase), state.mode === 64 ? 64 : 32);
   },

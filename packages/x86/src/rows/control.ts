@@ -136,7 +136,7 @@ export const INTO = insn('INTO', {
   rows: [row('CE', '', { ...interrupt, not64: true })],
   body: (e) => e.if(e.flag('OF'), () => void e.helper('software-exception', e.constant(Vector.OF))),
 });
-export const INT1 = insn('INT1', { system: true, rows: [row('F1', '', interrupt)], body: (e) => void e.helper('software-exception', e.constant(Vector.DB)) });
+export const INT1 = insn('INT1', { system: true, rows: [row('F1', '', interrupt)], body: (e) => void e.helper('debug-exception') });
 
 const undefinedInstruction = (name: string, encoding: string, operands = '') =>
   insn(name, { system: true, rows: [row(encoding, operands)], body: (e) => e.fault(Vector.UD) });

@@ -7,9 +7,6 @@ const RDI = 7;
 const options = { repeat: true, perAddressSize: true } as const;
 const DIRECTION_BIT = 10;
 
-/** Steps one run of a repeated instruction takes before it lets interrupts in; it then resumes at itself. */
-const STEPS_AT_ONCE = 2048;
-
 const index = (e: Emit, o: Operands, register: number) => e.zeroExtend(e.register(register), o.addressBits);
 
 function advance(e: Emit, o: Operands, register: number, step: Value): void {
@@ -58,7 +55,8 @@ function repeated(e: Emit, o: Operands, action: (() => void) | Until, { pointers
     return;
   }
   if (o.addressBits === 32) truncateRegisters(e, truncated);
-  const budget = e.variable(e.constant32(STEPS_AT_ONCE));
+  // A repeated instruction resumes at itself after so many elements.
+  const budget = e.variable(e.narrow(e.state('repeatSteps')));
   const more = e.variable(e.nez(index(e, o, RCX)));
   const countDown = (done: Value) => e.setRegister(RCX, e.sub(index(e, o, RCX), done), o.addressBits);
   const oneOf = () => {
@@ -94,7 +92,8 @@ function severalOrOne(e: Emit, o: Operands, bulk: Bulk, pointers: readonly numbe
   const done = e.variable(e.constant(0));
   const count = e.register(RCX);
   // A count whose bytes overflow 64 bits has no room in any address space: it goes element by element into its fault.
-  const forwards = e.op('i32.and', e.eqz(e.bit(e.state('systemFlags'), DIRECTION_BIT)), e.eqz(e.shrU(count, e.constant(48))));
+  const plain = e.op('i32.and', e.eqz(e.bit(e.state('systemFlags'), DIRECTION_BIT)), e.eqz(e.shrU(count, e.constant(48))));
+  const forwards = e.op('i32.and', plain, e.ne(e.state('repeatSteps'), e.constant(1)));
   e.if(forwards, () => done.set(bulk(e.shl(count, shift))));
   e.if(
     e.nez(done.get()),

@@ -1,0 +1,22 @@
+import type { CodePages, GuestMemory, VcpuGate } from '@hanok/machine';
+import type { InterpreterTables } from './interpreter.ts';
+import type { CompilePolicy } from './jit/hot-code.ts';
+import type { VcpuServices } from './system-services.ts';
+
+export interface EmulatedVcpuOptions {
+  readonly memory: GuestMemory;
+  /** Which of the machine's vCPUs this is, by default 0: its block lies at `vcpuBlockAddress(index)`, below the guest's RAM. */
+  readonly index?: number;
+  /** What the machine's vCPUs share; a single one needs none. */
+  readonly gate?: VcpuGate;
+  readonly image: InterpreterTables;
+  readonly module: WebAssembly.Module;
+  readonly codePages: CodePages;
+  readonly services: VcpuServices;
+  /** Exceptions end `run` instead of going through the guest's interrupt table. */
+  readonly interceptExceptions?: boolean;
+  /** Does nothing before a start-up IPI, as all processors but the first. */
+  readonly waitsForStartup?: boolean;
+  /** When code is compiled; by default once it is hot. */
+  readonly compilePolicy?: CompilePolicy;
+}
