@@ -33,7 +33,7 @@ const FEATURES: readonly (readonly [feature: string, instructions: RegExp])[] = 
   ['pni', /^(LDDQU|MOVS[HL]DUP|MOVDDUP)$/], ['clflushopt', /^CLFLUSHOPT$/], ['clwb', /^CLWB$/], ['adx', /^AD[CO]X$/],
   ['ssse3', /^(PH(ADD|SUB)(W|D|SW)|PSHUFB|PMADDUBSW|PMULHRSW|PALIGNR|P(SIGN|ABS)[BWD])$/],
   ['sse4_1', /^(PMOV[SZ]X..|P?BLEND.*|PTEST|PMUL(DQ|LD)|PCMPEQQ|MOVNTDQA|PACKUSDW|PM(IN|AX)(SB|SD|UW|UD)|PHMINPOSUW|MPSADBW|P(INSR|EXTR)[BD]|(EXTRACT|INSERT)PS)$/],
-  ['sse4_2', /^(PCMPGTQ)$/],
+  ['sse4_2', /^(PCMPGTQ|PCMP[EI]STR[IM]|CRC32)$/], ['pclmulqdq', /^PCLMULQDQ$/], ['aes', /^AES/], ['sha_ni', /^SHA/],
 ];
 
 /** The feature of an instruction that the host lacks, given the flags of /proc/cpuinfo. */

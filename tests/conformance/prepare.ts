@@ -271,6 +271,27 @@ const softwareInterrupt: Preparation = {
   },
 };
 
+/** Strings of few different letters, with ends among them, and lengths around those a vector has. */
+const textStrings: Preparation = {
+  reserved: [RAX, RDX],
+  apply(draft) {
+    const { random, gpr, fx, memory, operandAddress } = draft;
+    if (random.oneIn(4)) return;
+    const letters = random.between(1, 4);
+    const zeros = random.pick([4, 12, 64]);
+    const letter = () => (random.oneIn(zeros) ? 0 : 0x7e + random.below(letters));
+    const words = random.oneIn(2);
+    const fill = (bytes: Uint8Array) => bytes.forEach((_, index) => { bytes[index] = words && index % 2 === 1 ? 0 : letter(); });
+    fill(fx.subarray(FX.xmm, FX.end));
+    const at = (operandAddress ?? 0) - LAYOUT.windowBase;
+    if (at >= 0 && at + 16 <= LAYOUT.windowBytes) fill(memory.subarray(at, at + 16));
+    for (const register of [RAX, RDX]) {
+      const length = BigInt(random.between(-18, 18));
+      gpr[register] = BigInt.asUintN(64, random.oneIn(4) ? (random.u64() & ~0xffff_ffffn) | BigInt.asUintN(32, length) : length);
+    }
+  },
+};
+
 const NONE: Preparation = {};
 
 const ONE_BYTE = new Map<number, Preparation>([
@@ -305,6 +326,7 @@ export function preparationOf(row: Row): Preparation {
     if (opcode >= 0x80 && opcode <= 0x8f) return relative;
     return TWO_BYTE.get(opcode) ?? NONE;
   }
+  if (row.map === 3 && opcode >= 0x60 && opcode <= 0x63) return textStrings;
   if (row.map !== 0) return NONE;
   if (opcode >= 0x50 && opcode <= 0x5f) return stack;
   if ((opcode >= 0x70 && opcode <= 0x7f) || (opcode >= 0xe0 && opcode <= 0xe3)) return relative;

@@ -1,5 +1,5 @@
 import type { Code, LaneOp, MemoryOp, PlainOp } from '@hanok/wasm';
-import { type Emit, type FlagName, type IntegerBits, type SegmentName, type StateName, type Value, type ValueType, type Variable, Vector } from '@hanok/x86';
+import { type Emit, type FlagName, type IntegerBits, type Routine, type SegmentName, type StateName, type Value, type ValueType, type Variable, Vector } from '@hanok/x86';
 import { condition, emitFlag, FLAG_MASK } from './flag-emit.ts';
 import { Block, type Lowering, type Node, use } from './ir.ts';
 import { CPU, FLAG_KIND, SEGMENT_INDEX, SLOT } from './layout.ts';
@@ -143,6 +143,13 @@ export class Emitter implements Emit {
   bit(a: Value, index: number): Value {
     if (index === 63) return this.ltS(a, this.constant(0));
     return this.narrow(this.and(this.shrU(a, this.constant(index)), this.constant(1)));
+  }
+
+  call(routine: Routine, ...args: Value[]): Value {
+    return this.node(routine.result, 'pure', args, (l) => {
+      for (const arg of args) l.push(arg);
+      l.code.call(l.callees.routine(routine));
+    });
   }
 
   variable(initial: Value): Variable {

@@ -9,6 +9,7 @@ import { CPU, SEGMENT_INDEX, SLOT, SPECIAL, STATUS } from './layout.ts';
 import { emitSlowAddress, segmentField } from './memory-emit.ts';
 import { type Form, SlotOperands } from './operands.ts';
 import { defineChain } from './region-chain.ts';
+import { routineFunctions } from './routines.ts';
 import { writeRunFunction } from './run-function.ts';
 
 /** A handler: the code of one form, or a special one. */
@@ -168,7 +169,7 @@ function buildModule(memoryMaxPages: number, hot: readonly Handler[], cold: read
     fillForward: defineFillForward(module),
   };
   const slowAddress = module.function(module.type(['i32', 'i32'], ['i64']));
-  const callees: Callees = { ...partial, slowAddress: slowAddress.index };
+  const callees: Callees = { ...partial, slowAddress: slowAddress.index, routine: routineFunctions(module) };
   emitSlowAddress(new Lowering(slowAddress.code, (type) => slowAddress.local(type), coldFlow(slowAddress, undefined), callees, 0, 1, -1));
   const coldType = module.type(['i32', 'i32'], ['i32']);
   const functions = cold.map((handler) => defineCold(module, coldType, handler, callees));

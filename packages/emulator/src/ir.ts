@@ -1,5 +1,5 @@
 import type { Code } from '@hanok/wasm';
-import type { Value, ValueType } from '@hanok/x86';
+import type { Routine, Value, ValueType } from '@hanok/x86';
 
 /**
  * A value on its way to WebAssembly. Pure nodes used once are written where they are used; all others are written
@@ -68,6 +68,8 @@ export interface Callees {
   readonly flagsImage: number;
   readonly copyForward: number;
   readonly fillForward: number;
+  /** Writes the routine's function into the module when it is first called. */
+  routine(routine: Routine): number;
 }
 
 /** Turns blocks into WebAssembly. */

@@ -17,6 +17,17 @@ export interface Variable {
   set(value: Value): void;
 }
 
+/**
+ * A computation long enough to be one function that all code calls instead of having it in place. It names neither
+ * registers nor memory: the same arguments give the same result.
+ */
+export interface Routine {
+  readonly name: string;
+  readonly parameters: readonly ValueType[];
+  readonly result: ValueType;
+  readonly body: (e: Emit, ...parameters: Value[]) => Value;
+}
+
 /** Width of an integer operand. */
 export type IntegerBits = 8 | 16 | 32 | 64;
 
@@ -81,6 +92,9 @@ export interface Emit {
   widen(a: Value): Value;
   /** Bit `index` of an i64, as a condition. */
   bit(a: Value, index: number): Value;
+
+  /** What a routine makes of its arguments. */
+  call(routine: Routine, ...args: Value[]): Value;
 
   variable(initial: Value): Variable;
   if(condition: Value, then: () => void, otherwise?: () => void): void;

@@ -12,6 +12,8 @@ const BY_OPERAND_SIZE: Readonly<Record<string, Names>> = {
   CBW: { 16: 'cbw', 32: 'cwde', 64: 'cdqe' },
   CWD: { 16: 'cwd', 32: 'cdq', 64: 'cqo' },
   MOVD: { 64: 'movq' },
+  PCMPESTRI: { 64: 'pcmpestriq' },
+  PCMPESTRM: { 64: 'pcmpestrmq' },
   PEXTRD: { 64: 'pextrq' },
   PINSRD: { 64: 'pinsrq' },
   RDSSP: { 32: 'rdsspd', 64: 'rdsspq' },

@@ -1,7 +1,9 @@
 import type { Insn, Row } from './insn.ts';
+import { AES } from './rows/aes.ts';
 import { ARITHMETIC } from './rows/arithmetic.ts';
 import { BIT } from './rows/bit.ts';
 import { BIT_MANIPULATION } from './rows/bit-manipulation.ts';
+import { CARRYLESS } from './rows/carryless.ts';
 import { CONTROL } from './rows/control.ts';
 import { FLAG } from './rows/flag.ts';
 import { LEGACY } from './rows/legacy.ts';
@@ -9,6 +11,7 @@ import { LOGIC } from './rows/logic.ts';
 import { MMX } from './rows/mmx.ts';
 import { MOVE } from './rows/move.ts';
 import { MULTIPLY } from './rows/multiply.ts';
+import { SHA } from './rows/sha.ts';
 import { SHIFT } from './rows/shift.ts';
 import { SSE_COMPARE } from './rows/sse-compare.ts';
 import { SSE_CONTROL } from './rows/sse-control.ts';
@@ -18,6 +21,7 @@ import { SSE_FLOAT } from './rows/sse-float.ts';
 import { SSE_MOVE } from './rows/sse-move.ts';
 import { SSE2_INTEGER } from './rows/sse2-integer.ts';
 import { SSE2_SHUFFLE } from './rows/sse2-shuffle.ts';
+import { SSE42_STRING } from './rows/sse42-string.ts';
 import { SSE4_INTEGER } from './rows/sse4-integer.ts';
 import { SSSE3 } from './rows/ssse3.ts';
 import { STACK } from './rows/stack.ts';
@@ -28,7 +32,7 @@ import { X87 } from './rows/x87.ts';
 /** Every instruction this processor has. */
 export const ALL_INSNS: readonly Insn[] = [
   ...ARITHMETIC, ...LOGIC, ...MULTIPLY, ...SHIFT, ...BIT, ...BIT_MANIPULATION, ...MOVE, ...STACK, ...CONTROL, ...STRING, ...FLAG, ...LEGACY, ...SYSTEM,
-  ...SSE_MOVE, ...SSE_FLOAT, ...SSE_COMPARE, ...SSE_CONVERT, ...SSE_CONTROL, ...SSE2_INTEGER, ...SSE2_SHUFFLE, ...SSE_ELEMENT, ...SSSE3, ...SSE4_INTEGER, ...MMX, ...X87,
+  ...SSE_MOVE, ...SSE_FLOAT, ...SSE_COMPARE, ...SSE_CONVERT, ...SSE_CONTROL, ...SSE2_INTEGER, ...SSE2_SHUFFLE, ...SSE_ELEMENT, ...SSSE3, ...SSE4_INTEGER, ...SSE42_STRING, ...CARRYLESS, ...AES, ...SHA, ...MMX, ...X87,
 ];
 
 export const ALL_ROWS: readonly Row[] = ALL_INSNS.flatMap((insn) => insn.rows);

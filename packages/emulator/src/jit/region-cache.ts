@@ -1,6 +1,7 @@
 import { ModuleBuilder } from '@hanok/wasm';
 import { Decoder } from '@hanok/x86';
 import type { InterpreterExports } from '../interpreter.ts';
+import { routineFunctions } from '../routines.ts';
 import { type CodeSource, discover, type Discovered } from './control-flow.ts';
 import { type RegionCallees, RegionWriter } from './region-writer.ts';
 
@@ -106,5 +107,6 @@ function importCallees(module: ModuleBuilder): RegionCallees {
   const bulk = module.type(['i32', 'i64', 'i64', 'i64', 'i32'], ['i64']);
   const [copyForward, fillForward] = [host('copyForward', bulk), host('fillForward', bulk)];
   const regionHelper = host('regionHelper', module.type(['i32', 'i32', 'i32', 'i32'], ['i32']));
-  return { slowRead, slowWrite, slowModify, slowLock, slowUnlock: -1, flag: { CF, PF, AF, SF, OF, L }, flagsImage, copyForward, fillForward, regionHelper, fetchAddress, slowAddress: -1, segmentLinear: -1, helper: -1 };
+  const routine = routineFunctions(module);
+  return { slowRead, slowWrite, slowModify, slowLock, slowUnlock: -1, flag: { CF, PF, AF, SF, OF, L }, flagsImage, copyForward, fillForward, routine, regionHelper, fetchAddress, slowAddress: -1, segmentLinear: -1, helper: -1 };
 }

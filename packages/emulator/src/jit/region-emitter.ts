@@ -1,4 +1,4 @@
-import type { FlagName, IntegerBits, SegmentName, StateName, Value, ValueType } from '@hanok/x86';
+import type { FlagName, IntegerBits, Routine, SegmentName, StateName, Value, ValueType } from '@hanok/x86';
 import { Emitter } from '../emitter.ts';
 import { type Lowering, type Node, use } from '../ir.ts';
 import { CPU, SEGMENT_INDEX } from '../layout.ts';
@@ -103,6 +103,9 @@ export class RegionEmitter extends Emitter {
   }
   override shuffle(lanes: readonly number[], a: Value, b: Value): Value {
     return this.#track(super.shuffle(lanes, a, b) as Node);
+  }
+  override call(routine: Routine, ...args: Value[]): Value {
+    return this.#track(super.call(routine, ...args) as Node);
   }
   #track(node: Node): Node {
     if (node.registers) this.#registerNodes.push(node);
