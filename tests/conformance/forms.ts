@@ -1,5 +1,4 @@
 import type { Row } from '@hanok/x86';
-import { COMPARES_SSE_CONTROL } from './known-gaps.ts';
 
 /** One way to use a row: what is fixed before registers, addresses and values are drawn. */
 export interface Form {
@@ -73,8 +72,7 @@ export function rowForms(row: Row): Form[] {
   if (row.options.not64) return [];
   const forms: Form[] = [];
   const repeats: Form['repeat'][] = !row.options.repeat ? [0] : comparesStrings(row) ? [0, 0xf3, 0xf2] : [0, 0xf3];
-  const hasControl = usesVectors(row) ? COMPARES_SSE_CONTROL : usesX87(row);
-  const controls = hasControl ? [false, true] : [false];
+  const controls = usesVectors(row) || usesX87(row) ? [false, true] : [false];
   for (const bits of rowSizes(row)) {
     for (const memory of memoryChoices(row)) {
       for (const lock of row.options.lock && memory ? [false, true] : [false]) {

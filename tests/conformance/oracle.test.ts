@@ -8,7 +8,6 @@ import { ALL_INSNS, type Insn } from '@hanok/x86';
 import { createInterpreterDriver } from './emulated.ts';
 import { exclusionOf, missingFeature } from './exclusions.ts';
 import { hostFlags } from './host.ts';
-import { COMPARES_SSE_CONTROL, KNOWN_GAP } from './known-gaps.ts';
 import { NativeDriver, nativeOracleUnavailable } from './native.ts';
 import { describeRow, Oracle, type RowReport } from './oracle.ts';
 
@@ -66,8 +65,7 @@ function checkInstruction(oracle: Oracle, insns: readonly Insn[], flags: Readonl
 function summary(totals: Totals): string {
   const excluded = [...totals.excluded].map(([reason, rows]) => `${rows.length} rows not compared: ${reason}`);
   const differing = totals.differingRows.length === 0 ? 'none differ' : `${totals.differingRows.length} differ: ${totals.differingRows.join(', ')}`;
-  const gaps = COMPARES_SSE_CONTROL ? [] : [KNOWN_GAP];
-  return [`${totals.rows} rows, ${totals.forms} forms, ${totals.cases} cases, ${totals.exceptions} of them exceptions; ${differing}`, ...gaps, ...excluded].join('\n');
+  return [`${totals.rows} rows, ${totals.forms} forms, ${totals.cases} cases, ${totals.exceptions} of them exceptions; ${differing}`, ...excluded].join('\n');
 }
 
 const unavailable = nativeOracleUnavailable();

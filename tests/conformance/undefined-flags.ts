@@ -15,7 +15,7 @@ export interface Unspecified {
   flags: number;
   /** Bits of general registers, by number. */
   readonly registers: Map<number, bigint>;
-  /** Bits of the x87 status word. */
+  /** Bits of the x87 status word; with TOP the tags too. */
   status: number;
   /** Offsets from the memory operand. */
   readonly memory: { from: number; to: number }[];
@@ -199,8 +199,8 @@ const faultRules: readonly Rule[] = [
     mark: (open, _, expected) => { if (expected.exception?.vector === PAGE_FAULT) open.memory.push({ from: 0, to: 10 }); },
   },
   {
-    names: ['MOVD', 'MOVQ', 'MOVNTQ'],
-    cites: 'SDM vol. 3A §6.5: a fault restores the state before the instruction; on Intel family 6 a faulting MMX store has set TOP to 0 all the same',
+    names: ['MOVD', 'MOVQ', 'MOVNTQ', 'CVTPS2PI', 'CVTTPS2PI', 'CVTPD2PI', 'CVTTPD2PI', 'CVTPI2PS'],
+    cites: 'SDM vol. 3A §6.5: a fault restores the state before the instruction; on Intel family 6 a faulting MMX store or conversion has set TOP and the tags all the same',
     mark: (open, _, expected) => { if (expected.exception) open.status |= TOP; },
   },
 ];

@@ -1,5 +1,5 @@
 import type { Code, LaneOp, MemoryOp, PlainOp } from '@hanok/wasm';
-import { type Emit, type FlagName, type IntegerBits, type Routine, type SegmentName, type StateName, type Value, type ValueType, type Variable, Vector } from '@hanok/x86';
+import { type Emit, type ExactFloat, exactFloatType, type FlagName, type IntegerBits, type Routine, type SegmentName, type StateName, type Value, type ValueType, type Variable, Vector } from '@hanok/x86';
 import { condition, emitFlag, FLAG_MASK } from './flag-emit.ts';
 import { Block, type Lowering, type Node, use } from './ir.ts';
 import { CPU, FLAG_KIND, SEGMENT_INDEX, SLOT } from './layout.ts';
@@ -16,6 +16,11 @@ const STATE_OFFSETS: Record<Exclude<StateName, 'rip'>, number> = {
   shadowRip: CPU.shadowRip,
   repeatSteps: CPU.repeatSteps,
 };
+
+const CR4_OSXMMEXCPT_BIT = 10;
+/** RC, PM and PE of MXCSR (SDM vol. 1 §10.2.3), and their values while inexact results show nowhere. */
+const MXCSR_ROUNDING = 0x7020;
+const MXCSR_SILENT = 0x1020;
 
 /** Result type of an operation, from its name: `i64.eq` and kin are conditions, `f64x2…` are vectors. */
 function resultType(name: string): ValueType {
@@ -174,11 +179,17 @@ export class Emitter implements Emit {
     return inner;
   }
 
-  if(condition: Value, then: () => void, otherwise?: () => void): void {
+  rarely(condition: Value, then: () => void): void {
+    this.if(condition, then, undefined, true);
+  }
+
+  if(condition: Value, then: () => void, otherwise?: () => void, isRare = false): void {
     const thenBlock = this.nested(then);
     const elseBlock = otherwise && this.nested(otherwise);
     this.action([condition], (l) => {
-      l.push(condition).code.if();
+      l.push(condition);
+      if (isRare) l.code.hint(false);
+      l.code.if();
       l.block(thenBlock);
       if (elseBlock) {
         l.code.op('else');
@@ -350,6 +361,22 @@ export class Emitter implements Emit {
       l.flow.fault(l.code);
     });
   }
+  exactFloat(name: ExactFloat, ...operands: Value[]): Value {
+    const result = this.node(exactFloatType(name), 'effect', operands, (l) => {
+      l.code.localGet(l.cpu);
+      for (const operand of operands) l.push(operand);
+      l.callees.exactFloat(l.code, name);
+    });
+    this.if(this.loadState('i32.load', CPU.floatFault), () => this.floatFault());
+    return result;
+  }
+  /** SDM vol. 3A §2.5, "OSXMMEXCPT". */
+  protected floatFault(): void {
+    this.if(this.bit(this.state('cr4'), CR4_OSXMMEXCPT_BIT), () => this.fault(Vector.XM), () => this.fault(Vector.UD));
+  }
+  roundingShows(): Value {
+    return this.node('i32', 'effect', [], (l) => emitRoundingShows(l.code, l.cpu));
+  }
   helper(name: string, ...args: Value[]): Value {
     this.#usesHelper = true;
     const number = this.helperNumber(name);
@@ -360,6 +387,11 @@ export class Emitter implements Emit {
       l.code.localGet(l.cpu).memory('i64.load', CPU.result);
     });
   }
+}
+
+/** Pushes whether RC, PM and PE of MXCSR are not those of `Emit.roundingShows`. */
+export function emitRoundingShows(code: Code, cpu: number): void {
+  code.localGet(cpu).memory('i32.load', CPU.mxcsr).i32(MXCSR_ROUNDING).op('i32.and').i32(MXCSR_SILENT).op('i32.xor');
 }
 
 /** Pushes the RIP of the instruction in `slot` (of the one after it with `withLength`). */

@@ -1,8 +1,10 @@
 import { type Code, type FunctionBuilder, ModuleBuilder } from '@hanok/wasm';
-import { ALL_ROWS, type Row, Vector } from '@hanok/x86';
+import { ALL_ROWS, type ExactFloat, type Row, Vector } from '@hanok/x86';
 import { defineCopyForward, defineFillForward } from './bulk-memory.ts';
 import { Emitter, emitRip } from './emitter.ts';
 import { defineFlagFunctions } from './flag-emit.ts';
+import { defineExactFloats } from './float/exact-floats.ts';
+import { EXACT_FLOATS } from './float/names.ts';
 import { FORM_INDEX_COUNT, formKey, formsOf } from './forms.ts';
 import { type Callees, type Flow, Lowering } from './ir.ts';
 import { CPU, SEGMENT_INDEX, SLOT, SPECIAL, STATUS } from './layout.ts';
@@ -127,6 +129,8 @@ export interface InterpreterExports {
   readonly flagsImage: unknown;
   readonly copyForward: unknown;
   readonly fillForward: unknown;
+  /** Exact floating-point operations in the order of EXACT_FLOATS. */
+  readonly floats: unknown;
   readonly flagCF: unknown;
   readonly flagPF: unknown;
   readonly flagAF: unknown;
@@ -155,6 +159,7 @@ function buildModule(memoryMaxPages: number, hot: readonly Handler[], cold: read
   const regionFetch = host('regionFetch', 2);
   const regionTable = module.importTable('engine', 'regions', { min: 1 });
   const segmentLinear = module.importFunction('engine', 'segmentLinear', module.type(i32s(3), ['f64']));
+  const floats = defineExactFloats(module);
   const slow = (name: string, target: number) => slowAccess(module, name, target);
   const partial = {
     helper,
@@ -165,6 +170,7 @@ function buildModule(memoryMaxPages: number, hot: readonly Handler[], cold: read
     slowUnlock: slow('slow unlock', unlock),
     segmentLinear: defineSegmentLinear(module, segmentLinear),
     ...defineFlagFunctions(module),
+    exactFloat: (code: Code, name: ExactFloat) => void code.call(floats.get(name)!),
     copyForward: defineCopyForward(module),
     fillForward: defineFillForward(module),
   };
@@ -174,6 +180,9 @@ function buildModule(memoryMaxPages: number, hot: readonly Handler[], cold: read
   const coldType = module.type(['i32', 'i32'], ['i32']);
   const functions = cold.map((handler) => defineCold(module, coldType, handler, callees));
   const table = module.defineTable({ min: Math.max(1, functions.length) });
+  const floatTable = module.defineTable({ min: EXACT_FLOATS.length });
+  module.elements(floatTable, 0, EXACT_FLOATS.map((name) => floats.get(name)!));
+  module.export('floats', 'table', floatTable);
   module.elements(table, 0, functions);
   writeRunFunction(module, hot, { callees, imports, coldType, table, chain: defineChain(module, regionTable) });
   for (const [name, target] of regionAccesses) module.export(name, 'func', slow(name, target));

@@ -1,5 +1,5 @@
 import type { Code } from '@hanok/wasm';
-import type { Routine, Value, ValueType } from '@hanok/x86';
+import type { ExactFloat, Routine, Value, ValueType } from '@hanok/x86';
 
 /**
  * A value on its way to WebAssembly. Pure nodes used once are written where they are used; all others are written
@@ -70,6 +70,8 @@ export interface Callees {
   readonly fillForward: number;
   /** Writes the routine's function into the module when it is first called. */
   routine(routine: Routine): number;
+  /** Calls an exact floating-point operation: (cpu, operands) → result. */
+  exactFloat(code: Code, name: ExactFloat): void;
 }
 
 /** Turns blocks into WebAssembly. */

@@ -77,6 +77,9 @@ export const CPU = {
   /** How many elements a repeated string instruction may do before it looks up: 1 in a single step. */
   repeatSteps: 0x548,
   xcr0: 0x550,
+  /** u32 each: exceptions a floating-point instruction raises, as MXCSR's flags, and those of them that are unmasked. */
+  floatRaised: 0x580,
+  floatFault: 0x584,
   /** What other threads post to this vCPU (`PostedInterrupts`), and the flag among it that generated code looks at. */
   posted: 0xf00,
   attention: 0xf40,

@@ -44,6 +44,32 @@ export const Vector = { DE: 0, DB: 1, NMI: 2, BP: 3, OF: 4, BR: 5, UD: 6, NM: 7,
  */
 export type StateName = 'rip' | 'systemFlags' | 'mxcsr' | 'cpl' | 'cr0' | 'cr4' | 'efer' | 'stackMask' | 'shadowRip' | 'repeatSteps';
 
+/** The four forms of a floating-point instruction, told apart by the mandatory prefix (SDM vol. 2A §2.1.2). */
+export type FloatFormat = 'ps' | 'ss' | 'pd' | 'sd';
+
+/**
+ * Floating-point operations that an engine computes out of line, exactly as MXCSR says and with its exceptions. Operands are whole
+ * registers; of a scalar form lane 0 counts, and the first operand's other lanes are kept.
+ *
+ * - `add` and kin, `min`, `max`, `addsub` (subtracts in even lanes): (a, b). `sqrt`: (destination, source).
+ * - `compare`: (a, b, predicate 0-7) → masks. `order`, `quiet-order`: (a, b) → i64, ZF, PF and CF as COMISD and UCOMISD set them.
+ * - `round`: (destination, source, immediate of ROUNDPD).
+ * - `widen`, `narrow`, `from-integers`, packed `to-integer` and `truncate`: (source) → result, zero above it.
+ * - `from-integer`: (destination, i64). Scalar `to-integer` and `truncate`: (source) → i64, zero-extended from 32 or 64 bits.
+ */
+export type ExactFloat =
+  | `${'add' | 'sub' | 'mul' | 'div' | 'sqrt' | 'min' | 'max' | 'compare' | 'round'}.${FloatFormat}`
+  | `addsub.${'ps' | 'pd'}`
+  | `${'order' | 'quiet-order'}.${'ss' | 'sd'}`
+  | 'widen.ps' | 'widen.ss' | 'narrow.pd' | 'narrow.sd'
+  | `from-integer.${'ss' | 'sd'}` | 'from-integers.ps'
+  | `${'to-integer' | 'truncate'}.${'ps' | 'pd' | `${'ss' | 'sd'}.${32 | 64}`}`;
+
+/** Type of an exact operation's result. */
+export function exactFloatType(name: ExactFloat): 'i64' | 'v128' {
+  return /order|32|64/.test(name) ? 'i64' : 'v128';
+}
+
 /**
  * Integers are i64 unless said otherwise; conditions are i32, 0 or 1. Operation names are WebAssembly's own, since
  * that is the vocabulary every engine of ours ends in.
@@ -98,6 +124,8 @@ export interface Emit {
 
   variable(initial: Value): Variable;
   if(condition: Value, then: () => void, otherwise?: () => void): void;
+  /** Like `if`, for what hardly ever happens: engines keep its cost off the other path. */
+  rarely(condition: Value, then: () => void): void;
   /** Repeats `body` while the condition it returns holds. */
   loopWhile(body: () => Value): void;
 
@@ -153,6 +181,13 @@ export interface Emit {
   interruptWindow(): void;
   /** Raises an exception; nothing the instruction did before may be visible. */
   fault(vector: number, errorCode?: number): void;
+  /** The result of a floating-point operation in all its detail; an unmasked exception ends the instruction (#XM, or #UD without CR4.OSXMMEXCPT). */
+  exactFloat(name: ExactFloat, ...operands: Value[]): Value;
+  /**
+   * Nonzero unless an inexact result rounded to nearest, as WebAssembly computes it, is all that MXCSR asks for: rounding is to
+   * nearest, and the precision exception is masked and its flag set already.
+   */
+  roundingShows(): Value;
   /**
    * Calls the engine's shared helper of that name, for what is rare or awkward (far transfers, CPUID, x87). Arguments
    * and result are i64. The helper may raise exceptions and change any state, RIP included.

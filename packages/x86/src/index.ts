@@ -4,4 +4,5 @@ export * from './disassemble.ts';
 export * from './emit.ts';
 export * from './insn.ts';
 export * from './operand.ts';
+export { FLOAT_FORMATS } from './rows/sse-vector.ts';
 export * from './table.ts';

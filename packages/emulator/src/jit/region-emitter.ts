@@ -1,4 +1,4 @@
-import type { FlagName, IntegerBits, Routine, SegmentName, StateName, Value, ValueType } from '@hanok/x86';
+import type { ExactFloat, FlagName, IntegerBits, Routine, SegmentName, StateName, Value, ValueType } from '@hanok/x86';
 import { Emitter } from '../emitter.ts';
 import { type Lowering, type Node, use } from '../ir.ts';
 import { CPU, SEGMENT_INDEX } from '../layout.ts';
@@ -171,6 +171,28 @@ export class RegionEmitter extends Emitter {
     if (name === 'rip') throw new NotCompilable();
     this.#hasEffect = true;
     super.setState(name, value);
+    if (name === 'mxcsr') this.#readRounding();
+  }
+
+  override constantVector(bytes: readonly number[]): Value {
+    const local = this.#state.vectorConstant(bytes);
+    return this.node('v128', 'constant', [], (l) => l.code.localGet(local));
+  }
+  override roundingShows(): Value {
+    const local = this.#state.roundingShows();
+    return this.node('i32', 'effect', [], (l) => l.code.localGet(local));
+  }
+  override exactFloat(name: ExactFloat, ...operands: Value[]): Value {
+    const result = super.exactFloat(name, ...operands);
+    this.#readRounding();
+    return result;
+  }
+  protected override floatFault(): void {
+    this.fault();
+  }
+  /** MXCSR may have changed. */
+  #readRounding(): void {
+    this.action([], (l) => this.#state.loadRoundingShows(l.code));
   }
 
   /** RIP of this instruction plus `delta`. */
@@ -268,7 +290,7 @@ export class RegionEmitter extends Emitter {
     return this.node('i32', 'effect', [], (l) => this.#flags.pushCondition(l, code, state));
   }
 
-  override if(condition: Value, then: () => void, otherwise?: () => void): void {
+  override if(condition: Value, then: () => void, otherwise?: () => void, isRare?: boolean): void {
     const { constant } = condition as Node;
     if (constant !== undefined) {
       if (constant !== 0n) then();
@@ -288,7 +310,7 @@ export class RegionEmitter extends Emitter {
       ends.push(after);
     };
     const ends: FlagState[] = otherwise ? [] : [before];
-    super.if(condition, branch(then), otherwise && branch(otherwise));
+    super.if(condition, branch(then), otherwise && branch(otherwise), isRare);
     const same = ends.every((state) => state === ends[0]);
     meeting.needed = !same;
     this.#flags.state = same ? ends[0]! : 'dynamic';

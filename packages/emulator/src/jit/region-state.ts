@@ -1,5 +1,6 @@
 import type { Code } from '@hanok/wasm';
 import type { ValueType } from '@hanok/x86';
+import { emitRoundingShows } from '../emitter.ts';
 import { CPU } from '../layout.ts';
 
 const GENERAL_COUNT = 16;
@@ -21,6 +22,8 @@ export class RegionState {
   readonly end: number;
   readonly #general = new Int32Array(GENERAL_COUNT).fill(-1);
   readonly #vector = new Int32Array(VECTOR_COUNT).fill(-1);
+  #roundingShows = -1;
+  readonly #constants = new Map<string, { readonly bytes: Uint8Array; readonly local: number }>();
   readonly #writtenGeneral = new Set<number>();
   readonly #writtenVector = new Set<number>();
   /** Bits of a general register that may be nonzero, as far as the code written so far in this block tells. */
@@ -52,6 +55,25 @@ export class RegionState {
     return this.vector(index);
   }
 
+  /** Whether rounding shows (`Emit.roundingShows`), kept while the region runs. */
+  roundingShows(): number {
+    if (this.#roundingShows < 0) this.#roundingShows = this.newLocal('i32');
+    return this.#roundingShows;
+  }
+  loadRoundingShows(code: Code): void {
+    if (this.#roundingShows < 0) return;
+    emitRoundingShows(code, this.cpu);
+    code.localSet(this.#roundingShows);
+  }
+
+  /** A vector constant in a local: V8 would make it anew wherever it is used. */
+  vectorConstant(bytes: readonly number[]): number {
+    const key = bytes.join();
+    const known = this.#constants.get(key) ?? { bytes: Uint8Array.from(bytes), local: this.newLocal('v128') };
+    this.#constants.set(key, known);
+    return known.local;
+  }
+
   /** A block that more than one path reaches knows nothing of the registers' widths. */
   forgetWidths(): void {
     this.width.fill(64);
@@ -59,6 +81,7 @@ export class RegionState {
 
   /** Loads every register the region names. */
   load(code: Code): void {
+    this.loadRoundingShows(code);
     this.#general.forEach((local, index) => local >= 0 && code.localGet(0).memory('i64.load', CPU.gpr + index * 8).localSet(local));
     this.#vector.forEach((local, index) => local >= 0 && code.localGet(0).memory('v128.load', CPU.xmm + index * 16).localSet(local));
   }
@@ -74,6 +97,7 @@ export class RegionState {
     code.localGet(0).localGet(0).memory('i32.load', CPU.tlb).op('i32.add').localSet(this.tlb);
     code.localGet(0).memory('i64.load', CPU.codePage).localSet(this.codePage);
     code.localGet(0).memory('i32.load', CPU.budget).localSet(this.budget);
+    for (const { bytes, local } of this.#constants.values()) code.v128(bytes).localSet(local);
     this.load(code);
   }
 }

@@ -55,9 +55,9 @@ class ProbeEmitter extends Emitter {
     this.readsFlags = true;
     return super.condition(code);
   }
-  override if(condition: Value, then: () => void, otherwise?: () => void): void {
+  override if(condition: Value, then: () => void, otherwise?: () => void, isRare?: boolean): void {
     this.#depth++;
-    super.if(condition, then, otherwise);
+    super.if(condition, then, otherwise, isRare);
     this.#depth--;
   }
   override loopWhile(body: () => Value): void {

@@ -1,59 +1,103 @@
 import type { Emit, Value } from '../emit.ts';
-import { FLOAT_FORMATS, type FloatFormat, mergeLow, narrowLanes, splatConstant } from './sse-vector.ts';
+import { FLOAT_FORMATS, type FloatFormat, interleave, lowHalf, lowHalves, splatConstant } from './sse-vector.ts';
 
 /**
- * Every floating-point operation of SSE and SSE2 that can round or raise an exception goes through this file.
+ * Every floating-point operation of SSE that can round or raise an exception goes through this file.
  *
- * What it does exactly: results under round-to-nearest, and which NaN comes out (SDM vol. 1 §4.8.3.5, table 4-7), which
- * WebAssembly leaves open. Conversions to integers obey MXCSR.RC.
+ * Each is computed twice in the code, once at run time. The ordinary case is one WebAssembly operation and a test: that the
+ * operands are such that nothing but PE can be raised, and where the result may be inexact also that rounding is to nearest and
+ * PE is masked and set (`Emit.roundingShows`), so that WebAssembly's result is all there is to it. DAZ, FTZ and the other masks
+ * need not be looked at: they matter for denormals and exceptions only. Everything else is `Emit.exactFloat`: denormals, NaNs,
+ * infinities, zeros where they are not worth a test, the other rounding modes, the first inexact result, unmasked exceptions.
  *
- * What it does not do yet: MXCSR.RC other than nearest for results that are floating-point, DAZ and FTZ, the sticky
- * exception flags, and unmasked exceptions (#XM). These are for a slow path chosen here.
+ * A new instruction composes `arithmetic`, `squareRoot`, `extremum`, `compareLanes`, `roundToIntegral` and the conversions, or adds
+ * an operation to `ExactFloat` and pairs it with its ordinary case here by `unless`.
  */
 
-const QUIET_BIT: Record<4 | 8, bigint> = { 4: 0x0040_0000n, 8: 0x0008_0000_0000_0000n };
-/** The QNaN floating-point indefinite. */
-const DEFAULT_NAN: Record<4 | 8, bigint> = { 4: 0xffc0_0000n, 8: 0xfff8_0000_0000_0000n };
+type Vector = 'f32x4' | 'f64x2';
+
+/** Where exponents are in the middle half of their range, products, quotients, sums and differences are normal numbers or zero. */
+const MIDDLE: Record<4 | 8, { readonly lowest: number; readonly fractionBits: number }> = { 4: { lowest: 64, fractionBits: 23 }, 8: { lowest: 512, fractionBits: 52 } };
+const NORMAL_MIN: Record<4 | 8, bigint> = { 4: 0x0080_0000n, 8: 0x0010_0000_0000_0000n };
+const LANES: Record<4 | 8, 'i32x4' | 'i64x2'> = { 4: 'i32x4', 8: 'i64x2' };
 
 export type BinaryOperation = 'add' | 'sub' | 'mul' | 'div';
 
 /** Lanes that hold a NaN, as a mask. */
-export function nanMask(e: Emit, vector: 'f32x4' | 'f64x2', v: Value): Value {
+export function nanMask(e: Emit, vector: Vector, v: Value): Value {
   return e.op(`${vector}.ne`, v, v);
 }
 
-/** What an operation that came out as NaN returns: the first operand that is a NaN, made quiet, else the indefinite. */
-function nanResult(e: Emit, format: FloatFormat, operands: readonly Value[]): Value {
-  const { vector, laneBytes } = FLOAT_FORMATS[format];
-  const quiet = splatConstant(e, laneBytes, QUIET_BIT[laneBytes]);
-  let result = splatConstant(e, laneBytes, DEFAULT_NAN[laneBytes]);
-  for (const v of operands.toReversed()) result = e.op('v128.bitselect', e.op('v128.or', v, quiet), result, nanMask(e, vector, v));
-  return result;
+/** `ordinary`, unless `condition` (i32) is nonzero: then what `exact` computes. */
+function unless(e: Emit, condition: Value, ordinary: Value, exact: () => Value): Value {
+  const result = e.variable(ordinary);
+  e.rarely(condition, () => result.set(exact()));
+  return result.get();
 }
 
-/** Computes `raw` in the format's lanes, with the NaNs a processor gives; a scalar form keeps `destination`'s upper lanes. */
-function withNans(e: Emit, format: FloatFormat, destination: Value, operands: readonly Value[], name: string): Value {
-  const { vector, element, laneBytes, scalar } = FLOAT_FORMATS[format];
-  if (!scalar) {
-    const raw = e.op(`${vector}.${name}`, ...operands);
-    const result = e.variable(raw);
-    const nans = nanMask(e, vector, raw);
-    e.if(e.op('v128.any_true', nans), () => result.set(e.op('v128.bitselect', nanResult(e, format, operands), raw, nans)));
-    return result.get();
-  }
+const either = (e: Emit, a: Value, b: Value) => e.op('i32.or', a, b);
+
+/** Both lowest lanes side by side, so that one test looks at both. */
+function pairLowest(e: Emit, laneBytes: 4 | 8, a: Value, b: Value): Value {
+  return laneBytes === 8 ? lowHalves(e, a, b) : interleave(e, 4, 0, a, b);
+}
+
+/** Lanes of `v` outside the middle of the exponent range (zeros too), as the lanes' top bits. */
+function outsideMiddle(e: Emit, laneBytes: 4 | 8, v: Value): Value {
+  const { lowest, fractionBits } = MIDDLE[laneBytes];
+  const lanes = LANES[laneBytes];
+  // Half of all exponents are in the middle: less the lowest one, the top bit tells.
+  return e.op(`${lanes}.sub`, e.op(`${lanes}.add`, v, v), splatConstant(e, laneBytes, BigInt(lowest) << BigInt(fractionBits + 1)));
+}
+
+/** The top bits of lanes as a number (i32): of all, or of the two that `pairLowest` made. */
+function topBits(e: Emit, format: FloatFormat, v: Value): Value {
+  const { laneBytes, scalar } = FLOAT_FORMATS[format];
+  const bits = e.op(`${LANES[laneBytes]}.bitmask`, v);
+  return scalar && laneBytes === 4 ? e.op('i32.and', bits, e.constant32(3)) : bits;
+}
+
+/** Nonzero (i32) unless both operands' exponents are in the middle. */
+function leavesMiddle(e: Emit, format: FloatFormat, a: Value, b: Value): Value {
+  const { laneBytes, scalar } = FLOAT_FORMATS[format];
+  if (scalar) return topBits(e, format, outsideMiddle(e, laneBytes, pairLowest(e, laneBytes, a, b)));
+  return topBits(e, format, e.op('v128.or', outsideMiddle(e, laneBytes, a), outsideMiddle(e, laneBytes, b)));
+}
+
+/** Lanes that are normal numbers, zeros or infinities: they compare, and change format upwards, without exceptions. */
+function plainLanes(e: Emit, laneBytes: 4 | 8, v: Value): Value {
+  const { vector } = FLOAT_FORMATS[laneBytes === 4 ? 'ps' : 'pd'];
+  const isNormal = e.op(`${vector}.ge`, e.op(`${vector}.abs`, v), splatConstant(e, laneBytes, NORMAL_MIN[laneBytes]));
+  return e.op('v128.or', isNormal, e.op(`${vector}.eq`, v, splatConstant(e, laneBytes, 0n)));
+}
+
+/** Nonzero (i32) when an operand is a NaN or denormal. */
+function hasSpecial(e: Emit, format: FloatFormat, a: Value, b: Value): Value {
+  const { laneBytes, scalar } = FLOAT_FORMATS[format];
+  if (scalar) return topBits(e, format, e.op('v128.not', plainLanes(e, laneBytes, pairLowest(e, laneBytes, a, b))));
+  return topBits(e, format, e.op('v128.not', e.op('v128.and', plainLanes(e, laneBytes, a), plainLanes(e, laneBytes, b))));
+}
+
+/** The operation on all lanes, or on lane 0 with `into`'s others kept. */
+function ordinary(e: Emit, format: FloatFormat, name: string, into: Value, operands: readonly Value[]): Value {
+  const { vector, element, scalar } = FLOAT_FORMATS[format];
+  if (!scalar) return e.op(`${vector}.${name}`, ...operands);
   const raw = e.op(`${element}.${name}`, ...operands.map((v) => e.lane(`${vector}.extract_lane`, 0, v)));
-  const result = e.variable(e.lane(`${vector}.replace_lane`, 0, destination, raw));
-  e.if(e.op(`${element}.ne`, raw, raw), () => result.set(mergeLow(e, laneBytes, nanResult(e, format, operands), destination)));
-  return result.get();
+  return e.lane(`${vector}.replace_lane`, 0, into, raw);
 }
 
 /** a + b and kin. */
 export function arithmetic(e: Emit, name: BinaryOperation, format: FloatFormat, a: Value, b: Value): Value {
-  return withNans(e, format, a, [a, b], name);
+  const shows = either(e, leavesMiddle(e, format, a, b), e.roundingShows());
+  return unless(e, shows, ordinary(e, format, name, a, [a, b]), () => e.exactFloat(`${name}.${format}`, a, b));
 }
 
 export function squareRoot(e: Emit, format: FloatFormat, destination: Value, source: Value): Value {
-  return withNans(e, format, destination, [source], 'sqrt');
+  const { laneBytes } = FLOAT_FORMATS[format];
+  const special = topBits(e, format, e.op('v128.or', source, outsideMiddle(e, laneBytes, source)));
+  const lowest = FLOAT_FORMATS[format].scalar ? e.op('i32.and', special, e.constant32(1)) : special;
+  const root = ordinary(e, format, 'sqrt', destination, [source]);
+  return unless(e, either(e, lowest, e.roundingShows()), root, () => e.exactFloat(`sqrt.${format}`, destination, source));
 }
 
 /**
@@ -62,97 +106,118 @@ export function squareRoot(e: Emit, format: FloatFormat, destination: Value, sou
  */
 export function extremum(e: Emit, name: 'pmin' | 'pmax', format: FloatFormat, a: Value, b: Value): Value {
   const { vector, laneBytes, scalar } = FLOAT_FORMATS[format];
-  const result = e.op(`${vector}.${name}`, b, a);
-  return scalar ? mergeLow(e, laneBytes, result, a) : result;
+  const all = e.op(`${vector}.${name}`, b, a);
+  const result = scalar ? e.lane(`${LANES[laneBytes]}.replace_lane`, 0, a, e.lane(`${LANES[laneBytes]}.extract_lane`, 0, all)) : all;
+  return unless(e, hasSpecial(e, format, a, b), result, () => e.exactFloat(`${name === 'pmin' ? 'min' : 'max'}.${format}`, a, b));
 }
 
-/** Predicates 0-3 are EQ, LT, LE and UNORD; bit 2 negates. Legacy encodings ignore the rest of the immediate. */
-export function compareLanes(e: Emit, vector: 'f32x4' | 'f64x2', a: Value, b: Value, predicate: Value): Value {
-  const unordered = e.op('v128.or', nanMask(e, vector, a), nanMask(e, vector, b));
+/** Predicates 0-3 are EQ, LT, LE and UNORD; bit 2 negates. Legacy encodings ignore the rest of the immediate. A scalar form keeps `a`'s upper lanes. */
+export function compareLanes(e: Emit, format: FloatFormat, a: Value, b: Value, predicate: Value): Value {
+  const { vector, laneBytes, scalar } = FLOAT_FORMATS[format];
+  const lanes = LANES[laneBytes];
+  const less = e.op(`${vector}.lt`, a, b);
   const even = e.select(e.bit(predicate, 1), e.op(`${vector}.le`, a, b), e.op(`${vector}.eq`, a, b));
-  const odd = e.select(e.bit(predicate, 1), unordered, e.op(`${vector}.lt`, a, b));
+  // Without NaNs nothing is unordered.
+  const odd = e.select(e.bit(predicate, 1), splatConstant(e, laneBytes, 0n), less);
   const base = e.select(e.bit(predicate, 0), odd, even);
-  return e.select(e.bit(predicate, 2), e.op('v128.not', base), base);
+  const all = e.select(e.bit(predicate, 2), e.op('v128.not', base), base);
+  const result = scalar ? e.lane(`${lanes}.replace_lane`, 0, a, e.lane(`${lanes}.extract_lane`, 0, all)) : all;
+  return unless(e, hasSpecial(e, format, a, b), result, () => e.exactFloat(`compare.${format}`, a, b, predicate));
 }
 
-/** Two floats compared; unordered ones are also `equal` and `less`, as COMISS and kin report it. */
-export function compareLowest(e: Emit, element: 'f32' | 'f64', a: Value, b: Value): Record<'equal' | 'less' | 'unordered', Value> {
-  const different = e.op('i32.or', e.op(`${element}.lt`, a, b), e.op(`${element}.gt`, a, b));
-  return {
-    equal: e.op('i32.eqz', different),
-    less: e.op('i32.eqz', e.op(`${element}.ge`, a, b)),
-    unordered: e.op('i32.or', e.op(`${element}.ne`, a, a), e.op(`${element}.ne`, b, b)),
-  };
-}
-
-/** Both low singles to doubles (CVTPS2PD); scalar forms take lane 0 of the result. */
-export function widenFloats(e: Emit, source: Value): Value {
-  const raw = e.op('f64x2.promote_low_f32x4', source);
-  const result = e.variable(raw);
-  const nans = nanMask(e, 'f64x2', raw);
-  e.if(e.op('v128.any_true', nans), () => {
-    const bits = e.op('i64x2.extend_low_i32x4_u', source);
-    const sign = e.op('i64x2.shl', e.op('v128.and', bits, splatConstant(e, 8, 0x8000_0000n)), e.constant32(32));
-    const payload = e.op('i64x2.shl', e.op('v128.and', bits, splatConstant(e, 8, 0x7f_ffffn)), e.constant32(29));
-    const quiet = e.op('v128.or', e.op('v128.or', sign, payload), splatConstant(e, 8, 0x7ff8_0000_0000_0000n));
-    result.set(e.op('v128.bitselect', quiet, raw, nans));
-  });
-  return result.get();
-}
-
-/** Both doubles to singles, zero above (CVTPD2PS); scalar forms take lane 0 of the result. */
-export function narrowFloats(e: Emit, source: Value): Value {
-  const raw = e.op('f32x4.demote_f64x2_zero', source);
-  const result = e.variable(raw);
-  const nans = nanMask(e, 'f32x4', raw);
-  e.if(e.op('v128.any_true', nans), () => {
-    const sign = e.op('v128.and', e.op('i64x2.shr_u', source, e.constant32(32)), splatConstant(e, 8, 0x8000_0000n));
-    const payload = e.op('v128.and', e.op('i64x2.shr_u', source, e.constant32(29)), splatConstant(e, 8, 0x7f_ffffn));
-    const quiet = e.op('v128.or', e.op('v128.or', sign, payload), splatConstant(e, 8, 0x7fc0_0000n));
-    result.set(e.op('v128.bitselect', narrowLanes(e, quiet), raw, nans));
-  });
-  return result.get();
-}
-
-/** A signed 64-bit integer to lane 0 of `destination` (CVTSI2SS, CVTSI2SD). */
-export function fromInteger(e: Emit, format: 'ss' | 'sd', destination: Value, value: Value): Value {
+/** The lowest lanes compared; unordered ones are also `equal` and `less`, as COMISS and kin report it. `quiet`: a QNaN is not invalid. */
+export function compareLowest(e: Emit, format: 'ss' | 'sd', a: Value, b: Value, quiet: boolean): Record<'equal' | 'less' | 'unordered', Value> {
   const { vector, element } = FLOAT_FORMATS[format];
-  return e.lane(`${vector}.replace_lane`, 0, destination, e.op(`${element}.convert_i64_s`, value));
+  const [x, y] = [e.lane(`${vector}.extract_lane`, 0, a), e.lane(`${vector}.extract_lane`, 0, b)];
+  const equal = e.variable(e.op(`${element}.eq`, x, y));
+  const less = e.variable(e.op(`${element}.lt`, x, y));
+  const unordered = e.variable(e.constant32(0));
+  e.rarely(hasSpecial(e, format, a, b), () => {
+    const flags = e.exactFloat(`${quiet ? 'quiet-order' : 'order'}.${format}`, a, b);
+    less.set(e.bit(flags, 0));
+    unordered.set(e.bit(flags, 2));
+    equal.set(e.bit(flags, 6));
+  });
+  return { equal: equal.get(), less: less.get(), unordered: unordered.get() };
+}
+
+/** Both low singles to doubles (CVTPS2PD); `lanes` 1 leaves the second alone (its place is unspecified). */
+export function widenFloats(e: Emit, source: Value, lanes: 1 | 2): Value {
+  const special = e.op('i32.and', e.op('i32x4.bitmask', e.op('v128.not', plainLanes(e, 4, source))), e.constant32(2 ** lanes - 1));
+  return unless(e, special, e.op('f64x2.promote_low_f32x4', source), () => e.exactFloat(lanes === 1 ? 'widen.ss' : 'widen.ps', source));
+}
+
+const [ROUND_BY_MXCSR_BIT, ROUND_SILENTLY_BIT] = [2, 3];
+
+/** ROUNDPS and kin, with their immediate (SDM vol. 2B, "ROUNDPD"). A scalar form keeps `destination`'s upper lanes. */
+export function roundToIntegral(e: Emit, format: FloatFormat, destination: Value, source: Value, immediate: Value): Value {
+  const compute = (name: string) => ordinary(e, format, name, destination, [source]);
+  const [down, up] = [e.bit(immediate, 0), e.bit(immediate, 1)];
+  const directed = e.select(up, e.select(down, compute('trunc'), compute('ceil')), e.select(down, compute('floor'), compute('nearest')));
+  const byMxcsr = e.bit(immediate, ROUND_BY_MXCSR_BIT);
+  const shows = e.select(either(e, byMxcsr, e.eqz(e.bit(immediate, ROUND_SILENTLY_BIT))), e.roundingShows(), e.constant32(0));
+  const result = e.select(byMxcsr, compute('nearest'), directed);
+  return unless(e, either(e, hasSpecial(e, format, source, source), shows), result, () => e.exactFloat(`round.${format}`, destination, source, immediate));
+}
+
+/** ADDSUBPS and ADDSUBPD: differences in even lanes, sums in odd ones. */
+export function addSubtract(e: Emit, format: 'ps' | 'pd', a: Value, b: Value): Value {
+  const { vector, laneBytes } = FLOAT_FORMATS[format];
+  const signs = format === 'ps' ? [0, 0, 0, 128, 0, 0, 0, 0, 0, 0, 0, 128, 0, 0, 0, 0] : [0, 0, 0, 0, 0, 0, 0, 128, 0, 0, 0, 0, 0, 0, 0, 0];
+  const sum = e.op(`${vector}.add`, a, e.op('v128.xor', b, e.constantVector(signs)));
+  const special = topBits(e, format, e.op('v128.or', outsideMiddle(e, laneBytes, a), outsideMiddle(e, laneBytes, b)));
+  return unless(e, either(e, special, e.roundingShows()), sum, () => e.exactFloat(`addsub.${format}`, a, b));
+}
+
+/** Exponents of doubles that are in the middle of a single's range, where the lowest is so much. */
+const NARROW_LOWEST = 1023n - 64n;
+
+/** Both doubles to singles, zero above (CVTPD2PS); `lanes` 1 leaves the second alone (its place is unspecified). */
+export function narrowFloats(e: Emit, source: Value, lanes: 1 | 2): Value {
+  const distance = e.op('i64x2.sub', e.op('i64x2.add', source, source), splatConstant(e, 8, NARROW_LOWEST << 53n));
+  // 128 exponents are near enough.
+  const far = e.op('v128.and', distance, splatConstant(e, 8, 0xf000_0000_0000_0000n));
+  const special = lanes === 1 ? e.nez(lowHalf(e, far)) : e.op('v128.any_true', far);
+  return unless(e, either(e, special, e.roundingShows()), e.op('f32x4.demote_f64x2_zero', source), () => e.exactFloat(lanes === 1 ? 'narrow.sd' : 'narrow.pd', source));
+}
+
+/** A signed integer of `bits` to lane 0 of `destination` (CVTSI2SS, CVTSI2SD). */
+export function fromInteger(e: Emit, format: 'ss' | 'sd', bits: 32 | 64, destination: Value, value: Value): Value {
+  const { vector, element, laneBytes } = FLOAT_FORMATS[format];
+  const result = e.lane(`${vector}.replace_lane`, 0, destination, e.op(`${element}.convert_i64_s`, value));
+  if (format === 'sd' && bits === 32) return result;
+  const { fractionBits } = MIDDLE[laneBytes];
+  const isWide = e.ltU(e.constant(2n ** BigInt(fractionBits + 2)), e.add(value, e.constant(2n ** BigInt(fractionBits + 1))));
+  const shows = e.op('i32.and', isWide, e.op('i32.ne', e.roundingShows(), e.constant32(0)));
+  return unless(e, shows, result, () => e.exactFloat(`from-integer.${format}`, destination, value));
 }
 
 /** Four signed 32-bit integers to singles (CVTDQ2PS). */
 export function fromIntegers(e: Emit, source: Value): Value {
-  return e.op('f32x4.convert_i32x4_s', source);
+  return unless(e, e.roundingShows(), e.op('f32x4.convert_i32x4_s', source), () => e.exactFloat('from-integers.ps', source));
 }
 
-/** Rounds to an integral value as MXCSR.RC says (SDM vol. 1 §4.8.4, table 4-8). NaNs come out as some NaN. */
-export function roundByMode(e: Emit, type: 'f32' | 'f64' | 'f32x4' | 'f64x2', v: Value): Value {
-  const result = e.variable(e.op(`${type}.nearest`, v));
-  const mode = e.and(e.state('mxcsr'), e.constant(0x6000));
-  e.if(e.nez(mode), () => {
-    e.if(e.eq(mode, e.constant(0x2000)), () => result.set(e.op(`${type}.floor`, v)));
-    e.if(e.eq(mode, e.constant(0x4000)), () => result.set(e.op(`${type}.ceil`, v)));
-    e.if(e.eq(mode, e.constant(0x6000)), () => result.set(e.op(`${type}.trunc`, v)));
-  });
-  return result.get();
+/** Packed floats to 32-bit integers, towards zero or as MXCSR.RC says; what does not fit is the integer indefinite. Doubles give zero above. */
+export function toIntegers(e: Emit, format: 'ps' | 'pd', source: Value, rounds: boolean): Value {
+  const { vector, laneBytes } = FLOAT_FORMATS[format];
+  const limit = splatConstant(e, laneBytes, format === 'ps' ? 0x4f00_0000n : 0x41df_ffff_ffc0_0000n);
+  const fits = e.op(`${vector}.lt`, e.op(`${vector}.abs`, source), limit);
+  const misfits = e.op('i32.eqz', e.op(`${LANES[laneBytes]}.all_true`, fits));
+  const integral = rounds ? e.op(`${vector}.nearest`, source) : source;
+  const result = e.op(format === 'ps' ? 'i32x4.trunc_sat_f32x4_s' : 'i32x4.trunc_sat_f64x2_s_zero', integral);
+  return unless(e, either(e, misfits, e.roundingShows()), result, () => e.exactFloat(`${rounds ? 'to-integer' : 'truncate'}.${format}`, source));
 }
 
-/** Packed floats to 32-bit integers, towards zero; what does not fit is the integer indefinite. Doubles give zero above. */
-export function truncatePacked(e: Emit, vector: 'f32x4' | 'f64x2', v: Value): Value {
-  const indefinite = splatConstant(e, 4, 0x8000_0000n);
-  // Saturation is right below the range, so only NaNs and what lies above it need the indefinite.
-  if (vector === 'f32x4') {
-    const fits = e.op('f32x4.lt', v, splatConstant(e, 4, 0x4f00_0000n));
-    return e.op('v128.bitselect', e.op('i32x4.trunc_sat_f32x4_s', v), indefinite, fits);
-  }
-  const misfits = e.op('v128.not', e.op('f64x2.lt', v, splatConstant(e, 8, 0x41e0_0000_0000_0000n)));
-  return e.op('v128.bitselect', indefinite, e.op('i32x4.trunc_sat_f64x2_s_zero', v), narrowLanes(e, misfits));
-}
-
-/** A float to an integer of `bits`, towards zero; what does not fit is the integer indefinite. Zero-extended. */
-export function truncateScalar(e: Emit, element: 'f32' | 'f64', bits: 32 | 64, v: Value): Value {
-  const bound = bits === 32 ? 2 ** 31 : 2 ** 63;
-  const fits = e.op(`${element}.lt`, v, element === 'f32' ? e.constantF32(bound) : e.constantF64(bound));
-  const truncated = e.op(`i${bits}.trunc_sat_${element}_s`, v);
-  return e.select(fits, bits === 32 ? e.widen(truncated) : truncated, e.constant(bits === 32 ? 0x8000_0000n : 0x8000_0000_0000_0000n));
+/** The lowest float to an integer of `bits`, towards zero or as MXCSR.RC says; what does not fit is the integer indefinite. Zero-extended. */
+export function toInteger(e: Emit, format: 'ss' | 'sd', bits: 32 | 64, source: Value, rounds: boolean): Value {
+  const { vector, element } = FLOAT_FORMATS[format];
+  const v = e.lane(`${vector}.extract_lane`, 0, source);
+  // Rounding may add one to what still fits.
+  const bound = 2 ** (bits - 1) - (bits === 32 && format === 'sd' ? 1 : 0);
+  const fits = e.op(`${element}.lt`, e.op(`${element}.abs`, v), element === 'f32' ? e.constantF32(bound) : e.constantF64(bound));
+  const integral = rounds ? e.op(`${element}.nearest`, v) : v;
+  const truncated = e.op(`i64.trunc_sat_${element}_s`, integral);
+  const result = e.zeroExtend(truncated, bits);
+  const shows = either(e, e.op('i32.eqz', fits), e.roundingShows());
+  return unless(e, shows, result, () => e.exactFloat(`${rounds ? 'to-integer' : 'truncate'}.${format}.${bits}`, source));
 }

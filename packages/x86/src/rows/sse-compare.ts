@@ -1,18 +1,17 @@
 import { type Insn, insn, row } from '../insn.ts';
 import { compareLanes, compareLowest } from './sse-arithmetic.ts';
-import { FLOAT_FORMATS, type FloatFormat, mergeLow } from './sse-vector.ts';
+import { FLOAT_FORMATS, type FloatFormat } from './sse-vector.ts';
 
 /** Comparisons of SSE and SSE2 (SDM vol. 1 §10.4.1.3, §11.4.1.4). */
 
 function compareForm(format: FloatFormat): Insn {
-  const { prefix, vector, laneBytes, scalar } = FLOAT_FORMATS[format];
+  const { prefix } = FLOAT_FORMATS[format];
   return insn(`CMP${format.toUpperCase()}`, {
     rows: [row(`${prefix} 0F C2`, `V${format},W${format},Ib`)],
     body(e, o) {
       const b = o.readVector(1);
       const a = o.readVector(0);
-      const mask = compareLanes(e, vector, a, b, o.read(2));
-      o.writeVector(0, scalar ? mergeLow(e, laneBytes, mask, a) : mask);
+      o.writeVector(0, compareLanes(e, format, a, b, o.read(2)));
     },
   });
 }
@@ -28,14 +27,12 @@ export const CMPSD_SCALAR = compareForm('sd');
  * which NaNs raise the invalid exception.
  */
 function orderedForm(name: string, opcode: string, format: 'ss' | 'sd'): Insn {
-  const { vector, element } = FLOAT_FORMATS[format];
   const prefix = format === 'ss' ? 'NP' : '66';
   return insn(name, {
     rows: [row(`${prefix} 0F ${opcode}`, `V${format},W${format}`)],
     body(e, o) {
-      const b = e.lane(`${vector}.extract_lane`, 0, o.readVector(1));
-      const a = e.lane(`${vector}.extract_lane`, 0, o.readVector(0));
-      const { equal, less, unordered } = compareLowest(e, element, a, b);
+      const b = o.readVector(1);
+      const { equal, less, unordered } = compareLowest(e, format, o.readVector(0), b, name.startsWith('U'));
       const clear = e.constant32(0);
       e.flagsSet({ ZF: equal, PF: unordered, CF: less, OF: clear, SF: clear, AF: clear });
     },

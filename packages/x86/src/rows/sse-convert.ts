@@ -1,35 +1,34 @@
 import type { Emit, Value } from '../emit.ts';
 import { type Insn, insn, row } from '../insn.ts';
-import { fromInteger, fromIntegers, narrowFloats, roundByMode, truncatePacked, truncateScalar, widenFloats } from './sse-arithmetic.ts';
-import { FLOAT_FORMATS, fromHalves, lowHalf, mergeLow, vectorMove, withMmx } from './sse-vector.ts';
+import { fromInteger, fromIntegers, narrowFloats, toInteger, toIntegers, widenFloats } from './sse-arithmetic.ts';
+import { fromHalves, lowHalf, mergeLow, vectorMove, withMmx, zeroVector } from './sse-vector.ts';
 
 /** Conversions of SSE and SSE2 (SDM vol. 1 §10.4.4, §11.4.1.6; the map is figure 11-8). */
 
-const roundPacked = (vector: 'f32x4' | 'f64x2') => (e: Emit, v: Value) => truncatePacked(e, vector, roundByMode(e, vector, v));
-const chopPacked = (vector: 'f32x4' | 'f64x2') => (e: Emit, v: Value) => truncatePacked(e, vector, v);
+const roundPacked = (format: 'ps' | 'pd') => (e: Emit, v: Value) => toIntegers(e, format, v, true);
+const chopPacked = (format: 'ps' | 'pd') => (e: Emit, v: Value) => toIntegers(e, format, v, false);
 
-export const CVTPS2PD = vectorMove('CVTPS2PD', 'NP 0F 5A', 'Vpd,Wq', widenFloats);
-export const CVTPD2PS = vectorMove('CVTPD2PS', '66 0F 5A', 'Vps,Wpd', narrowFloats);
+export const CVTPS2PD = vectorMove('CVTPS2PD', 'NP 0F 5A', 'Vpd,Wq', (e, v) => widenFloats(e, v, 2));
+export const CVTPD2PS = vectorMove('CVTPD2PS', '66 0F 5A', 'Vps,Wpd', (e, v) => narrowFloats(e, v, 2));
 export const CVTDQ2PS = vectorMove('CVTDQ2PS', 'NP 0F 5B', 'Vps,Wdq', fromIntegers);
 export const CVTDQ2PD = vectorMove('CVTDQ2PD', 'F3 0F E6', 'Vpd,Wq', (e, v) => e.op('f64x2.convert_low_i32x4_s', v));
-export const CVTPS2DQ = vectorMove('CVTPS2DQ', '66 0F 5B', 'Vdq,Wps', roundPacked('f32x4'));
-export const CVTTPS2DQ = vectorMove('CVTTPS2DQ', 'F3 0F 5B', 'Vdq,Wps', chopPacked('f32x4'));
-export const CVTPD2DQ = vectorMove('CVTPD2DQ', 'F2 0F E6', 'Vdq,Wpd', roundPacked('f64x2'));
-export const CVTTPD2DQ = vectorMove('CVTTPD2DQ', '66 0F E6', 'Vdq,Wpd', chopPacked('f64x2'));
+export const CVTPS2DQ = vectorMove('CVTPS2DQ', '66 0F 5B', 'Vdq,Wps', roundPacked('ps'));
+export const CVTTPS2DQ = vectorMove('CVTTPS2DQ', 'F3 0F 5B', 'Vdq,Wps', chopPacked('ps'));
+export const CVTPD2DQ = vectorMove('CVTPD2DQ', 'F2 0F E6', 'Vdq,Wpd', roundPacked('pd'));
+export const CVTTPD2DQ = vectorMove('CVTTPD2DQ', '66 0F E6', 'Vdq,Wpd', chopPacked('pd'));
 
 export const CVTSS2SD = insn('CVTSS2SD', {
   rows: [row('F3 0F 5A', 'Vsd,Wss')],
   body(e, o) {
-    // The lane above may hold anything, so it is cleared: a NaN there must not cost the slow path.
-    const source = e.op('v128.and', o.readVector(1), e.constantVector([255, 255, 255, 255, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]));
-    o.writeVector(0, mergeLow(e, 8, widenFloats(e, source), o.readVector(0)));
+    const source = o.readVector(1);
+    o.writeVector(0, mergeLow(e, 8, widenFloats(e, source, 1), o.readVector(0)));
   },
 });
 export const CVTSD2SS = insn('CVTSD2SS', {
   rows: [row('F2 0F 5A', 'Vss,Wsd')],
   body(e, o) {
-    const source = fromHalves(e, lowHalf(e, o.readVector(1)));
-    o.writeVector(0, mergeLow(e, 4, narrowFloats(e, source), o.readVector(0)));
+    const source = o.readVector(1);
+    o.writeVector(0, mergeLow(e, 4, narrowFloats(e, source, 1), o.readVector(0)));
   },
 });
 
@@ -38,7 +37,7 @@ function fromIntegerForm(name: string, encoding: string, format: 'ss' | 'sd'): I
     rows: [row(encoding, `V${format},Ey`)],
     body(e, o) {
       const value = o.readSigned(1);
-      o.writeVector(0, fromInteger(e, format, o.readVector(0), value));
+      o.writeVector(0, fromInteger(e, format, o.sizeBits(1) === 64 ? 64 : 32, o.readVector(0), value));
     },
   });
 }
@@ -47,13 +46,10 @@ export const CVTSI2SS = fromIntegerForm('CVTSI2SS', 'F3 0F 2A', 'ss');
 export const CVTSI2SD = fromIntegerForm('CVTSI2SD', 'F2 0F 2A', 'sd');
 
 function toIntegerForm(name: string, encoding: string, format: 'ss' | 'sd', rounds: boolean): Insn {
-  const { vector, element } = FLOAT_FORMATS[format];
   return insn(name, {
     rows: [row(encoding, `Gy,W${format}`)],
     body(e, o) {
-      const value = e.lane(`${vector}.extract_lane`, 0, o.readVector(1));
-      const bits = o.sizeBits(0) === 64 ? 64 : 32;
-      o.write(0, truncateScalar(e, element, bits, rounds ? roundByMode(e, element, value) : value));
+      o.write(0, toInteger(e, format, o.sizeBits(0) === 64 ? 64 : 32, o.readVector(1), rounds));
     },
   });
 }
@@ -63,16 +59,23 @@ export const CVTTSS2SI = toIntegerForm('CVTTSS2SI', 'F3 0F 2C', 'ss', false);
 export const CVTSD2SI = toIntegerForm('CVTSD2SI', 'F2 0F 2D', 'sd', true);
 export const CVTTSD2SI = toIntegerForm('CVTTSD2SI', 'F2 0F 2C', 'sd', false);
 
-/** To an MMX register. */
+/** To an MMX register. The conversion may raise #XM, so it comes before the x87 state changes. */
 function toMmxForm(name: string, encoding: string, operands: string, convert: (e: Emit, source: Value) => Value): Insn {
-  const body: Insn['body'] = (e, o) => withMmx(e, o, 0, () => o.write(0, lowHalf(e, convert(e, o.readVector(1)))));
-  return insn(name, { rows: [row(encoding, operands)], body });
+  return insn(name, {
+    rows: [row(encoding, operands)],
+    body(e, o) {
+      e.helper('mmx-check');
+      const source = o.readVector(1);
+      const result = lowHalf(e, convert(e, o.sizeBits(1) === 64 ? mergeLow(e, 8, source, zeroVector(e)) : source));
+      withMmx(e, o, 0, () => o.write(0, result));
+    },
+  });
 }
 
-export const CVTPS2PI = toMmxForm('CVTPS2PI', 'NP 0F 2D', 'Pq,Wq', roundPacked('f32x4'));
-export const CVTTPS2PI = toMmxForm('CVTTPS2PI', 'NP 0F 2C', 'Pq,Wq', chopPacked('f32x4'));
-export const CVTPD2PI = toMmxForm('CVTPD2PI', '66 0F 2D', 'Pq,Wpd', roundPacked('f64x2'));
-export const CVTTPD2PI = toMmxForm('CVTTPD2PI', '66 0F 2C', 'Pq,Wpd', chopPacked('f64x2'));
+export const CVTPS2PI = toMmxForm('CVTPS2PI', 'NP 0F 2D', 'Pq,Wq', roundPacked('ps'));
+export const CVTTPS2PI = toMmxForm('CVTTPS2PI', 'NP 0F 2C', 'Pq,Wq', chopPacked('ps'));
+export const CVTPD2PI = toMmxForm('CVTPD2PI', '66 0F 2D', 'Pq,Wpd', roundPacked('pd'));
+export const CVTTPD2PI = toMmxForm('CVTTPD2PI', '66 0F 2C', 'Pq,Wpd', chopPacked('pd'));
 
 /**
  * With a memory operand the MMX state stays as it is: on processors of both vendors (measured on Intel's family 6 and
@@ -81,12 +84,10 @@ export const CVTTPD2PI = toMmxForm('CVTTPD2PI', '66 0F 2C', 'Pq,Wpd', chopPacked
 export const CVTPI2PS = insn('CVTPI2PS', {
   rows: [row('NP 0F 2A', 'Vps,Qq')],
   body(e, o) {
-    const convert = (): void => {
-      const source = fromHalves(e, o.read(1));
-      o.writeVector(0, mergeLow(e, 8, fromIntegers(e, source), o.readVector(0)));
-    };
-    if (o.isMemory(1)) convert();
-    else withMmx(e, o, undefined, convert);
+    if (!o.isMemory(1)) e.helper('mmx-check');
+    const result = mergeLow(e, 8, fromIntegers(e, fromHalves(e, o.read(1))), o.readVector(0));
+    if (o.isMemory(1)) o.writeVector(0, result);
+    else withMmx(e, o, undefined, () => o.writeVector(0, result));
   },
 });
 /** With a memory operand it does not touch the MMX state (SDM vol. 2A, "CVTPI2PD"). */

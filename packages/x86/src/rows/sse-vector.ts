@@ -1,10 +1,9 @@
-import type { Emit, Operands, Value } from '../emit.ts';
+import type { Emit, FloatFormat, Operands, Value } from '../emit.ts';
 import { type Insn, insn, row, type RowOptions } from '../insn.ts';
 
 /** Small pieces from which the bodies of the SSE rows are built. */
 
-/** The four forms of a floating-point instruction, told apart by the mandatory prefix (SDM vol. 2A §2.1.2). */
-export type FloatFormat = 'ps' | 'ss' | 'pd' | 'sd';
+export type { FloatFormat } from '../emit.ts';
 
 export interface FloatShape {
   readonly prefix: 'NP' | '66' | 'F2' | 'F3';

@@ -1,0 +1,58 @@
+import type { ModuleBuilder } from '@hanok/wasm';
+import type { Value, ValueType } from '@hanok/x86';
+import { Emitter } from '../emitter.ts';
+import { type Callees, type Flow, Lowering, use } from '../ir.ts';
+
+const NO_FLOW = new Proxy({}, {
+  get(_, name) {
+    throw new Error(`a function of its own has no ${String(name)}`);
+  },
+}) as Flow & Callees;
+
+/** Builds a function of the module, whose first parameter is the state block's address, as bodies of instructions are built. */
+export class FunctionWriter extends Emitter {
+  constructor() {
+    super(true, (name) => {
+      throw new Error(`a function of its own cannot call the helper ${name}`);
+    });
+  }
+
+  parameter(index: number, type: ValueType): Value {
+    return this.node(type, 'register', [], (l) => l.code.localGet(index));
+  }
+
+  /** Calls another such function. */
+  call(target: Defined, ...args: Value[]): Value {
+    return this.node(target.result, 'effect', args, (l) => {
+      l.code.localGet(l.cpu);
+      for (const arg of args) l.push(arg);
+      l.code.call(target.index);
+    });
+  }
+
+  /** Conditions (i32) combined. */
+  both(a: Value, b: Value): Value {
+    return this.op('i32.and', a, b);
+  }
+  either(a: Value, b: Value): Value {
+    return this.op('i32.or', a, b);
+  }
+}
+
+/** A function of the module: (cpu, …) → result. */
+export interface Defined {
+  readonly index: number;
+  readonly result: ValueType;
+}
+
+export function defineFunction(module: ModuleBuilder, name: string, parameters: readonly ValueType[], result: ValueType, build: (e: FunctionWriter, ...parameters: Value[]) => Value): Defined {
+  const f = module.function(module.type(['i32', ...parameters], [result]));
+  f.name = name;
+  const e = new FunctionWriter();
+  const value = build(e, ...parameters.map((type, index) => e.parameter(index + 1, type)));
+  use(value);
+  const lowering = new Lowering(f.code, (type) => f.local(type), NO_FLOW, NO_FLOW, 0, -1, -1);
+  lowering.block(e.root);
+  lowering.push(value);
+  return { index: f.index, result };
+}
