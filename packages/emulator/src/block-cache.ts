@@ -1,10 +1,10 @@
 import type { CodePages, GuestMemory } from '@hanok/machine';
-import { ALL_ROWS, type Decoded, Decoder, type ModeBits, type Row } from '@hanok/x86';
+import { ALL_ROWS, type Decoded, Decoder, type ModeBits, type Row, usesSse } from '@hanok/x86';
 import type { CpuState } from './cpu-state.ts';
 import { formIndexOf } from './forms.ts';
 import type { InterpreterTables } from './interpreter.ts';
 import type { HotCode } from './jit/hot-code.ts';
-import { ADDRESS_KIND, ARENA, BLOCK_HASH, CPU, ENTER, SEGMENT_INDEX, SLOT, SPECIAL } from './layout.ts';
+import { ADDRESS_KIND, ARENA, BLOCK_HASH, BLOCK_TAG, CPU, ENTER, SEGMENT_INDEX, SLOT, SPECIAL } from './layout.ts';
 import { type Mmu, nextPage } from './mmu.ts';
 import { decodedField } from './operands.ts';
 import type { UnknownEncoding } from './unknown-encoding.ts';
@@ -13,11 +13,6 @@ import { segmentField } from './memory-emit.ts';
 const BLOCK_INSTRUCTIONS_MAX = 16;
 /** How many bytes of an unknown encoding are reported. */
 const UNKNOWN_BYTES = 8;
-/** Single instructions are cached apart from blocks, under this bit of the tag. */
-export const STEP_TAG = 0x100;
-
-/** While there are breakpoints on instructions, code is cached under this bit, with a mark before each of them. */
-export const BREAK_TAG = 0x200;
 
 /** A decoded run of instructions: where its slots are, and under which address and tag it is found. */
 interface Block {
@@ -104,9 +99,16 @@ export class BlockCache {
     }
   }
 
-  /** Whether a block of 64-bit code begins at a guest-physical address. */
+  /** Whether a block, decoded as code is now, begins at a guest-physical address. */
   isDecoded(gpa: number): boolean {
-    return this.#hasBlock(this.#memory.baseBytes + gpa, 64);
+    return this.#hasBlock(this.#memory.baseBytes + gpa, this.#state.word(CPU.blockTag));
+  }
+
+  /** What an instruction raises whatever its operands are, or undefined. */
+  raises(row: Row): typeof SPECIAL.Undefined | typeof SPECIAL.NoDevice | undefined {
+    const tag = this.#state.word(CPU.blockTag);
+    if (!(tag & (BLOCK_TAG.sseUndefined | BLOCK_TAG.sseAbsent)) || !usesSse(row)) return undefined;
+    return tag & BLOCK_TAG.sseUndefined ? SPECIAL.Undefined : SPECIAL.NoDevice;
   }
 
   #hasBlock(address: number, tag: number): boolean {
@@ -153,11 +155,12 @@ export class BlockCache {
   #decodeRun(gpa: number, linearLow: number, linearHigh: number): number {
     const mode = this.#state.mode as ModeBits;
     const pageEnd = (gpa & ~0xfff) + 4096;
-    const step = (this.#state.word(CPU.blockTag) & STEP_TAG) !== 0;
+    const tag = this.#state.word(CPU.blockTag);
+    const step = (tag & BLOCK_TAG.step) !== 0;
     const max = step ? 1 : BLOCK_INSTRUCTIONS_MAX;
     let at = gpa;
     const first = this.#next;
-    const breaks = (this.#state.word(CPU.blockTag) & BREAK_TAG) !== 0;
+    const breaks = (tag & BLOCK_TAG.break) !== 0;
     const linear = (BigInt(mode === 64 ? linearHigh >>> 0 : 0) << 32n) | BigInt(linearLow >>> 0);
     if (mode === 64 && !step && !breaks) this.#enter(at & 0xfff, gpa);
     for (let count = 0; count < max && at < pageEnd; count++) {
@@ -166,7 +169,7 @@ export class BlockCache {
         this.#special(SPECIAL.Break, at);
       }
       // Code that is decoded already need not be decoded again: the block ends with a link to it.
-      if (count > 0 && this.#hasBlock(this.#memory.baseBytes + at, this.#state.word(CPU.blockTag))) break;
+      if (count > 0 && this.#hasBlock(this.#memory.baseBytes + at, tag)) break;
       const decoded = this.#decoder.decode(this.#ram, at, pageEnd, mode);
       if (typeof decoded === 'string') {
         if (decoded === 'more') {
@@ -176,6 +179,11 @@ export class BlockCache {
         }
         this.#special(decoded === 'undefined' ? SPECIAL.Undefined : SPECIAL.TooLong, at);
         if (decoded === 'undefined') this.#reportUnknown(this.#ram.slice(at, Math.min(at + UNKNOWN_BYTES, pageEnd)), gpa, at, linearLow, linearHigh);
+        return -1;
+      }
+      const raises = this.raises(decoded.row);
+      if (raises !== undefined) {
+        this.#special(raises, at);
         return -1;
       }
       this.#slot(decoded, at & 0xfff);
@@ -215,7 +223,9 @@ export class BlockCache {
       this.#special(decoded === 'too-long' ? SPECIAL.TooLong : SPECIAL.Undefined, gpa);
       if (decoded === 'undefined') this.#reportUnknown(this.#crossing.slice(0, UNKNOWN_BYTES), gpa, gpa, linearLow, linearHigh);
     } else {
-      this.#slot(decoded, gpa & 0xfff);
+      const raises = this.raises(decoded.row);
+      if (raises === undefined) this.#slot(decoded, gpa & 0xfff);
+      else this.#special(raises, gpa);
       this.#special(SPECIAL.Relookup, gpa + decoded.lengthBytes, gpa);
     }
     return second < this.#memory.sizeBytes ? second >>> 12 : -1;

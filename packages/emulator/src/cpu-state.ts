@@ -1,4 +1,4 @@
-import { CPU, SEGMENT, SEGMENT_INDEX, TLB_TABLE_BYTES, TLB } from './layout.ts';
+import { BLOCK_TAG, CPU, SEGMENT, SEGMENT_INDEX, TLB_TABLE_BYTES, TLB } from './layout.ts';
 
 /** Bits of CR0, CR4, EFER and RFLAGS (SDM vol. 3A §2.5, §2.2.1; vol. 1 §3.4.3). */
 export const CR0 = { PE: 1n, MP: 2n, EM: 4n, TS: 8n, ET: 0x10n, NE: 0x20n, WP: 0x10000n, AM: 0x40000n, NW: 1n << 29n, CD: 1n << 30n, PG: 1n << 31n } as const;
@@ -100,7 +100,7 @@ export class CpuState {
     const csAccess = this.word(CPU.segments + SEGMENT_INDEX.CS * SEGMENT.sizeBytes + SEGMENT.access);
     const mode = this.isLong && csAccess & ACCESS.long ? 64 : csAccess & ACCESS.big ? 32 : 16;
     this.setWord(CPU.blockMode, mode);
-    this.setWord(CPU.blockTag, mode | (this.word(CPU.blockTag) & ~0xff));
+    this.setWord(CPU.blockTag, mode | (this.word(CPU.blockTag) & (BLOCK_TAG.step | BLOCK_TAG.break)) | this.#sseTag());
     this.set(CPU.codeBase, mode === 64 ? 0n : this.get(CPU.segments + SEGMENT_INDEX.CS * SEGMENT.sizeBytes));
     this.set(CPU.codeLimit, mode === 64 ? (1n << 64n) - 1n : BigInt(this.word(CPU.segments + SEGMENT_INDEX.CS * SEGMENT.sizeBytes + SEGMENT.limit)));
     this.set(CPU.codeMask, mode === 64 ? (1n << 64n) - 1n : 0xffffffffn);
@@ -108,6 +108,13 @@ export class CpuState {
     this.set(CPU.stackMask, mode === 64 ? (1n << 64n) - 1n : ssAccess & ACCESS.big ? 0xffffffffn : 0xffffn);
     this.setWord(CPU.flatSegments, this.#flatSegments());
     this.selectTlb();
+  }
+
+  /** SDM vol. 3A §14.1.1, table 2-2. */
+  #sseTag(): number {
+    const cr0 = this.word(CPU.cr0);
+    if (cr0 & Number(CR0.EM) || !(this.word(CPU.cr4) & Number(CR4.OSFXSR))) return BLOCK_TAG.sseUndefined;
+    return cr0 & Number(CR0.TS) ? BLOCK_TAG.sseAbsent : 0;
   }
 
   #flatSegments(): number {

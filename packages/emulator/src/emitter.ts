@@ -1,6 +1,7 @@
 import type { Code, LaneOp, MemoryOp, PlainOp } from '@hanok/wasm';
 import { type Emit, type ExactFloat, exactFloatType, type FlagName, type IntegerBits, type Routine, type SegmentName, type StateName, type Value, type ValueType, type Variable, Vector } from '@hanok/x86';
 import { condition, emitFlag, FLAG_MASK } from './flag-emit.ts';
+import { emitRoundingShows } from './float/rounding-shows.ts';
 import { Block, type Lowering, type Node, use } from './ir.ts';
 import { CPU, FLAG_KIND, SEGMENT_INDEX, SLOT } from './layout.ts';
 import { emitLoad, emitStore, LOAD_OPS, segmentAddress, segmentField, STORE_OPS } from './memory-emit.ts';
@@ -18,9 +19,6 @@ const STATE_OFFSETS: Record<Exclude<StateName, 'rip'>, number> = {
 };
 
 const CR4_OSXMMEXCPT_BIT = 10;
-/** RC, PM and PE of MXCSR (SDM vol. 1 §10.2.3), and their values while inexact results show nowhere. */
-const MXCSR_ROUNDING = 0x7020;
-const MXCSR_SILENT = 0x1020;
 
 /** Result type of an operation, from its name: `i64.eq` and kin are conditions, `f64x2…` are vectors. */
 function resultType(name: string): ValueType {
@@ -387,11 +385,6 @@ export class Emitter implements Emit {
       l.code.localGet(l.cpu).memory('i64.load', CPU.result);
     });
   }
-}
-
-/** Pushes whether RC, PM and PE of MXCSR are not those of `Emit.roundingShows`. */
-export function emitRoundingShows(code: Code, cpu: number): void {
-  code.localGet(cpu).memory('i32.load', CPU.mxcsr).i32(MXCSR_ROUNDING).op('i32.and').i32(MXCSR_SILENT).op('i32.xor');
 }
 
 /** Pushes the RIP of the instruction in `slot` (of the one after it with `withLength`). */

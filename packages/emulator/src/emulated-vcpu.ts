@@ -1,6 +1,6 @@
 import { EXIT_KINDS, PostedInterrupts, type Vcpu, VcpuGate, type VcpuState, type VcpuStop } from '@hanok/machine';
 import { Vector } from '@hanok/x86';
-import { BlockCache, BREAK_TAG, STEP_TAG } from './block-cache.ts';
+import { BlockCache } from './block-cache.ts';
 import { CpuState, RFLAGS } from './cpu-state.ts';
 import { DebugUnit } from './debug-unit.ts';
 import type { EmulatedVcpuOptions } from './emulated-vcpu-options.ts';
@@ -14,7 +14,7 @@ import type { EngineImports, InterpreterExports } from './interpreter.ts';
 import { COMPILE_POLICY, HotCode } from './jit/hot-code.ts';
 import { RegionCache } from './jit/region-cache.ts';
 import { HELPER_END } from './jit/region-writer.ts';
-import { CPU, RUN_END, STATUS, VCPU_BLOCK_BYTES, vcpuBlockAddress } from './layout.ts';
+import { BLOCK_TAG, CPU, RUN_END, STATUS, VCPU_BLOCK_BYTES, vcpuBlockAddress } from './layout.ts';
 import { Mmu } from './mmu.ts';
 import { SingleStep, type Step } from './single-step.ts';
 import { exportState, importState, initState, resetState, startAt } from './state-exchange.ts';
@@ -259,7 +259,8 @@ export class EmulatedVcpu implements Vcpu {
     this.#context.delivered = false;
     let step: Step | undefined;
     if (single && !(step = this.#single.before())) return { count: 1, end: RUN_END.Budget };
-    state.setWord(CPU.blockTag, state.mode | (single ? STEP_TAG : 0) | (this.#debug.breaksOnExecution ? BREAK_TAG : 0));
+    const tag = state.word(CPU.blockTag) & ~(BLOCK_TAG.step | BLOCK_TAG.break);
+    state.setWord(CPU.blockTag, tag | (single ? BLOCK_TAG.step : 0) | (this.#debug.breaksOnExecution ? BLOCK_TAG.break : 0));
     const budget = single ? 1 : Math.min(left, this.#sliceInstructions);
     const end = this.#run(state.blockAddress, budget);
     const count = budget - (state.word(CPU.budget) | 0);

@@ -70,7 +70,7 @@ export const CPU = {
   /** Why generated code came back, and how many instructions it still may run. */
   budget: 0x528,
   kernelGsBase: 0x530,
-  /** What a cached block must match besides its address: the code's width, and whether it is single instructions. */
+  /** What a cached block must match besides its address: a BLOCK_TAG. */
   blockTag: 0x538,
   /** Outside 64-bit mode the limit of CS; else all ones. */
   codeLimit: 0x540,
@@ -84,6 +84,13 @@ export const CPU = {
   posted: 0xf00,
   attention: 0xf40,
 } as const;
+
+/**
+ * Bits of `blockTag`: the code's width; single instructions, cached apart; that there are breakpoints on instructions, with a
+ * mark before each of them; and that instructions with XMM registers raise #UD or #NM, so that those decoded while they
+ * work need not look.
+ */
+export const BLOCK_TAG = { mode: 0xff, step: 0x100, break: 0x200, sseUndefined: 0x400, sseAbsent: 0x800 } as const;
 
 /** Where the block cache's hash table starts, and its entries `{ tag: i64, slot: i32, unused: i32 }`. */
 export const BLOCK_HASH = { offset: 0x30000, entryCount: 0x10000, entryBytes: 16 } as const;
@@ -134,7 +141,7 @@ export const ADDRESS_KIND = { Long: 0, Long32: 1, FarRip: 2, Legacy32: 3, Legacy
 export const STATUS = { Next: 0, Jump: 1, Fault: 2, Stop: 3, NextSoon: 4 } as const;
 
 /** Handlers that stand for no instruction. */
-export const SPECIAL = { Continue: 0, Relookup: 1, Cross: 2, Undefined: 3, TooLong: 4, Enter: 5, Break: 6 } as const;
+export const SPECIAL = { Continue: 0, Relookup: 1, Cross: 2, Undefined: 3, TooLong: 4, Enter: 5, Break: 6, NoDevice: 7 } as const;
 
 /** Fields of an Enter slot, which begins a block: compiled code takes over there once there is some. */
 export const ENTER = {

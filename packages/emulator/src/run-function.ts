@@ -247,6 +247,9 @@ function writeSpecial(code: Code, l: Locals, parts: Parts, lowering: Lowering, l
     case SPECIAL.Undefined:
       raise(Vector.UD, 0);
       break;
+    case SPECIAL.NoDevice:
+      raise(Vector.NM, 0);
+      break;
     default:
       raise(Vector.GP | 0x80000000, 0);
   }

@@ -20,6 +20,8 @@ export interface RowOptions {
   readonly perAddressSize?: boolean;
   /** A 128-bit memory operand need not be aligned to 16 bytes (MOVUPS and kin); all others raise #GP. */
   readonly unaligned?: boolean;
+  /** Depends on CR0 and CR4 as instructions with XMM registers do. */
+  readonly sse?: boolean;
   /** Ends a straight run of instructions: the next one may be elsewhere. */
   readonly ends?: boolean;
 }
@@ -46,6 +48,11 @@ export interface Row {
   readonly options: RowOptions;
   /** As written, for messages and docs. */
   readonly text: string;
+}
+
+/** Whether CR0.EM and CR4.OSFXSR can make the instruction undefined and CR0.TS can make it raise #NM (SDM vol. 2A §2.4, types 1 to 5). */
+export function usesSse(row: Row): boolean {
+  return row.options.sse === true || (row.vexLength === undefined && row.operands.some(({ kind }) => 'VWU'.includes(kind)));
 }
 
 /** An instruction: its name, its encodings, and what it means. */

@@ -65,7 +65,7 @@ function zeroSum(e: FunctionWriter, f: Format): Value {
 function addFinite(e: FunctionWriter, f: Format, round: Defined, x: Value, y: Value, result: Variable): void {
   const pass = (v: Value) => {
     const { sign, exponent, significand } = unpack(e, f, v);
-    result.set(e.call(round, sign, exponent, significand));
+    result.set(e.callFunction(round, sign, exponent, significand));
   };
   e.if(
     isZero(e, f, x),
@@ -91,7 +91,7 @@ function addNonzero(e: FunctionWriter, f: Format, round: Defined, x: Unpacked, y
   e.if(
     e.eqz(sum),
     () => result.set(zeroSum(e, f)),
-    () => result.set(e.call(round, sign, e.sub(e.add(exponent, one), shift), e.shl(sum, shift))),
+    () => result.set(e.callFunction(round, sign, e.sub(e.add(exponent, one), shift), e.shl(sum, shift))),
   );
 }
 
@@ -125,7 +125,7 @@ export function defineMultiply(module: ModuleBuilder, { format: f, round }: Form
             const [high, low] = multiplyWide(e, p.significand, q.significand);
             const shift = e.op('i64.clz', high);
             const significand = e.shl(e.or(high, e.widen(e.nez(low))), shift);
-            result.set(e.call(round, sign, e.sub(e.add(e.add(p.exponent, q.exponent), e.constant(1)), shift), significand));
+            result.set(e.callFunction(round, sign, e.sub(e.add(e.add(p.exponent, q.exponent), e.constant(1)), shift), significand));
           },
         );
       },
@@ -182,11 +182,11 @@ export function defineDivide(module: ModuleBuilder, { format: f, round }: Format
             () => result.set(e.select(xInfinite, infinite, signed)),
             () => {
               const [p, q] = [unpack(e, f, x), unpack(e, f, y)];
-              const quotient = e.call(divideWide, e.shrU(p.significand, e.constant(1)), e.shl(p.significand, e.constant(63)), q.significand);
+              const quotient = e.callFunction(divideWide, e.shrU(p.significand, e.constant(1)), e.shl(p.significand, e.constant(63)), q.significand);
               const isExact = e.eq(e.mul(quotient, q.significand), e.shl(p.significand, e.constant(63)));
               const shift = e.op('i64.clz', quotient);
               const significand = e.shl(e.or(quotient, e.widen(e.eqz(isExact))), shift);
-              result.set(e.call(round, sign, e.sub(e.sub(p.exponent, q.exponent), shift), significand));
+              result.set(e.callFunction(round, sign, e.sub(e.sub(p.exponent, q.exponent), shift), significand));
             },
           );
         },
@@ -215,7 +215,7 @@ export function defineSquareRoot(module: ModuleBuilder, { format: f, round }: Fo
         () => e.if(e.eqz(isInfinite(e, f, x)), () => {
           raiseIf(e, isDenormal(e, f, x), Flag.DE);
           const { exponent, significand } = squareRootOf(e, unpack(e, f, x));
-          result.set(e.call(round, e.constant(0), exponent, significand));
+          result.set(e.callFunction(round, e.constant(0), exponent, significand));
         }),
       )),
     );

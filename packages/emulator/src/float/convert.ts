@@ -49,7 +49,7 @@ export function defineNarrow(module: ModuleBuilder, round: Defined): Defined {
         () => e.if(e.eqz(isZero(e, DOUBLE, x)), () => {
           raiseIf(e, isDenormal(e, DOUBLE, x), Flag.DE);
           const { exponent, significand } = unpack(e, DOUBLE, x);
-          result.set(e.call(round, sign, exponent, significand));
+          result.set(e.callFunction(round, sign, exponent, significand));
         }),
       ),
     );
@@ -65,7 +65,7 @@ export function defineFromInteger(module: ModuleBuilder, { format: f, round }: F
       const sign = e.shrU(value, e.constant(63));
       const absolute = e.select(e.nez(sign), e.sub(e.constant(0), value), value);
       const shift = e.op('i64.clz', absolute);
-      result.set(e.call(round, sign, e.sub(e.constant(63), shift), e.shl(absolute, shift)));
+      result.set(e.callFunction(round, sign, e.sub(e.constant(63), shift), e.shl(absolute, shift)));
     });
     return result.get();
   });

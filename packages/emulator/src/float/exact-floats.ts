@@ -54,14 +54,14 @@ class ExactFloats {
     const whole = defineFunction(this.#module, name, exactFloatParameters(name), exactFloatType(name), (e, ...values) => {
       e.storeState('i32.store', CPU.floatRaised, e.constant32(0));
       const value = e.variable(build(e, ...values));
-      e.call(this.#finish);
+      e.callFunction(this.#finish);
       return value.get();
     });
     const first = quick && defineFunction(this.#module, `quick ${name}`, exactFloatParameters(name), exactFloatType(name), (e, ...values) => {
       const { result, holds } = quick(e, ...values);
       const value = e.variable(result);
       e.storeState('i32.store', CPU.floatFault, e.constant32(0));
-      e.if(e.eqz(holds), () => value.set(e.call(whole, ...values)));
+      e.if(e.eqz(holds), () => value.set(e.callFunction(whole, ...values)));
       return value.get();
     });
     this.indices.set(name, (first ?? whole).index);
@@ -83,7 +83,7 @@ class ExactFloats {
     const f = formatOf(format);
     this.define(
       name,
-      (e, a, b) => this.#lanes(e, this.#count(format), f, a, (index) => e.call(laneOf(index), extract(e, f, a, index), extract(e, f, b, index))),
+      (e, a, b) => this.#lanes(e, this.#count(format), f, a, (index) => e.callFunction(laneOf(index), extract(e, f, a, index), extract(e, f, b, index))),
       quick && ((e, a, b) => quickArithmetic(e, quick, format, a, b)),
     );
   }
@@ -92,20 +92,20 @@ class ExactFloats {
   compare(name: ExactFloat, format: FloatFormat, lane: Defined): void {
     const f = formatOf(format);
     this.define(name, (e, a, b, predicate) =>
-      this.#lanes(e, this.#count(format), f, a, (index) => e.call(lane, extract(e, f, a, index), extract(e, f, b, index), predicate)));
+      this.#lanes(e, this.#count(format), f, a, (index) => e.callFunction(lane, extract(e, f, a, index), extract(e, f, b, index), predicate)));
   }
 
   /** (destination, source) → destination with its lanes replaced. */
   unary(name: ExactFloat, format: FloatFormat, lane: Defined): void {
     const f = formatOf(format);
     this.define(name, (e, into, source) =>
-      this.#lanes(e, this.#count(format), f, into, (index) => e.call(lane, extract(e, f, source, index))));
+      this.#lanes(e, this.#count(format), f, into, (index) => e.callFunction(lane, extract(e, f, source, index))));
   }
 
   roundToIntegral(name: ExactFloat, format: FloatFormat, lane: Defined): void {
     const f = formatOf(format);
     this.define(name, (e, into, source, immediate) =>
-      this.#lanes(e, this.#count(format), f, into, (index) => e.call(lane, extract(e, f, source, index), immediate)));
+      this.#lanes(e, this.#count(format), f, into, (index) => e.callFunction(lane, extract(e, f, source, index), immediate)));
   }
 
   /** (source) → its first `count` lanes in another format, zero above. */
@@ -127,10 +127,10 @@ export function defineExactFloats(module: ModuleBuilder): ReadonlyMap<ExactFloat
     defineIntegers(module, floats, shared);
   }
   const [widen, narrow] = [defineWiden(module), defineNarrow(module, rounds[32])];
-  floats.convert('widen.ps', 2, SINGLE, DOUBLE, (e, v) => e.call(widen, v));
-  floats.convert('widen.ss', 1, SINGLE, DOUBLE, (e, v) => e.call(widen, v));
-  floats.convert('narrow.pd', 2, DOUBLE, SINGLE, (e, v) => e.call(narrow, v));
-  floats.convert('narrow.sd', 1, DOUBLE, SINGLE, (e, v) => e.call(narrow, v));
+  floats.convert('widen.ps', 2, SINGLE, DOUBLE, (e, v) => e.callFunction(widen, v));
+  floats.convert('widen.ss', 1, SINGLE, DOUBLE, (e, v) => e.callFunction(widen, v));
+  floats.convert('narrow.pd', 2, DOUBLE, SINGLE, (e, v) => e.callFunction(narrow, v));
+  floats.convert('narrow.sd', 1, DOUBLE, SINGLE, (e, v) => e.callFunction(narrow, v));
   return floats.indices;
 }
 
@@ -162,7 +162,7 @@ function defineComparisons(module: ModuleBuilder, floats: ExactFloats, f: Format
     if (format === 'ps' || format === 'pd') continue;
     for (const [name, quiet] of [['order', false], ['quiet-order', true]] as const) {
       const order = defineOrder(module, f, quiet);
-      floats.define(`${name}.${format}`, (e, a, b) => e.call(order, extract(e, f, a, 0), extract(e, f, b, 0)));
+      floats.define(`${name}.${format}`, (e, a, b) => e.callFunction(order, extract(e, f, a, 0), extract(e, f, b, 0)));
     }
   }
 }
@@ -171,13 +171,13 @@ function defineIntegers(module: ModuleBuilder, floats: ExactFloats, shared: Form
   const f = shared.format;
   const [packed, scalar] = f.bits === 32 ? (['ps', 'ss'] as const) : (['pd', 'sd'] as const);
   const fromInteger = defineFromInteger(module, shared);
-  floats.define(`from-integer.${scalar}`, (e, into, value) => replace(e, f, into, 0, e.call(fromInteger, value)));
-  if (packed === 'ps') floats.convert('from-integers.ps', 4, SINGLE, SINGLE, (e, v) => e.call(fromInteger, e.signExtend(v, 32)));
+  floats.define(`from-integer.${scalar}`, (e, into, value) => replace(e, f, into, 0, e.callFunction(fromInteger, value)));
+  if (packed === 'ps') floats.convert('from-integers.ps', 4, SINGLE, SINGLE, (e, v) => e.callFunction(fromInteger, e.signExtend(v, 32)));
   for (const bits of [32, 64] as const) {
     const lane = defineToInteger(module, f, bits);
     for (const [name, control] of [['to-integer', roundingControl], ['truncate', (e: FunctionWriter) => e.constant(Rounding.Zero)]] as const) {
-      floats.define(`${name}.${scalar}.${bits}`, (e, source) => e.call(lane, extract(e, f, source, 0), control(e)));
-      if (bits === 32) floats.convert(`${name}.${packed}`, 128 / f.bits, f, SINGLE, (e, v) => e.call(lane, v, control(e)));
+      floats.define(`${name}.${scalar}.${bits}`, (e, source) => e.callFunction(lane, extract(e, f, source, 0), control(e)));
+      if (bits === 32) floats.convert(`${name}.${packed}`, 128 / f.bits, f, SINGLE, (e, v) => e.callFunction(lane, v, control(e)));
     }
   }
 }

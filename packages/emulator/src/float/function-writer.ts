@@ -22,7 +22,7 @@ export class FunctionWriter extends Emitter {
   }
 
   /** Calls another such function. */
-  call(target: Defined, ...args: Value[]): Value {
+  callFunction(target: Defined, ...args: Value[]): Value {
     return this.node(target.result, 'effect', args, (l) => {
       l.code.localGet(l.cpu);
       for (const arg of args) l.push(arg);

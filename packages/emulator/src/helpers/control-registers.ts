@@ -121,6 +121,8 @@ export const CONTROL_HELPERS: Record<string, SystemHelper> = {
   'clear-task-switched'(context) {
     requireKernel(context);
     context.state.set(CPU.cr0, context.state.get(CPU.cr0) & ~CR0.TS);
+    context.state.updateMode();
+    context.jump(context.nextRip);
   },
   'check-protected-mode'(context) {
     if (!context.state.isProtected || context.state.isVirtual8086) context.raise(Vector.UD);

@@ -1,4 +1,4 @@
-import { CALL, type Decoded, type DecodeFailure, type Decoder, INSTRUCTION_BYTES_MAX, type OperandSpec, RET } from '@hanok/x86';
+import { CALL, type Decoded, type DecodeFailure, type Decoder, INSTRUCTION_BYTES_MAX, type OperandSpec, RET, type Row } from '@hanok/x86';
 import { type Traits, traitsOf } from './traits.ts';
 
 /** Instructions of one region at most. */
@@ -37,6 +37,8 @@ export interface CodeSource {
   pageStart(page: number): number;
   /** Whether code at this offset has run. */
   hasRun(offset: number): boolean;
+  /** Whether the instruction may be executed at all in this state of the control registers. */
+  works(row: Row): boolean;
 }
 
 /** Blocks, and the pages they lie on: numbers relative to the entry's, and where each starts in RAM. */
@@ -112,7 +114,7 @@ class Discovery {
     const from = start + at - page * PAGE_BYTES;
     let decoded = decoder.decode(ram, from, start + PAGE_BYTES, 64);
     if (decoded === 'more') decoded = this.#decodeCrossing(page, from, start + PAGE_BYTES - from);
-    if (typeof decoded === 'string' || decoded.row.insn.system) return undefined;
+    if (typeof decoded === 'string' || decoded.row.insn.system || !this.#source.works(decoded.row)) return undefined;
     const own = { ...decoded };
     return { decoded: own, pageOffset: at, traits: traitsOf(own), flagsDead: false };
   }

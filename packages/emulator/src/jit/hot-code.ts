@@ -71,7 +71,7 @@ export class HotCode {
       const start = pageStart(Math.floor(offset / PAGE_BYTES));
       return start >= 0 && this.#blocks!.isDecoded(start + (offset & (PAGE_BYTES - 1)));
     };
-    const code = this.#regions.discover({ pageStart, hasRun }, view.getUint16(slot + SLOT.pageOffset, true));
+    const code = this.#regions.discover({ pageStart, hasRun, works: (row) => this.#blocks!.raises(row) === undefined }, view.getUint16(slot + SLOT.pageOffset, true));
     if (code) this.#waiting.push({ slot, code });
   }
 

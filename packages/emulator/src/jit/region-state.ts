@@ -1,6 +1,6 @@
 import type { Code } from '@hanok/wasm';
 import type { ValueType } from '@hanok/x86';
-import { emitRoundingShows } from '../emitter.ts';
+import { emitRoundingShows } from '../float/rounding-shows.ts';
 import { CPU } from '../layout.ts';
 
 const GENERAL_COUNT = 16;

@@ -8,6 +8,10 @@ const RAM_BYTES = 0x20_0000;
 const PAGE_COUNT = (VCPU_BLOCK_BYTES + RAM_BYTES) / 0x1_0000;
 const CODE = 0x1_0000;
 const CR0 = 0x8000_0033n;
+/** PAE, OSFXSR, OSXMMEXCPT. */
+const CR4 = 0x620n;
+const CR4_OSFXSR = 0x200n;
+const CR4_OSXMMEXCPT = 0x400n;
 const CR0_EM = 4n;
 const CR0_TS = 8n;
 const HLT = 0xf4;
@@ -44,10 +48,11 @@ interface Start {
   readonly rdx?: bigint;
   readonly mxcsr?: number;
   readonly cr0?: bigint;
+  readonly cr4?: bigint;
 }
 
 /** Runs instructions between XMM1, XMM2, MM1, RCX and RDX in 64-bit mode. */
-function run(code: readonly number[], { xmm1 = [0n, 0n], xmm2 = [0n, 0n], rdx = 0n, mxcsr = 0x1f80, cr0 = CR0 }: Start) {
+function run(code: readonly number[], { xmm1 = [0n, 0n], xmm2 = [0n, 0n], rdx = 0n, mxcsr = 0x1f80, cr0 = CR0, cr4 = CR4 }: Start) {
   memory.write(CODE, Uint8Array.from([...code, HLT]));
   const vectors = new BigUint64Array(32);
   vectors.set([...xmm1, ...xmm2], 2);
@@ -57,13 +62,13 @@ function run(code: readonly number[], { xmm1 = [0n, 0n], xmm2 = [0n, 0n], rdx = 
   vcpu.reset();
   vcpu.setState({
     gpr: Array.from({ length: 16 }, (_, index) => (index === 2 ? rdx : 0n)),
-    xmm: new Uint8Array(vectors.buffer), mxcsr, x87, cr0, cr3: 0x1000n, cr4: 0x620n, efer: 0x500n, rip: BigInt(CODE), rflags: 2n,
+    xmm: new Uint8Array(vectors.buffer), mxcsr, x87, cr0, cr3: 0x1000n, cr4, efer: 0x500n, rip: BigInt(CODE), rflags: 2n,
     segments: [data, flat(0xa09b), data, data, data, data],
   });
   const stop = vcpu.run(100);
   const state = vcpu.getState();
   const results = new BigUint64Array(state.xmm.slice().buffer);
-  return { stop, rcx: state.gpr[1]!, xmm1: [results[2]!, results[3]!], rflags: state.rflags, x87: state.x87 };
+  return { stop, rcx: state.gpr[1]!, xmm1: [results[2]!, results[3]!], rflags: state.rflags, x87: state.x87, rip: state.rip, mxcsr: state.mxcsr };
 }
 
 const double = (value: number): bigint => {
@@ -163,6 +168,41 @@ test('CR0.EM makes MMX instructions undefined, CR0.TS asks for the x87 state fir
   };
   assert.equal(vectorUnder(CR0_EM), 6);
   assert.equal(vectorUnder(CR0_TS), 7);
+});
+
+test('SSE instructions want CR0.EM clear, CR4.OSFXSR set and CR0.TS clear, before they look at memory', () => {
+  const vectorOf = (code: readonly number[], cr0: bigint, cr4: bigint) => {
+    const { stop } = run(code, { rdx: 0x4000_0000n, cr0, cr4 });
+    return stop.reason === 'exception' ? stop.vector : undefined;
+  };
+  const movaps = [0x0f, 0x28, 0x0a];
+  const ldmxcsr = [0x0f, 0xae, 0x12];
+  for (const code of [movaps, ldmxcsr]) {
+    assert.equal(vectorOf(code, CR0, CR4), 14);
+    assert.equal(vectorOf(code, CR0 | CR0_EM, CR4), 6);
+    assert.equal(vectorOf(code, CR0, CR4 & ~CR4_OSFXSR), 6);
+    assert.equal(vectorOf(code, CR0 | CR0_TS, CR4), 7);
+  }
+});
+
+test('the same code works again after CLTS and faults again after TS is set', () => {
+  // clts; movaps xmm1, xmm2; mov rcx, cr0; or ecx, 8; mov cr0, rcx; movaps xmm1, xmm2
+  const { stop, xmm1, rip } = run(
+    [0x0f, 0x06, 0x0f, 0x28, 0xca, 0x0f, 0x20, 0xc1, 0x83, 0xc9, 0x08, 0x0f, 0x22, 0xc1, 0x0f, 0x28, 0xca],
+    { cr0: CR0 | CR0_TS, xmm2: [5n, 6n] },
+  );
+  assert.equal(stop.reason === 'exception' && stop.vector, 7);
+  assert.deepEqual(xmm1, [5n, 6n]);
+  assert.equal(rip, BigInt(CODE + 14));
+});
+
+test('an unmasked exception is #XM, or #UD where CR4.OSXMMEXCPT is clear', () => {
+  const divide = (cr4: bigint) => {
+    const { stop, mxcsr } = run([0xf2, 0x0f, 0x5e, 0xca], { xmm1: [double(1), 0n], mxcsr: 0x1d80, cr4 });
+    return [stop.reason === 'exception' && stop.vector, mxcsr];
+  };
+  assert.deepEqual(divide(CR4), [19, 0x1d84]);
+  assert.deepEqual(divide(CR4 & ~CR4_OSXMMEXCPT), [6, 0x1d84]);
 });
 
 test('LDMXCSR refuses reserved bits and keeps the register', () => {

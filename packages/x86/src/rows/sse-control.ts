@@ -1,36 +1,22 @@
-import { type Emit, Vector } from '../emit.ts';
+import { Vector } from '../emit.ts';
 import { insn, row } from '../insn.ts';
 
 /** State management, ordering and cache hints of SSE and SSE2 (SDM vol. 1 §10.4.6, §10.5, §11.4.4). */
-
-const CR0_EM_BIT = 2;
-const CR0_TS_BIT = 3;
-const CR4_OSFXSR_BIT = 9;
-
-/** The checks of an SSE instruction that has no XMM operand for the engine to see (SDM vol. 3A §14.1). */
-function requireSse(e: Emit): void {
-  const cr0 = e.state('cr0');
-  const disabled = e.op('i32.or', e.bit(cr0, CR0_EM_BIT), e.op('i32.eqz', e.bit(e.state('cr4'), CR4_OSFXSR_BIT)));
-  e.if(disabled, () => e.fault(Vector.UD));
-  e.if(e.bit(cr0, CR0_TS_BIT), () => e.fault(Vector.NM));
-}
 
 /** Bits 31:16 of MXCSR are reserved; setting one is #GP (SDM vol. 1 §10.2.3). */
 const MXCSR_RESERVED = 0xffff_0000n;
 
 export const LDMXCSR = insn('LDMXCSR', {
-  rows: [row('NP 0F AE /2', 'Md')],
+  rows: [row('NP 0F AE /2', 'Md', { sse: true })],
   body(e, o) {
-    requireSse(e);
     const value = o.read(0);
     e.if(e.nez(e.and(value, e.constant(MXCSR_RESERVED))), () => e.fault(Vector.GP, 0));
     e.setState('mxcsr', value);
   },
 });
 export const STMXCSR = insn('STMXCSR', {
-  rows: [row('NP 0F AE /3', 'Md')],
+  rows: [row('NP 0F AE /3', 'Md', { sse: true })],
   body(e, o) {
-    requireSse(e);
     o.write(0, e.state('mxcsr'));
   },
 });
