@@ -21,7 +21,7 @@ const noInterrupts: LocalInterrupts = {
   writeTaskPriority: () => {},
   collect: () => {},
   takeNmi: () => false,
-  nmiPending: false,
+  nmiPending: false, hasRequests: false, inServiceCount: 0, servesLevel: false, endOfInterrupt: () => {},
   tick: () => {},
   nextDeadlineNs: () => Number.POSITIVE_INFINITY,
   readMsr: () => undefined,

@@ -16,6 +16,7 @@ const DEFAULT_IMAGE = 'tiny';
 const FLAGS = {
   memory: { type: 'size', value: 'SIZE', help: 'Memory of the machine, 64M to 3G; whole MiB, rounded up. Default: 256M.' },
   cpus: { type: 'text', value: 'N', help: `Processors of the machine, 1 to ${VCPU_COUNT_MAX}. Default: 1.` },
+  'no-paravirt': { type: 'boolean', help: 'Hide from the guest that it is one: no hypervisor in CPUID, no clock, interrupts or hypercalls of KVM.' },
   disk: { type: 'file', value: 'FILE', repeats: true, help: 'A raw disk image that the guest may change. Disks appear in the order given: vda, vdb, …' },
   'read-only-disk': { type: 'file', value: 'FILE', repeats: true, help: 'A raw disk image that the guest cannot change.' },
   'overlay-disk': { type: 'file', value: 'FILE', repeats: true, help: 'A raw disk image; what the guest writes is lost when the machine ends.' },
@@ -61,6 +62,7 @@ async function readRunOptions(call: Call<typeof FLAGS>, services: Services): Pro
     boot: await readBoot(call, services),
     memoryBytes: readMemory(flags.memory),
     vcpuCount: readCount(flags.cpus),
+    paravirt: flags['no-paravirt'] !== true,
     disks,
     ...(tail ? { command: tail } : {}),
     ...(flags.log === undefined ? {} : { logPath: flags.log }),

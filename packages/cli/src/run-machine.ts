@@ -26,6 +26,7 @@ export interface RunOptions {
   readonly boot: BootOptions;
   readonly memoryBytes: number;
   readonly vcpuCount: number;
+  readonly paravirt: boolean;
   readonly disks: readonly DiskOptions[];
   /** Without one the guest's console is the user's. */
   readonly command?: readonly string[];
@@ -58,6 +59,7 @@ export async function runMachine(options: RunOptions, io: Io, services: Services
   machine = await services.createMachine({
     memoryBytes: options.memoryBytes,
     vcpuCount: options.vcpuCount,
+    paravirt: options.paravirt,
     kernel: boot.kernel,
     ...(initrd ? { initrd } : {}),
     commandLine: boot.commandLine,

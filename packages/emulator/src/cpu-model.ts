@@ -22,7 +22,7 @@ const FAMILY_6_MODEL_94_STEPPING_3 = 0x000506e3;
 const CRYSTAL_HZ = 25_000_000;
 
 /** Feature bits of leaf 1 (SDM vol. 2A tables 3-10 and 3-11). */
-const LEAF1_ECX = bits(13 /* CX16 */, 21 /* x2APIC */, 22 /* MOVBE */, 23 /* POPCNT */, 24 /* TSC deadline */, 30 /* RDRAND */, 31 /* hypervisor */);
+const LEAF1_ECX = bits(13 /* CX16 */, 21 /* x2APIC */, 22 /* MOVBE */, 23 /* POPCNT */, 24 /* TSC deadline */, 30 /* RDRAND */);
 const LEAF1_EDX = bits(
   0 /* FPU */, 2 /* DE */, 3 /* PSE */, 4 /* TSC */, 5 /* MSR */, 6 /* PAE */, 7 /* MCE */, 8 /* CX8 */, 9 /* APIC */, 11 /* SEP */, 13 /* PGE */,
   14 /* MCA */, 15 /* CMOV */, 16 /* PAT */, 17 /* PSE-36 */, 19 /* CLFSH */, 23 /* MMX */, 24 /* FXSR */, 25 /* SSE */, 26 /* SSE2 */,
@@ -59,7 +59,6 @@ const LEAVES = new Map<number, Leaf>([
   [0xb, (subleaf, place) => topologyLeaf(subleaf, place)],
   [0x15, () => [1, X86_64_V1.tscHz / CRYSTAL_HZ, CRYSTAL_HZ, 0]],
   [0x16, () => [X86_64_V1.tscHz / 1e6, X86_64_V1.tscHz / 1e6, 100, 0]],
-  [0x40000000, () => [0x40000000, text('HanokHanokHV', 0), text('HanokHanokHV', 4), text('HanokHanokHV', 8)]],
   [0x80000000, () => [0x80000008, 0, 0, 0]],
   [0x80000001, () => [0, 0, EXTENDED_ECX, EXTENDED_EDX]],
   [0x80000002, brandLeaf(0)],

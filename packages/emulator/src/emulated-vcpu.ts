@@ -16,20 +16,15 @@ import { RegionCache } from './jit/region-cache.ts';
 import { HELPER_END } from './jit/region-writer.ts';
 import { BLOCK_TAG, CPU, RUN_END, STATUS, VCPU_BLOCK_BYTES, vcpuBlockAddress } from './layout.ts';
 import { Mmu } from './mmu.ts';
+import { KvmParavirt } from './paravirt/kvm-paravirt.ts';
+import { SliceLength } from './slice-length.ts';
 import { SingleStep, type Step } from './single-step.ts';
-import { exportState, importState, initState, resetState, startAt } from './state-exchange.ts';
+import { ProcessorActivity } from './processor-activity.ts';
+import { exportState, importState, initState, resetState } from './state-exchange.ts';
 import { ExitTally, type VcpuServices } from './system-services.ts';
 import { unknownReporter } from './unknown-encoding.ts';
 
-/** How long guest code runs between two looks at time and interrupts; compiled loops make no other. */
-const SLICE_NS = 100_000;
-/** Instructions of a slice: how many there are at first, and the limits between which they follow the guest's speed. */
-const SLICE_INSTRUCTIONS = { first: 50_000, min: 8192, max: 1_000_000 } as const;
-
 const soloGate = () => new VcpuGate(new SharedArrayBuffer(VcpuGate.sizeBytes(1)), 1, 0, () => {});
-
-/** What a vCPU does: HLT waits for an interrupt, INIT for a start-up IPI. */
-const ACTIVITY = { Running: 0, Halted: 1, WaitsForStartup: 2 } as const;
 
 /** What other threads post to a vCPU lies in its block, where generated code looks at the attention flag. */
 export const postedInterruptsOf = (memory: WebAssembly.Memory, vcpu: number) => new PostedInterrupts(memory.buffer as ArrayBufferLike, vcpuBlockAddress(vcpu) + CPU.posted);
@@ -47,17 +42,18 @@ export class EmulatedVcpu implements Vcpu {
   readonly #mmu: Mmu;
   readonly #context: ExecutionContext;
   readonly #msrs = new MsrFile();
+  readonly #paravirt: KvmParavirt | undefined;
   readonly #tally: ExitTally;
   readonly #debug: DebugUnit;
   readonly #single: SingleStep;
+  readonly #activity: ProcessorActivity;
+  readonly #sliceLength = new SliceLength();
   readonly #helpers: readonly (Helper | SystemHelper)[];
   readonly #run: (cpu: number, budget: number) => number;
   #intercepted: (VcpuStop & { reason: 'exception' }) | undefined;
   #kicked = false;
   /** An exception between instructions ended in a triple fault. */
   #shutDown = false;
-  #activity: number = ACTIVITY.Running;
-  #sliceInstructions: number = SLICE_INSTRUCTIONS.first;
   /** When `#takeAttention` looked last. */
   #lookedNs = 0;
   #countedMisses = 0;
@@ -81,7 +77,9 @@ export class EmulatedVcpu implements Vcpu {
     this.#blocks.connect(this.#mmu);
     this.#hotCode.connect(this.#mmu, this.#blocks);
     this.#tally = new ExitTally(this.#services.exits, EXIT_KINDS);
-    this.#context = new ExecutionContext(this.state, this.#mmu, this.#services, this.#tally, new DataView(buffer), this.#debug, () => this.#debugChanged());
+    const { paravirt, timeStamp, model } = this.#services;
+    this.#paravirt = paravirt && new KvmParavirt(memory, timeStamp, model.tscHz, paravirt);
+    this.#context = new ExecutionContext(this.state, this.#mmu, this.#services, this.#paravirt, this.#tally, new DataView(buffer), this.#debug, () => this.#debugChanged());
     this.#single = new SingleStep(this.state, this.#context, this.#debug, this.#mmu, ram, {
       debug: (bits) => this.#debugException(bits),
       generalProtection: () => {
@@ -89,6 +87,7 @@ export class EmulatedVcpu implements Vcpu {
         if (this.#raiseAtRip() === 2) this.#shutDown = !this.#intercepted;
       },
     });
+    this.#activity = new ProcessorActivity(this.state, this.#services.interrupts, options.waitsForStartup ?? false);
     const known = systemHelpers(this.#msrs);
     this.#helpers = options.image.helperNames.map((name) => {
       const helper = known[name];
@@ -241,7 +240,7 @@ export class EmulatedVcpu implements Vcpu {
         if (this.#shutDown) return { reason: 'shutdown' };
         if (executed.end === RUN_END.Stop) {
           if (this.#context.stopReason === 'shutdown') return { reason: 'shutdown' };
-          if (this.#context.stopReason === 'halt') this.#activity = ACTIVITY.Halted;
+          if (this.#context.stopReason === 'halt') this.#activity.halt();
         }
       } finally {
         gate.leave();
@@ -261,7 +260,7 @@ export class EmulatedVcpu implements Vcpu {
     if (single && !(step = this.#single.before())) return { count: 1, end: RUN_END.Budget };
     const tag = state.word(CPU.blockTag) & ~(BLOCK_TAG.step | BLOCK_TAG.break);
     state.setWord(CPU.blockTag, tag | (single ? BLOCK_TAG.step : 0) | (this.#debug.breaksOnExecution ? BLOCK_TAG.break : 0));
-    const budget = single ? 1 : Math.min(left, this.#sliceInstructions);
+    const budget = single ? 1 : Math.min(left, this.#sliceLength.instructions);
     const end = this.#run(state.blockAddress, budget);
     const count = budget - (state.word(CPU.budget) | 0);
     state.view.setFloat64(CPU.instructionCount, state.view.getFloat64(CPU.instructionCount, true) + count, true);
@@ -269,15 +268,8 @@ export class EmulatedVcpu implements Vcpu {
     if (end === RUN_END.NearLimit) this.#single.next = true;
     if (step && !this.#intercepted) this.#single.after(step);
     else if (this.#debug.pending !== 0n) this.#debugException(this.#debug.pending);
-    if (count >= this.#sliceInstructions) this.#adaptSlice();
+    if (count >= this.#sliceLength.instructions) this.#sliceLength.adapt(this.#services.nowNs() - this.#lookedNs);
     return { count: Math.max(1, count), end };
-  }
-
-  /** After a whole slice: makes the next one longer or shorter where it did not take about SLICE_NS. */
-  #adaptSlice(): void {
-    const elapsedNs = this.#services.nowNs() - this.#lookedNs;
-    const factor = Math.min(2, Math.max(0.25, SLICE_NS / Math.max(1, elapsedNs)));
-    this.#sliceInstructions = Math.round(Math.min(SLICE_INSTRUCTIONS.max, Math.max(SLICE_INSTRUCTIONS.min, this.#sliceInstructions * factor)));
   }
 
   /** Collects what happened outside; true when somebody kicked. */
@@ -287,40 +279,34 @@ export class EmulatedVcpu implements Vcpu {
     this.#options.codePages.takeWritten(this.#index, (page) => this.#blocks.dropPage(page));
     if (called) {
       interrupts.collect(posted);
-      this.#takeStartEvents(posted);
+      this.#activity.collect(posted, () => this.#initialize());
     }
     this.#lookedNs = this.#services.nowNs();
     interrupts.tick(this.#lookedNs);
+    this.#paravirt?.steal.update(this.#lookedNs);
+    this.#paravirt?.eoi.collect(interrupts);
     this.#countQuietly();
     const kicked = this.#kicked;
     this.#kicked = false;
     return kicked;
   }
 
-  /** INIT and start-up IPIs (SDM vol. 3A §9.4.1). The first processor starts again where it does after power-on. */
-  #takeStartEvents(posted: PostedInterrupts): void {
-    if (posted.takeInit()) {
-      initState(this.state);
-      this.#context.nmiBlocked = false;
-      this.#debug.pending = 0n;
-      this.#debugChanged();
-      this.#services.interrupts.init();
-      this.#mmu.flush(false);
-      this.#activity = this.#options.waitsForStartup ? ACTIVITY.WaitsForStartup : ACTIVITY.Running;
-    }
-    const vector = posted.takeStartup();
-    if (vector < 0 || this.#activity !== ACTIVITY.WaitsForStartup) return;
-    startAt(this.state, vector);
-    this.#activity = ACTIVITY.Running;
+  /** INIT. */
+  #initialize(): void {
+    initState(this.state);
+    this.#context.nmiBlocked = false;
+    this.#debug.pending = 0n;
+    this.#debugChanged();
+    this.#services.interrupts.init();
+    this.#mmu.flush(false);
   }
 
-  /** False while it halts or waits to be started. */
+  /** False while there is nothing to execute. A vCPU that was asleep may have been asked to flush its TLB. */
   #isAwake(): boolean {
-    if (this.#activity !== ACTIVITY.Halted) return this.#activity === ACTIVITY.Running;
-    const { interrupts } = this.#services;
-    const wakes = (interrupts.nmiPending && !this.#context.nmiBlocked) || (interrupts.highestPending() >= 0 && (this.state.word(CPU.systemFlags) & Number(RFLAGS.IF)) !== 0);
-    if (wakes) this.#activity = ACTIVITY.Running;
-    return wakes;
+    const awake = this.#activity.isAwake(this.#context.nmiBlocked);
+    if (!awake) this.#paravirt?.steal.sleep();
+    else if (this.#paravirt?.steal.wake()) this.#mmu.flush(false);
+    return awake;
   }
 
   #countQuietly(): void {
@@ -342,6 +328,7 @@ export class EmulatedVcpu implements Vcpu {
     }
     if (vector < 0 || (state.word(CPU.systemFlags) & Number(RFLAGS.IF)) === 0) return undefined;
     interrupts.acknowledge(vector);
+    this.#paravirt?.eoi.offer(interrupts);
     state.setWord(CPU.interruptPending, interrupts.highestPending() >= 0 ? 1 : 0);
     return this.#interrupt(vector);
   }
@@ -367,9 +354,10 @@ export class EmulatedVcpu implements Vcpu {
     this.#context.nmiBlocked = false;
     this.#debug.pending = 0n;
     this.#debugChanged();
+    this.#paravirt?.reset();
     this.#mmu.flush(false);
     this.#blocks.clear();
-    this.#activity = this.#options.waitsForStartup ? ACTIVITY.WaitsForStartup : ACTIVITY.Running;
+    this.#activity.reset();
   }
 
   /** Instructions executed since creation. */
@@ -383,7 +371,7 @@ export class EmulatedVcpu implements Vcpu {
 
   setState(state: Partial<VcpuState>): void {
     importState(this.state, this.#msrs, state);
-    if (this.#activity === ACTIVITY.Halted) this.#activity = ACTIVITY.Running;
+    this.#activity.stateWasSet();
     if (state.dr || state.cr4 !== undefined) this.#debugChanged();
     if (state.cr8 !== undefined) this.#services.interrupts.writeTaskPriority(Number(state.cr8));
     this.#mmu.flush(false);

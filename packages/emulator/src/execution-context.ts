@@ -4,6 +4,8 @@ import { type DebugUnit, DR6 } from './debug-unit.ts';
 import type { CpuState } from './cpu-state.ts';
 import { CPU, SEGMENT_INDEX, SLOT, STATUS } from './layout.ts';
 import { type Mmu, NON_CANONICAL } from './mmu.ts';
+import { HYPERVISOR_BIT, KVM_ERROR, KVM_LEAF_FIRST, KVM_LEAF_LAST, kvmCpuid } from './paravirt/kvm-abi.ts';
+import type { KvmParavirt } from './paravirt/kvm-paravirt.ts';
 import type { ExitTally, VcpuServices } from './system-services.ts';
 
 const IA32_TIME_STAMP_COUNTER = 0x10;
@@ -29,17 +31,19 @@ export class ExecutionContext implements SystemContext {
   stackShadowRip: bigint | undefined;
   readonly #mmu: Mmu;
   readonly #services: VcpuServices;
+  readonly #paravirt: KvmParavirt | undefined;
   readonly #tally: ExitTally;
   readonly #memory: DataView;
   readonly #debug: DebugUnit;
   readonly #onDebugChange: () => void;
   #segment = 0;
 
-  constructor(state: CpuState, mmu: Mmu, services: VcpuServices, tally: ExitTally, memory: DataView, debug: DebugUnit, onDebugChange: () => void) {
+  constructor(state: CpuState, mmu: Mmu, services: VcpuServices, paravirt: KvmParavirt | undefined, tally: ExitTally, memory: DataView, debug: DebugUnit, onDebugChange: () => void) {
     this.state = state;
     this.view = state.view;
     this.#mmu = mmu;
     this.#services = services;
+    this.#paravirt = paravirt;
     this.#tally = tally;
     this.#memory = memory;
     this.#debug = debug;
@@ -197,7 +201,7 @@ export class ExecutionContext implements SystemContext {
     if (number === IA32_TIME_STAMP_COUNTER) return this.#services.timeStamp.read();
     if (number === IA32_TSC_ADJUST) return this.#services.timeStamp.adjust;
     const value = this.#services.interrupts.readMsr(number);
-    return value === 'fault' ? undefined : value;
+    return value === 'fault' ? undefined : (value ?? this.#paravirt?.readMsr(number));
   }
 
   writeExternalMsr(number: number, value: bigint): boolean {
@@ -205,16 +209,24 @@ export class ExecutionContext implements SystemContext {
       if (number === IA32_TSC_ADJUST) this.#services.timeStamp.adjust = value;
       else this.#services.timeStamp.write(value);
       this.#services.interrupts.tscChanged();
+      this.#paravirt?.tscChanged();
       return true;
     }
-    return this.#services.interrupts.writeMsr(number, value) === 'done';
+    const done = this.#services.interrupts.writeMsr(number, value);
+    return done === undefined ? this.#paravirt?.writeMsr(number, value) === true : done === 'done';
   }
 
   readTimeStamp(): bigint {
     return this.#services.timeStamp.read();
   }
   cpuid(leaf: number, subleaf: number): readonly [number, number, number, number] {
-    return this.#services.model.cpuid(leaf, subleaf, { apicId: this.#services.apicId, vcpuCount: this.#services.vcpuCount ?? 1 });
+    if (this.#paravirt && leaf >= KVM_LEAF_FIRST && leaf <= KVM_LEAF_LAST) return kvmCpuid(leaf);
+    const [eax, ebx, ecx, edx] = this.#services.model.cpuid(leaf, subleaf, { apicId: this.#services.apicId, vcpuCount: this.#services.vcpuCount ?? 1 });
+    return [eax, ebx, leaf === 1 && this.#paravirt ? ecx | HYPERVISOR_BIT : ecx, edx];
+  }
+  hypercall(number: bigint, args: readonly [bigint, bigint, bigint, bigint]): bigint | undefined {
+    if (!this.#paravirt) return undefined;
+    return this.state.cpl === 0 ? this.#paravirt.hypercall(number, args) : KVM_ERROR.EPERM;
   }
   randomWord(): bigint {
     return this.#services.randomWord();

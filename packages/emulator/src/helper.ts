@@ -56,6 +56,8 @@ export interface SystemContext extends HelperContext {
   writeExternalMsr(number: number, value: bigint): boolean;
   readTimeStamp(): bigint;
   cpuid(leaf: number, subleaf: number): readonly [number, number, number, number];
+  /** What a hypercall gives; undefined where there is no hypervisor to be seen. */
+  hypercall(number: bigint, args: readonly [bigint, bigint, bigint, bigint]): bigint | undefined;
   randomWord(): bigint;
   readTaskPriority(): number;
   writeTaskPriority(value: number): void;

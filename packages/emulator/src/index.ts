@@ -6,5 +6,6 @@ export type { CompilePolicy } from './jit/hot-code.ts';
 export { buildInterpreter } from './interpreter.ts';
 export type { InterpreterImage, InterpreterTables } from './interpreter.ts';
 export { VCPU_BLOCK_BYTES, vcpuBlockAddress } from './layout.ts';
+export type { ParavirtHost } from './paravirt/kvm-paravirt.ts';
 export { TimeStamp } from './system-services.ts';
 export type { LocalInterrupts, VcpuServices } from './system-services.ts';

@@ -1,8 +1,10 @@
 import type { ExitCounters, ExitKind, InterruptController, PostedInterrupts, VcpuBus } from '@hanok/machine';
 import type { CpuModel } from './cpu-model.ts';
+import type { EoiTarget } from './paravirt/kvm-eoi.ts';
+import type { ParavirtHost } from './paravirt/kvm-paravirt.ts';
 
 /** A vCPU's local APIC, as far as the vCPU is concerned. */
-export interface LocalInterrupts extends InterruptController {
+export interface LocalInterrupts extends InterruptController, EoiTarget {
   collect(posted: PostedInterrupts): void;
   takeNmi(): boolean;
   readonly nmiPending: boolean;
@@ -29,6 +31,8 @@ export interface VcpuServices {
   readonly vcpuCount?: number;
   /** Shared with the local APIC, whose deadlines are in its units. */
   readonly timeStamp: TimeStamp;
+  /** What KVM's paravirtual interface reaches; without it the guest sees no hypervisor. */
+  readonly paravirt?: ParavirtHost;
   /** Nanoseconds of machine time. */
   nowNs(): number;
   /** 64 random bits. */
@@ -50,8 +54,12 @@ export class TimeStamp {
   }
 
   read(): bigint {
-    const ticks = BigInt(Math.round(this.#nowNs() * this.#ticksPerNs));
-    return BigInt.asUintN(64, ticks + this.#offset);
+    return this.at(this.#nowNs());
+  }
+
+  /** What it showed or will show at a moment of machine time. */
+  at(nowNs: number): bigint {
+    return BigInt.asUintN(64, BigInt(Math.round(nowNs * this.#ticksPerNs)) + this.#offset);
   }
 
   /** IA32_TIME_STAMP_COUNTER. IA32_TSC_ADJUST moves along (SDM vol. 3B §18.17.3). */

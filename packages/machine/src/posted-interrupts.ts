@@ -2,7 +2,7 @@ import { DeliveryMode } from './interrupts.ts';
 
 const WORD_COUNT = 8;
 /** Bits of the word of other events; the vector of a start-up IPI stands in bits 8-15. */
-const EVENT = { Nmi: 1, Init: 2, Startup: 4 } as const;
+const EVENT = { Nmi: 1, Init: 2, Startup: 4, Kick: 8 } as const;
 const STARTUP_VECTOR_SHIFT = 8;
 const OTHERS = 17;
 
@@ -64,8 +64,17 @@ export class PostedInterrupts {
   }
   /** The vector of a start-up IPI, or -1. */
   takeStartup(): number {
-    const events = Atomics.and(this.#words, OTHERS, EVENT.Nmi | EVENT.Init);
+    const events = Atomics.and(this.#words, OTHERS, EVENT.Nmi | EVENT.Init | EVENT.Kick);
     return events & EVENT.Startup ? (events >>> STARTUP_VECTOR_SHIFT) & 0xff : -1;
+  }
+
+  /** Ends the vCPU's HLT, or its next one, without an interrupt. */
+  postKick(): void {
+    Atomics.or(this.#words, OTHERS, EVENT.Kick);
+    this.wake();
+  }
+  takeKick(): boolean {
+    return (Atomics.and(this.#words, OTHERS, ~EVENT.Kick) & EVENT.Kick) !== 0;
   }
 
   /** Nothing is posted any more. */

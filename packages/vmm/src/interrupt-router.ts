@@ -45,14 +45,14 @@ export class InterruptRouter {
     const isOther = (vcpu: number) => vcpu !== sender;
     const targets =
       message.shorthand === 'others' ? this.#all().filter(isOther) : this.#matching(message.destination, message.logical).filter((vcpu) => start || isOther(vcpu));
-    this.#deliver(targets, message.mode, message.vector, false);
+    this.deliver(targets, message.mode, message.vector);
   }
 
   /** A message-signalled interrupt (SDM vol. 3A §11.11). */
   sendMsi(address: number, data: number): void {
     const id = (address >>> 12) & BROADCAST_8;
     const mode = address & 8 && ((data >> 8) & 7) === DeliveryMode.Fixed ? DeliveryMode.LowestPriority : (data >> 8) & 7;
-    this.#deliver(this.#matching(id === BROADCAST_8 ? BROADCAST_32 : id, (address & 4) !== 0), mode, data & 0xff, (data & 0x8000) !== 0);
+    this.deliver(this.#matching(id === BROADCAST_8 ? BROADCAST_32 : id, (address & 4) !== 0), mode, data & 0xff, (data & 0x8000) !== 0);
   }
 
   #all(): number[] {
@@ -71,7 +71,8 @@ export class InterruptRouter {
     return state === Disabled ? undefined : { x2apic: state === X2apic, id: vcpu, logicalDestination: ldr >>> 0, destinationFormat: dfr >>> 0 };
   }
 
-  #deliver(targets: readonly number[], mode: number, vector: number, levelTriggered: boolean): void {
+  /** Posts an interrupt of that delivery mode to vCPUs. */
+  deliver(targets: readonly number[], mode: number, vector: number, levelTriggered = false): void {
     const to = (vcpu: number) => this.#posted[vcpu]!;
     switch (mode) {
       case DeliveryMode.Fixed:

@@ -83,6 +83,7 @@ class EmulatedMachine implements Machine {
       exits: this.#exits,
       instructions: this.#instructions,
       startNs: this.#startNs,
+      paravirt: this.#config.paravirt ?? true,
       bus,
       interpreter: this.#interpreter,
       onInterpreter: (interpreter) => void (this.#interpreter = interpreter),

@@ -21,6 +21,8 @@ export interface SharedParts {
   readonly exits: SharedArrayBuffer;
   readonly instructions: SharedArrayBuffer;
   readonly startNs: number;
+  /** Whether the guest sees KVM's paravirtual interface. */
+  readonly paravirt: boolean;
 }
 
 /** What Dom0 hands to a vCPU's thread. */

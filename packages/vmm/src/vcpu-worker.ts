@@ -1,11 +1,12 @@
 import { webcrypto } from 'node:crypto';
 import { parentPort, workerData } from 'node:worker_threads';
 import { LOCAL_APIC_BASE, LOCAL_APIC_SIZE_BYTES, LocalApic, IO_APIC_BASE } from '@hanok/devices';
-import { buildInterpreter, EmulatedVcpu, postedInterruptsOf, TimeStamp, vcpuBlockAddress, X86_64_V1 } from '@hanok/emulator';
+import { buildInterpreter, EmulatedVcpu, type ParavirtHost, postedInterruptsOf, TimeStamp, vcpuBlockAddress, X86_64_V1 } from '@hanok/emulator';
 import { CodePages, ExitCounters, GuestMemory, VcpuGate, type VcpuBus } from '@hanok/machine';
 import { InterruptRouter } from './interrupt-router.ts';
 import { MailboxBus } from './mailbox.ts';
 import { RealClock } from './real-clock.ts';
+import { StolenTime } from './stolen-time.ts';
 import { type BuiltInterpreter, CONTROL_STOP, type VcpuWorkerData, type VcpuWorkerMessage } from './vcpu-worker-data.ts';
 
 const CRYSTAL_HZ = 25_000_000;
@@ -14,6 +15,8 @@ const IO_APIC_EOI = IO_APIC_BASE + 0x40;
 const HALT_MS_MAX = 1000;
 /** Instructions between two looks at whether to stop. */
 const RUN_INSTRUCTIONS = 2_000_000;
+/** How long a vCPU that yields leaves the host's processor to others, unless it is needed sooner. */
+const YIELD_MS = 0.05;
 
 const { shared, index, interpreter, initial } = workerData as VcpuWorkerData;
 const { vcpuCount } = shared;
@@ -23,8 +26,10 @@ const allPosted = Array.from({ length: vcpuCount }, (_, vcpu) => postedInterrupt
 const posted = allPosted[index]!;
 const router = new InterruptRouter(shared.apicDirectory, allPosted);
 const kick = (vcpu: number) => allPosted[vcpu]!.wake();
+const codePages = new CodePages(shared.codePages, shared.memoryBytes, vcpuCount, kick);
 const instructions = new Float64Array(shared.instructions);
 const control = new Int32Array(shared.control);
+const stolen = new StolenTime();
 const outside = new MailboxBus(shared.mailboxes, index);
 const send = (message: VcpuWorkerMessage) => parentPort!.postMessage(message);
 
@@ -42,13 +47,30 @@ const apic = new LocalApic({
   onAddress: (address) => router.publish(index, address),
 });
 
+memory.onWritten((gpa, lengthBytes) => codePages.deviceWrote(gpa, lengthBytes));
+
+const paravirt: ParavirtHost = {
+  wallStartNs: () => Date.now() * 1e6 - clock.nowNs(),
+  stolenNs: () => stolen.read(),
+  sendIpi(vcpus, mode, vector) {
+    const targets = vcpus.filter((vcpu) => vcpu < vcpuCount);
+    router.deliver(targets, mode, vector);
+    return targets.length;
+  },
+  kick(vcpu) {
+    allPosted[vcpu]?.postKick();
+    return vcpu < vcpuCount;
+  },
+  yield: () => stolen.waiting(() => posted.wait(YIELD_MS)),
+};
+
 const isApic = (gpa: number) => gpa >= LOCAL_APIC_BASE && gpa < LOCAL_APIC_BASE + LOCAL_APIC_SIZE_BYTES;
 /** The local APIC is here; everything else is Dom0's. */
 const bus: VcpuBus = {
-  readPort: (port, width) => outside.readPort(port, width),
-  writePort: (port, value, width) => outside.writePort(port, value, width),
-  readMmio: (gpa, width) => (isApic(gpa) ? apic.read(gpa - LOCAL_APIC_BASE, width) : outside.readMmio(gpa, width)),
-  writeMmio: (gpa, value, width) => (isApic(gpa) ? apic.write(gpa - LOCAL_APIC_BASE, value, width) : outside.writeMmio(gpa, value, width)),
+  readPort: (port, width) => stolen.waiting(() => outside.readPort(port, width)),
+  writePort: (port, value, width) => stolen.waiting(() => outside.writePort(port, value, width)),
+  readMmio: (gpa, width) => (isApic(gpa) ? apic.read(gpa - LOCAL_APIC_BASE, width) : stolen.waiting(() => outside.readMmio(gpa, width))),
+  writeMmio: (gpa, value, width) => (isApic(gpa) ? apic.write(gpa - LOCAL_APIC_BASE, value, width) : stolen.waiting(() => outside.writeMmio(gpa, value, width))),
 };
 
 function build(): BuiltInterpreter {
@@ -68,7 +90,7 @@ const vcpu = new EmulatedVcpu({
   gate: new VcpuGate(shared.gate, vcpuCount, index, kick),
   image,
   module,
-  codePages: new CodePages(shared.codePages, shared.memoryBytes, vcpuCount, kick),
+  codePages,
   waitsForStartup: initial === undefined,
   services: {
     bus,
@@ -79,6 +101,7 @@ const vcpu = new EmulatedVcpu({
     apicId: index,
     vcpuCount,
     timeStamp,
+    ...(shared.paravirt ? { paravirt } : {}),
     nowNs: () => clock.nowNs(),
     randomWord() {
       if (randomLeft === 0) randomLeft = webcrypto.getRandomValues(random).length;
@@ -98,6 +121,8 @@ function runUntilStopped(): void {
       send({ kind: 'shutdown' });
       return;
     }
-    if (stop.reason === 'halt') posted.wait(Math.min(HALT_MS_MAX, Math.max(0, (apic.nextDeadlineNs() - clock.nowNs()) / 1e6)));
+    if (stop.reason !== 'halt') continue;
+    const waitMs = Math.min(HALT_MS_MAX, Math.max(0, (apic.nextDeadlineNs() - clock.nowNs()) / 1e6));
+    stolen.waiting(() => posted.wait(waitMs));
   }
 }

@@ -99,6 +99,21 @@ export class LocalApic implements InterruptController, IoHandler, Device {
     return this.#nmi;
   }
 
+  /** Some interrupt is requested, whatever its priority. */
+  get hasRequests(): boolean {
+    return this.#priority.requests.highest() >= 0;
+  }
+  get inServiceCount(): number {
+    return this.#priority.inService.count;
+  }
+  get servesLevel(): boolean {
+    return this.#priority.inService.meets(this.#priority.levels);
+  }
+  /** What a write of the EOI register does. */
+  endOfInterrupt(): void {
+    this.#endOfInterrupt();
+  }
+
   /** IA32_APIC_BASE's global enable bit, which CPUID leaf 1 shows in EDX bit 9. */
   get enabled(): boolean {
     return this.#enabled;

@@ -23,6 +23,17 @@ export class VectorSet {
     return -1;
   }
 
+  get count(): number {
+    let count = 0;
+    for (let bits of this.words) for (; bits !== 0; bits &= bits - 1) count++;
+    return count;
+  }
+
+  /** Whether the sets have a vector in common. */
+  meets(other: VectorSet): boolean {
+    return this.words.some((bits, word) => (bits & other.words[word]!) !== 0);
+  }
+
   clear(): void {
     this.words.fill(0);
   }

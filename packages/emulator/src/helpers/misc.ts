@@ -8,6 +8,7 @@ const RAX = 0;
 const RCX = 1;
 const RDX = 2;
 const RBX = 3;
+const RSI = 6;
 
 function readTimeStamp(context: SystemContext): void {
   if (context.state.get(CPU.cr4) & CR4.TSD && context.state.cpl !== 0) context.raise(Vector.GP, 0);
@@ -43,9 +44,14 @@ export function miscHelpers(msrs: MsrFile): Record<string, SystemHelper> {
     'read-processor-id': () => msrs.get(MSR.TscAux)!,
     'read-performance-counter': (context) => context.raise(Vector.GP, 0),
     hypercall(context) {
+      const { state } = context;
+      const mask = state.mode === 64 ? ~0n : 0xffffffffn;
+      const [number, ...args] = [RAX, RBX, RCX, RDX, RSI].map((register) => state.register(register) & mask) as [bigint, bigint, bigint, bigint, bigint];
+      const result = context.hypercall(number, args);
+      // A processor without virtualization extensions has no such instruction.
+      if (result === undefined) context.raise(Vector.UD);
       context.count('hypercall');
-      // No hypercall is offered: the ABI's answer is -ENOSYS.
-      context.state.setRegister(RAX, BigInt.asUintN(64, -1000n));
+      state.setRegister(RAX, BigInt.asUintN(64, result!));
     },
     cpuid(context) {
       const { state } = context;

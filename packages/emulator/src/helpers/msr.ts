@@ -24,7 +24,8 @@ export const PLAIN_MSRS: ReadonlyMap<number, { reset: bigint; writable: bigint }
   [MSR.SpecCtrl, { reset: 0n, writable: 7n }],
   [MSR.PredCmd, { reset: 0n, writable: 1n }],
   [MSR.FlushCmd, { reset: 0n, writable: 1n }],
-  [MSR.BiosSignature, { reset: 1n << 32n, writable: 0n }],
+  // Recent enough for every workaround that looks at the microcode revision.
+  [MSR.BiosSignature, { reset: 0xf0n << 32n, writable: 0n }],
   [MSR.ArchCapabilities, { reset: ARCH_CAPABILITIES, writable: 0n }],
   [MSR.SysenterCs, { reset: 0n, writable: 0xffffffffn }],
   [MSR.SysenterEsp, { reset: 0n, writable: ~0n }],

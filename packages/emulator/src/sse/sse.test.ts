@@ -26,7 +26,7 @@ function createVcpu(): { vcpu: EmulatedVcpu; memory: GuestMemory } {
   const services = {
     bus: { readPort: () => 0xff, writePort: () => {}, readMmio: () => 0xff, writeMmio: () => {} },
     interrupts: {
-      highestPending: () => -1, acknowledge: () => {}, readTaskPriority: () => 0, writeTaskPriority: () => {}, collect: () => {}, takeNmi: () => false, nmiPending: false,
+      highestPending: () => -1, acknowledge: () => {}, readTaskPriority: () => 0, writeTaskPriority: () => {}, collect: () => {}, takeNmi: () => false, nmiPending: false, hasRequests: false, inServiceCount: 0, servesLevel: false, endOfInterrupt: () => {},
       tick: () => {}, nextDeadlineNs: () => Number.POSITIVE_INFINITY, readMsr: () => undefined, writeMsr: () => undefined, tscChanged: () => {}, reset: () => {}, init: () => {},
     },
     posted: new PostedInterrupts(new SharedArrayBuffer(PostedInterrupts.sizeBytes)),
