@@ -135,7 +135,7 @@ export class Drafts {
       fxView,
       memory,
       memoryView: new DataView(memory.buffer),
-      rflags: (random.u32() & ARITHMETIC_FLAGS) | (random.oneIn(2) ? FLAG.DF : 0),
+      rflags: (random.u32() & ARITHMETIC_FLAGS) | (random.oneIn(2) ? FLAG.DF : 0) | (random.oneIn(64) ? FLAG.TF : 0) | (random.oneIn(48) ? FLAG.AC : 0),
       operands: [],
       operandAddress: undefined,
       targets: [],

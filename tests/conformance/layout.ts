@@ -41,6 +41,6 @@ export const FX = {
 
 /** CF, PF, AF, ZF, SF, OF. */
 export const ARITHMETIC_FLAGS = 0x8d5;
-export const FLAG = { CF: 1, PF: 4, AF: 0x10, ZF: 0x40, SF: 0x80, DF: 0x400, OF: 0x800 } as const;
+export const FLAG = { CF: 1, PF: 4, AF: 0x10, ZF: 0x40, SF: 0x80, TF: 0x100, DF: 0x400, OF: 0x800, AC: 0x4_0000 } as const;
 /** Flags that cases set and results compare. */
 export const TESTED_FLAGS = ARITHMETIC_FLAGS | FLAG.DF;

@@ -4,15 +4,15 @@ import { LAYOUT } from './layout.ts';
 export const STATE = {
   fxIn: 0x000,
   gprIn: 0x200,
-  flagsIn: 0x280,
   /** Number of the exit reached, from 1; 0 after an exception. */
   exit: 0x288,
   trapNumber: 0x290,
   trapErrorCode: 0x298,
   trapAddress: 0x2a0,
   trapRip: 0x2a8,
-  entry: 0x2b0,
   hostStack: 0x2b8,
+  /** What IRET takes: RIP, CS, RFLAGS, RSP, SS. */
+  frame: 0x2c0,
   /** Handlers installed before ours, by signal number. */
   chained: 0x300,
   fxOut: 0x400,
@@ -59,15 +59,18 @@ export interface Stub {
   readonly handlerAddress: number;
 }
 
-/** Loads the case's state and jumps to its instruction; all registers are the case's from then on. */
+/**
+ * Loads the case's state and goes to its instruction; all registers are the case's from then on. IRET loads the flags
+ * last, so that TF traps after the instruction and not before it.
+ */
 function entry(code: Code): void {
   code.raw(0x53, 0x55, 0x41, 0x54, 0x41, 0x55, 0x41, 0x56, 0x41, 0x57); // push rbx, rbp, r12-r15
   code.storeRegister(STACK_POINTER, STATE.hostStack);
   code.raw(0x48, 0x0f, 0xae).state(0, STATE.fxHost); // fxsave64
   code.raw(0x48, 0x0f, 0xae).state(1, STATE.fxIn); // fxrstor64
-  code.raw(0xff).state(6, STATE.flagsIn).raw(0x9d); // push [flagsIn]; popfq
-  for (let register = 0; register < 16; register++) code.loadRegister(register, STATE.gprIn + 8 * register);
-  code.raw(0xff).state(4, STATE.entry); // jmp [entry]
+  for (let register = 0; register < 16; register++) if (register !== STACK_POINTER) code.loadRegister(register, STATE.gprIn + 8 * register);
+  code.raw(0x48, 0xc7, 0xc4).dword(LAYOUT.stateBase + STATE.frame); // mov rsp, frame
+  code.raw(0x48, 0xcf); // iretq
 }
 
 /** Stores every register, then returns to the caller of the stub as if nothing had happened. */
@@ -75,7 +78,7 @@ function capture(code: Code): void {
   for (let register = 0; register < 16; register++) code.storeRegister(register, STATE.gprOut + 8 * register);
   code.loadRegister(STACK_POINTER, STATE.hostStack);
   code.raw(0x9c, 0x8f).state(0, STATE.flagsOut); // pushfq; pop [flagsOut]
-  code.raw(0xfc); // cld
+  code.raw(0x6a, 0x02, 0x9d); // push 2; popfq
   code.raw(0x48, 0x0f, 0xae).state(0, STATE.fxOut);
   code.raw(0x48, 0x0f, 0xae).state(1, STATE.fxHost);
   code.raw(0x41, 0x5f, 0x41, 0x5e, 0x41, 0x5d, 0x41, 0x5c, 0x5d, 0x5b, 0xc3);

@@ -17,6 +17,10 @@ const EXCEPTION_SIGNALS = { SIGILL: 4, SIGTRAP: 5, SIGBUS: 7, SIGFPE: 8, SIGSEGV
 const SIGACTION = { sizeBytes: 152, handler: 0, flags: 136 } as const;
 
 const INT3 = 0xcc;
+const STACK_POINTER = 4;
+/** Selectors of programs (asm/segment.h). */
+const USER_CS = 0x33n;
+const USER_SS = 0x2bn;
 const PAGE_FAULT = 14;
 
 /** Why this host cannot be the oracle, or undefined when it can. */
@@ -140,8 +144,8 @@ export class NativeDriver implements ConformanceDriver {
     this.#fxIn.set(test.fx);
     this.#gprIn.set(test.gpr);
     this.#window.set(test.memory);
-    this.#state.setBigUint64(STATE.flagsIn, BigInt((test.rflags & TESTED_FLAGS) | 0x202), true);
-    this.#state.setBigUint64(STATE.entry, BigInt(test.codeAddress), true);
+    const frame = [BigInt(test.codeAddress), USER_CS, BigInt(test.rflags | 0x202), test.gpr[STACK_POINTER]!, USER_SS];
+    frame.forEach((value, index) => this.#state.setBigUint64(STATE.frame + 8 * index, value, true));
     this.#state.setUint32(STATE.exit, 0, true);
   }
 

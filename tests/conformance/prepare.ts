@@ -62,6 +62,8 @@ function stackPointer(draft: Draft, roomBytes: number): number {
   if (!random.oneIn(4)) address &= ~7;
   if (random.oneIn(32)) address = random.pick([LAYOUT.windowBase + random.below(8), WINDOW_END - random.below(8)]);
   draft.gpr[RSP] = BigInt(address);
+  // Not canonical: #SS instead of #GP.
+  if (random.oneIn(64)) draft.gpr[RSP] = 0x8000_0000_0000n | BigInt(address);
   return address;
 }
 

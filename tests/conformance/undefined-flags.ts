@@ -188,9 +188,9 @@ const floatRules: readonly Rule[] = [
 const faultRules: readonly Rule[] = [
   {
     names: ['FST', 'FSTP', 'FIST', 'FISTP', 'FISTTP', 'FBSTP'],
-    cites: 'SDM vol. 3A table 6-2: #PF, #GP, #SS and x87 exceptions of one instruction are of one class, without an order',
+    cites: 'SDM vol. 3A table 6-2: #PF, #GP, #SS, #AC and x87 exceptions of one instruction are of one class, without an order',
     mark(open, generated, expected) {
-      open.exceptionOrder = isUnmaskedByIt(generated.test.fx, expected.fx) && !operandInWindow(generated);
+      open.exceptionOrder = isUnmaskedByIt(generated.test.fx, expected.fx) && operandFaults(generated);
     },
   },
   {
@@ -199,7 +199,7 @@ const faultRules: readonly Rule[] = [
     mark: (open, _, expected) => { if (expected.exception?.vector === PAGE_FAULT) open.memory.push({ from: 0, to: 10 }); },
   },
   {
-    names: ['MOVD', 'MOVQ', 'MOVNTQ', 'CVTPS2PI', 'CVTTPS2PI', 'CVTPD2PI', 'CVTTPD2PI', 'CVTPI2PS'],
+    names: ['MOVD', 'MOVQ', 'MOVNTQ', 'MASKMOVQ', 'CVTPS2PI', 'CVTTPS2PI', 'CVTPD2PI', 'CVTTPD2PI', 'CVTPI2PS'],
     cites: 'SDM vol. 3A §6.5: a fault restores the state before the instruction; on Intel family 6 a faulting MMX store or conversion has set TOP and the tags all the same',
     mark: (open, _, expected) => { if (expected.exception) open.status |= TOP; },
   },
@@ -212,10 +212,12 @@ function isUnmaskedByIt(before: Uint8Array, after: Uint8Array): boolean {
   return (status(before) & ES) === 0 && (status(after) & ES) !== 0;
 }
 
-function operandInWindow({ form, operandAddress }: GeneratedCase): boolean {
-  if (operandAddress === undefined) return true;
+/** Whether the memory operand is beyond the window, or misaligned where that counts. */
+function operandFaults({ form, operandAddress, test }: GeneratedCase): boolean {
+  if (operandAddress === undefined) return false;
+  const sizeBytes = memoryOperandBytes(form);
   const at = operandAddress - LAYOUT.windowBase;
-  return at >= 0 && at + memoryOperandBytes(form) <= LAYOUT.windowBytes;
+  return at < 0 || at + sizeBytes > LAYOUT.windowBytes || ((test.rflags & FLAG.AC) !== 0 && operandAddress % Math.min(sizeBytes, 8) !== 0);
 }
 
 export const UNDEFINED_RULES: readonly Rule[] = [...integerRules, ...floatRules, ...faultRules];

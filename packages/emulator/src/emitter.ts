@@ -242,11 +242,11 @@ export class Emitter implements Emit {
 
   load(segment: SegmentName, offset: Value, bits: IntegerBits): Value {
     const linear = segmentAddress(this, segment, offset, bits / 8, false);
-    return this.node('i64', 'effect', [linear], (l) => emitLoad(l, l.local(linear), LOAD_OPS[bits].unsigned, bits / 8));
+    return this.node('i64', 'effect', [linear], (l) => emitLoad(l, l.local(linear), LOAD_OPS[bits].unsigned, bits / 8, segment === 'SS'));
   }
   store(segment: SegmentName, offset: Value, value: Value, bits: IntegerBits): void {
     const linear = segmentAddress(this, segment, offset, bits / 8, true);
-    this.action([linear, value], (l) => emitStore(l, l.local(linear), l.local(value), STORE_OPS[bits], bits / 8));
+    this.action([linear, value], (l) => emitStore(l, l.local(linear), l.local(value), STORE_OPS[bits], bits / 8, segment === 'SS'));
   }
 
   copyForward(to: Value, from: Value, lengthBytes: Value, bits: IntegerBits): Value {

@@ -184,11 +184,14 @@ export class EmulatedVcpu implements Vcpu {
     if (vector === BREAK_FAULT) return this.#shutDown ? 2 : 1;
     const errorCode = word & 0x80000000 ? this.state.word(CPU.faultErrorCode) : undefined;
     this.#tally.count(vector === Vector.PF ? 'page fault' : 'exception');
-    if (this.#options.interceptExceptions) {
-      this.#intercepted = { reason: 'exception', vector, errorCode: errorCode ?? 0, cr2: this.state.get(CPU.cr2) };
-      return 2;
-    }
+    if (this.#intercept(vector, errorCode)) return 2;
     return this.#deliver({ vector, errorCode, software: false, fault: vector !== Vector.DB, rip: this.state.get(CPU.rip) });
+  }
+
+  #intercept(vector: number, errorCode = 0): boolean {
+    if (!this.#options.interceptExceptions) return false;
+    this.#intercepted = { reason: 'exception', vector, errorCode, cr2: this.state.get(CPU.cr2) };
+    return true;
   }
 
   /** Delivers an event: 1 goes on, 2 stops. Data breakpoints watch instructions only. */
@@ -204,6 +207,7 @@ export class EmulatedVcpu implements Vcpu {
     const rip = this.state.get(CPU.rip);
     this.#debug.record(bits);
     this.#context.rip = rip;
+    if (this.#intercept(Vector.DB)) return;
     if (this.#deliver({ vector: Vector.DB, software: false, rip }) === 2) this.#shutDown = true;
   }
 

@@ -99,7 +99,8 @@ export class ExecutionContext implements SystemContext {
     return this.#mmu.exchangePair(Number(linear & 0xffffffffn), Number(BigInt.asUintN(32, linear >> 32n)), expected, wanted) ?? this.#pendingFault();
   }
 
-  probeWrite(linear: bigint, lengthBytes: number): void {
+  probeWrite(linear: bigint, lengthBytes: number, alignmentBytes = 1): void {
+    if (!this.#mmu.isAligned(Number(linear & 0xfn), alignmentBytes)) this.#pendingFault();
     this.#probe(linear);
     const last = linear + BigInt(lengthBytes - 1);
     if (last >> 12n !== linear >> 12n) this.#probe(BigInt.asUintN(this.state.mode === 64 ? 64 : 32, last & ~0xfffn));

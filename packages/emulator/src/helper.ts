@@ -12,8 +12,8 @@ export interface HelperContext {
   /** Linear memory at the current privilege level, with page faults raised as the processor would. */
   readMemory(linear: bigint, bits: 8 | 16 | 32 | 64): bigint;
   writeMemory(linear: bigint, value: bigint, bits: 8 | 16 | 32 | 64): void;
-  /** Raises the page faults that writing [linear, linear + lengthBytes) would, before anything is written. */
-  probeWrite(linear: bigint, lengthBytes: number): void;
+  /** Raises the faults that writing [linear, linear + lengthBytes) would, before anything is written; first #AC, where alignment is checked. */
+  probeWrite(linear: bigint, lengthBytes: number, alignmentBytes?: number): void;
 }
 
 /** What system instructions need besides. */

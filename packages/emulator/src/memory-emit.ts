@@ -3,7 +3,7 @@ import type { IntegerBits, SegmentName, Value } from '@hanok/x86';
 import type { Emitter } from './emitter.ts';
 import { emitRip } from './emitter.ts';
 import type { Lowering } from './ir.ts';
-import { ADDRESS_KIND, CPU, SEGMENT, SEGMENT_INDEX, SLOT, TLB } from './layout.ts';
+import { ADDRESS_KIND, CPU, SEGMENT, SEGMENT_INDEX, SLOT, STACK_ACCESS, TLB } from './layout.ts';
 
 export const LOAD_OPS: Readonly<Record<IntegerBits, { unsigned: MemoryOp; signed: MemoryOp }>> = {
   8: { unsigned: 'i64.load8_u', signed: 'i64.load8_s' },
@@ -36,7 +36,7 @@ function emitPointer(l: Lowering, linear: number, entry: number): void {
 }
 
 /** Pushes the address where the bytes can be accessed; `slow` handles everything but a TLB hit and gives 0 for a fault. */
-function emitTranslation(l: Lowering, linear: number, tag: number, sizeBytes: number, slow: number): void {
+function emitTranslation(l: Lowering, linear: number, tag: number, sizeBytes: number, slow: number, access = sizeBytes): void {
   const { code } = l;
   const entry = emitEntry(l, linear);
   const pointer = l.temporary('i32');
@@ -44,18 +44,21 @@ function emitTranslation(l: Lowering, linear: number, tag: number, sizeBytes: nu
   emitPointer(l, linear, entry);
   emitHit(l, linear, entry, tag, sizeBytes);
   code.brIf(0).op('drop');
-  code.localGet(l.cpu).localGet(linear).i32(sizeBytes).call(slow).localTee(pointer).op('i32.eqz').if();
+  code.localGet(l.cpu).localGet(linear).i32(access).call(slow).localTee(pointer).op('i32.eqz').if();
   l.flow.fault(code);
   code.op('end').localGet(pointer).op('end');
 }
 
+/** What the slow functions are told: the size, and whether the stack is meant, whose addresses raise #SS instead of #GP. */
+const accessWord = (sizeBytes: number, onStack: boolean) => (onStack ? sizeBytes | STACK_ACCESS : sizeBytes);
+
 /** Pushes what lies at the linear address. */
-export function emitLoad(l: Lowering, linear: number, op: MemoryOp, sizeBytes: number): void {
-  emitTranslation(l, linear, TLB.tagRead, sizeBytes, l.callees.slowRead);
+export function emitLoad(l: Lowering, linear: number, op: MemoryOp, sizeBytes: number, onStack = false): void {
+  emitTranslation(l, linear, TLB.tagRead, sizeBytes, l.callees.slowRead, accessWord(sizeBytes, onStack));
   l.code.memory(op, 0, 1);
 }
 
-export function emitStore(l: Lowering, linear: number, value: number, op: MemoryOp, sizeBytes: number): void {
+export function emitStore(l: Lowering, linear: number, value: number, op: MemoryOp, sizeBytes: number, onStack = false): void {
   const { code } = l;
   const entry = emitEntry(l, linear);
   emitHit(l, linear, entry, TLB.tagWrite, sizeBytes);
@@ -64,7 +67,7 @@ export function emitStore(l: Lowering, linear: number, value: number, op: Memory
   code.localGet(value).memory(op, 0, 1);
   code.op('else');
   code.localGet(l.cpu).localGet(value).memory(op, CPU.scratch, 1);
-  code.localGet(l.cpu).localGet(linear).i32(sizeBytes).call(l.callees.slowWrite).op('i32.eqz').if();
+  code.localGet(l.cpu).localGet(linear).i32(accessWord(sizeBytes, onStack)).call(l.callees.slowWrite).op('i32.eqz').if();
   l.flow.fault(code);
   code.op('end').op('end');
 }

@@ -2,8 +2,8 @@ import type { CodePages, GuestMemory, VcpuBus, VcpuGate } from '@hanok/machine';
 import { ACCESS, ALIGNED_TLB, type CpuState } from './cpu-state.ts';
 import type { DebugUnit } from './debug-unit.ts';
 import { RESTART_FAULT } from './helper.ts';
-import { CPU, SEGMENT, SEGMENT_INDEX, TLB, TLB_TABLE_BYTES, vcpuBlockAddress } from './layout.ts';
-import { type AccessKind, PageWalker } from './page-walker.ts';
+import { CPU, SEGMENT, SEGMENT_INDEX, STACK_ACCESS, TLB, TLB_TABLE_BYTES, vcpuBlockAddress } from './layout.ts';
+import { type AccessKind, isCanonicalHalf, PageWalker } from './page-walker.ts';
 import { PhysicalAccess } from './physical-access.ts';
 
 const ENTRY_WORDS = TLB.entryBytes / 4;
@@ -33,6 +33,8 @@ export class Mmu {
   readonly #gate: VcpuGate;
   readonly #vcpu: number;
   readonly #words: Uint32Array;
+  /** Whether the access that is translated means the stack. */
+  #onStack = false;
   readonly #filled: number[] = [];
   /** Counts of fills, for traces. */
   missCount = 0;
@@ -59,7 +61,7 @@ export class Mmu {
   /** Records a #PF or #GP in the state block; always 0. */
   #fault(low: number, high: number): 0 {
     const { walker } = this;
-    this.#state.setWord(CPU.faultVector, walker.canonical ? 14 | 0x80000000 : 13 | 0x80000000 | NON_CANONICAL);
+    this.#state.setWord(CPU.faultVector, walker.canonical ? 14 | 0x80000000 : this.#onStack ? 12 | 0x80000000 : 13 | 0x80000000 | NON_CANONICAL);
     this.#state.setWord(CPU.faultErrorCode, walker.canonical ? walker.errorCode : 0);
     if (walker.canonical) {
       this.#state.setWord(CPU.cr2, low);
@@ -77,13 +79,23 @@ export class Mmu {
     return this.walker.gpa + (low & 0xfff);
   }
 
+  /** Notes whether an access means the stack; its size. */
+  #sizeOf(access: number): number {
+    this.#onStack = (access & STACK_ACCESS) !== 0;
+    return access & ~STACK_ACCESS;
+  }
+
+  /** Whether the alignment of an access is right, where it is checked; else an exception is recorded. */
+  isAligned(low: number, alignmentBytes: number): boolean {
+    if (this.#state.word(CPU.tlb) !== ALIGNED_TLB || !(low & (alignmentBytes - 1))) return true;
+    this.#state.setWord(CPU.faultVector, 17 | 0x80000000);
+    this.#state.setWord(CPU.faultErrorCode, 0);
+    return false;
+  }
+
   /** True with an exception recorded where an access breaks alignment, or hits a breakpoint outside a single step. */
   #refused(low: number, high: number, sizeBytes: number, write: boolean): boolean {
-    if (this.#state.word(CPU.tlb) === ALIGNED_TLB && sizeBytes <= 8 && low & (sizeBytes - 1)) {
-      this.#state.setWord(CPU.faultVector, 17 | 0x80000000);
-      this.#state.setWord(CPU.faultErrorCode, 0);
-      return true;
-    }
+    if (sizeBytes <= 8 && isCanonicalHalf(high) && !this.isAligned(low, sizeBytes)) return true;
     if (!this.watch?.accessed((BigInt(high >>> 0) << 32n) | BigInt(low >>> 0), sizeBytes, write)) return false;
     this.#state.setWord(CPU.faultVector, RESTART_FAULT);
     return true;
@@ -93,8 +105,9 @@ export class Mmu {
     return this.watch !== undefined && this.watch.watchesPage((BigInt(high >>> 0) << 32n) | BigInt(low >>> 0));
   }
 
-  /** The import `read`. */
-  read(low: number, high: number, sizeBytes: number): number {
+  /** The import `read`. Sizes may come with STACK_ACCESS. */
+  read(low: number, high: number, access: number): number {
+    const sizeBytes = this.#sizeOf(access);
     if (this.#refused(low, high, sizeBytes, false)) return 0;
     if ((low & 0xfff) + sizeBytes > 4096) return this.#gather(low, high, sizeBytes, 'read');
     const gpa = this.translate(low, high, 'read', this.#user);
@@ -117,7 +130,8 @@ export class Mmu {
   }
 
   /** The import `write`: moves the scratch area's bytes to their place. */
-  write(low: number, high: number, sizeBytes: number): number {
+  write(low: number, high: number, access: number): number {
+    const sizeBytes = this.#sizeOf(access);
     if (this.#refused(low, high, sizeBytes, true)) return 0;
     const scratch = this.#state.blockAddress + CPU.scratch;
     const first = Math.min(sizeBytes, 4096 - (low & 0xfff));

@@ -24,6 +24,11 @@ const PGE = Number(CR4.PGE);
 const SMEP = Number(CR4.SMEP);
 const SMAP = Number(CR4.SMAP);
 
+/** Whether bits 63 to 47 of a linear address are alike, its upper half given. */
+export function isCanonicalHalf(high: number): boolean {
+  return (high << 16) >> 16 === (high | 0);
+}
+
 /** Walks the guest's page tables. Results stay in fields until the next walk, so that a walk allocates nothing. */
 export class PageWalker {
   /** Guest-physical address of the 4-KiB page. */
@@ -66,7 +71,7 @@ export class PageWalker {
     }
     const cr4 = this.#state.word(CPU.cr4);
     const long = (this.#state.word(CPU.efer) & Number(EFER.LMA)) !== 0;
-    if (long && (high << 16) >> 16 !== (high | 0)) {
+    if (long && !isCanonicalHalf(high)) {
       this.canonical = false;
       return false;
     }

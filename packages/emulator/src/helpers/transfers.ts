@@ -174,7 +174,7 @@ function enterFrame(context: SystemContext, sizeBytes: bigint, level: number, bi
   for (let index = 1; index < level; index++) push(context.readMemory(base + ((frameRegister - BigInt(index * bytes)) & mask), width));
   if (level > 0) push(frame);
   pointer = (pointer & ~mask) | ((pointer - sizeBytes) & mask);
-  context.probeWrite(base + (pointer & mask), bytes);
+  context.probeWrite(base + (pointer & mask), bytes, bytes);
   const kept = bits === 16 ? (frameRegister & ~0xffffn) | (frame & 0xffffn) : bits === 32 ? frame & 0xffffffffn : frame;
   state.setRegister(5, kept);
   state.setRegister(RSP, pointer);

@@ -60,7 +60,7 @@ function environmentBits(operandBits: bigint | undefined): 16 | 32 {
 export const ENVIRONMENT_HELPERS: Record<string, Helper> = {
   'x87-store-environment': (context, linear, operandBits) => {
     const bits = environmentBits(operandBits);
-    context.probeWrite(linear!, (bits * 7) / 8);
+    context.probeWrite(linear!, (bits * 7) / 8, bits / 8);
     writeEnvironment(context, linear!, bits);
     const { view } = context;
     setControl(view, view.getUint16(CPU.x87Control, true) | EXCEPTION_MASKS);
@@ -73,14 +73,14 @@ export const ENVIRONMENT_HELPERS: Record<string, Helper> = {
     const { view } = context;
     const bits = environmentBits(operandBits);
     const headBytes = (bits * 7) / 8;
-    context.probeWrite(linear!, headBytes + 8 * REGISTER_BYTES);
+    context.probeWrite(linear!, headBytes + 8 * REGISTER_BYTES, bits / 8);
     writeEnvironment(context, linear!, bits);
     const top = topOf(view);
     for (let index = 0; index < 8; index++) {
       const offset = registerOffset(top, index);
       const at = headBytes + index * REGISTER_BYTES;
-      context.writeMemory(byteAddress(context, linear!, at), view.getBigUint64(offset, true), 64);
-      context.writeMemory(byteAddress(context, linear!, at + 8), BigInt(view.getUint16(offset + 8, true)), 16);
+      // In words, since no more than their alignment is asked for (SDM vol. 3A table 6-7).
+      for (let byte = 0; byte < REGISTER_BYTES; byte += 2) context.writeMemory(byteAddress(context, linear!, at + byte), BigInt(view.getUint16(offset + byte, true)), 16);
     }
     initialize(view);
   },
@@ -91,14 +91,13 @@ export const ENVIRONMENT_HELPERS: Record<string, Helper> = {
     const items = readEnvironment(context, linear!, bits);
     const registers = Array.from({ length: 8 }, (_, index) => {
       const at = headBytes + index * REGISTER_BYTES;
-      return [context.readMemory(byteAddress(context, linear!, at), 64), context.readMemory(byteAddress(context, linear!, at + 8), 16)] as const;
+      return Array.from({ length: REGISTER_BYTES / 2 }, (__, word) => context.readMemory(byteAddress(context, linear!, at + 2 * word), 16));
     });
     loadEnvironment(view, items, bits);
     const top = topOf(view);
-    registers.forEach(([significand, head], index) => {
+    registers.forEach((words, index) => {
       const offset = registerOffset(top, index);
-      view.setBigUint64(offset, significand, true);
-      view.setUint16(offset + 8, Number(head), true);
+      words.forEach((word, place) => view.setUint16(offset + 2 * place, Number(word), true));
     });
   },
 };

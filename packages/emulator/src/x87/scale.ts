@@ -24,7 +24,8 @@ export function remainder(env: FloatEnvironment, a: Float80, b: Float80, nearest
   if (isInfinity(a) || isZero(b)) return withoutQuotient(invalid(env));
   if (denormalOperand(env, a, b)) return withoutQuotient(INDEFINITE);
   if (isZero(a)) return { value: a, quotient: 0, incomplete: false };
-  if (isInfinity(b)) return { value: roundToRegister(env, a.negative, a.significand, lsbExponent(a)), quotient: 0, incomplete: false };
+  // Nothing is computed, so nothing underflows either; a pseudo-denormal still comes out as the number it is.
+  if (isInfinity(b)) return { value: a.exponent === 0 && a.significand >> 63n ? { ...a, exponent: 1 } : a, quotient: 0, incomplete: false };
   const dividend = normalize(a);
   const divisor = normalize(b);
   const distance = dividend.exponent - divisor.exponent;

@@ -29,6 +29,8 @@ function loadConstant(env: FloatEnvironment, index: number): Float80 {
 /** What a store of an empty register stores: the format's indefinite. */
 const INDEFINITE_BITS = { float32: 0xffc0_0000n, float64: 0xfff8_0000_0000_0000n } as const;
 
+/** What 80-bit operands are aligned to (SDM vol. 3A table 6-7). */
+const ALIGNMENT_BYTES_MAX = 8;
 /** Unmasked, these leave memory and stack as they were; an inexact result is stored first. */
 const FORBIDS_STORE = Exception.IE | Exception.DE | Exception.ZE | Exception.OE | Exception.UE;
 
@@ -40,7 +42,8 @@ interface Destination {
 
 /** A page fault comes before anything the program could see changes, even when nothing would be stored. */
 function store(context: HelperContext, fpu: Fpu, destination: Destination, pops: boolean, write: () => void): void {
-  context.probeWrite(destination.linear, destination.bits / 8);
+  const sizeBytes = destination.bits / 8;
+  context.probeWrite(destination.linear, sizeBytes, Math.min(sizeBytes, ALIGNMENT_BYTES_MAX));
   if (fpu.env.isMasked(fpu.env.raised & FORBIDS_STORE)) {
     write();
     if (pops) fpu.pop();

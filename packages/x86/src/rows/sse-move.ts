@@ -1,4 +1,4 @@
-import type { Emit, Operands, Value } from '../emit.ts';
+import { type Emit, type Operands, type Value, Vector } from '../emit.ts';
 import { insn, row } from '../insn.ts';
 import { fromHalves, highHalf, highHalves, lowHalf, lowHalves, mergeLow, vectorMove, withMmx, zeroVector } from './sse-vector.ts';
 
@@ -96,10 +96,21 @@ export const PMOVMSKB = insn('PMOVMSKB', {
   },
 });
 
+const AC_BIT = 18;
+const AM_BIT = 18;
+
+/** The bytes are stored one by one, but their place is aligned where that is checked (SDM vol. 3A §6.15, "#AC"). */
+function requireAligned(e: Emit, offset: Value, sizeBytes: number): void {
+  const checked = e.op('i32.and', e.bit(e.state('systemFlags'), AC_BIT), e.bit(e.state('cr0'), AM_BIT));
+  const misaligned = e.nez(e.and(offset, e.constant(sizeBytes - 1)));
+  e.if(e.op('i32.and', e.op('i32.and', checked, misaligned), e.eq(e.state('cpl'), e.constant(3))), () => e.fault(Vector.AC, 0));
+}
+
 /** Stores the bytes whose mask byte has its top bit set, lowest first, at DS:rDI. */
 function storeMasked(e: Emit, o: Operands, low: Value, high: Value, mask: Value): void {
   const remaining = e.variable(e.widen(e.op('i8x16.bitmask', mask)));
   const base = e.register(7, o.addressBits);
+  requireAligned(e, base, 8);
   e.if(e.nez(remaining.get()), () => {
     e.loopWhile(() => {
       const bits = remaining.get();
