@@ -42,3 +42,21 @@ export function writeCpio(entries: readonly CpioEntry[]): Uint8Array {
   add(trailer, [0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, trailer.length + 1, 0], new Uint8Array(0));
   return Buffer.concat(chunks);
 }
+
+const HEADER_BYTES = 110;
+/** Where the lengths of content and name stand in a header, as eight hexadecimal digits each. */
+const SIZE_FIELD = { content: 54, name: 94 } as const;
+
+/** The content of one regular file in an archive of that format; throws when it is not there. */
+export function readCpioFile(archive: Uint8Array, path: string): Uint8Array {
+  const bytes = Buffer.from(archive.buffer, archive.byteOffset, archive.byteLength);
+  const field = (at: number, offset: number) => Number.parseInt(bytes.toString('latin1', at + offset, at + offset + 8), 16);
+  for (let at = 0; bytes.toString('latin1', at, at + 6) === '070701'; ) {
+    const nameEnd = at + HEADER_BYTES + field(at, SIZE_FIELD.name);
+    const start = (nameEnd + 3) & ~3;
+    const end = start + field(at, SIZE_FIELD.content);
+    if (bytes.toString('utf8', at + HEADER_BYTES, nameEnd - 1) === path) return bytes.subarray(start, end);
+    at = (end + 3) & ~3;
+  }
+  throw new ImageError(`there is no file ${path} in the archive`);
+}

@@ -1,3 +1,4 @@
+export { readCpioFile, writeCpio } from './cpio.ts';
 export { defaultCacheDirectory } from './cache.ts';
 export type { NoticeListener } from './cache.ts';
 export { openOverlayDisk } from './disk/overlay-disk.ts';
