@@ -33,6 +33,8 @@ export class BlockCache {
   readonly #ram: Uint8Array;
   readonly #decoder = new Decoder();
   readonly #blocksByPage = new Map<number, Block[]>();
+  /** Every block by `blockKey`: the hash table in memory forgets one of two that meet in it. */
+  readonly #blocks = new Map<number, Block>();
   readonly #crossing = new Uint8Array(32);
   readonly #onUnknown: (unknown: UnknownEncoding) => void;
   readonly #hotCode: HotCode;
@@ -74,6 +76,7 @@ export class BlockCache {
     for (const page of this.#blocksByPage.keys()) this.#codePages.unmark(page, this.#vcpu);
     this.#hotCode.clear();
     this.#blocksByPage.clear();
+    this.#blocks.clear();
     this.#next = this.#state.blockAddress + ARENA.offset;
   }
 
@@ -93,6 +96,8 @@ export class BlockCache {
     if (this.#view.getInt32(entry + BLOCK_HASH.offset + 8, true) === block.firstSlot) {
       this.#view.setBigInt64(entry + BLOCK_HASH.offset, -1n, true);
     }
+    const key = blockKey(block.address, block.tag);
+    if (this.#blocks.get(key) === block) this.#blocks.delete(key);
     if (this.#view.getUint16(block.firstSlot + SLOT.handler, true) === SPECIAL.Enter) this.#hotCode.dropRegion(block.firstSlot);
     for (let slot = block.firstSlot; slot < block.endSlot; slot += SLOT.sizeBytes) {
       this.#view.setUint16(slot + SLOT.handler, SPECIAL.Relookup, true);
@@ -112,8 +117,7 @@ export class BlockCache {
   }
 
   #hasBlock(address: number, tag: number): boolean {
-    const entry = this.#hashEntry(address) + BLOCK_HASH.offset;
-    return this.#view.getUint32(entry, true) === address && this.#view.getUint32(entry + 4, true) === tag;
+    return this.#blocks.has(blockKey(address, tag));
   }
 
   #enter(at: number, gpa: number): void {
@@ -128,21 +132,28 @@ export class BlockCache {
 
   /** The import `decode`: the first slot of the block at an address of wasm memory, or 0 with an exception recorded. */
   decode(address: number, linearLow: number, linearHigh: number): number {
-    if (this.#next + (BLOCK_INSTRUCTIONS_MAX + 4) * SLOT.sizeBytes > this.#state.blockAddress + ARENA.offset + ARENA.sizeBytes) this.clear();
-    const gpa = (address >>> 0) - this.#memory.baseBytes;
-    this.#mmu!.protectCode(gpa >>> 12);
-    const first = this.#next;
-    const secondPage = this.#decodeRun(gpa, linearLow, linearHigh);
-    if (secondPage === -2) return 0;
     const tag = this.#state.word(CPU.blockTag);
-    const block = { firstSlot: first, endSlot: this.#next, address: address >>> 0, tag };
-    this.#register(gpa >>> 12, block);
-    if (secondPage >= 0) this.#register(secondPage, block);
+    const block = this.#blocks.get(blockKey(address >>> 0, tag)) ?? this.#make(address >>> 0, tag, linearLow, linearHigh);
+    if (!block) return 0;
     const entry = this.#hashEntry(block.address) + BLOCK_HASH.offset;
     this.#view.setUint32(entry, block.address, true);
     this.#view.setUint32(entry + 4, tag, true);
-    this.#view.setInt32(entry + 8, first, true);
-    return first;
+    this.#view.setInt32(entry + 8, block.firstSlot, true);
+    return block.firstSlot;
+  }
+
+  #make(address: number, tag: number, linearLow: number, linearHigh: number): Block | undefined {
+    if (this.#next + (BLOCK_INSTRUCTIONS_MAX + 4) * SLOT.sizeBytes > this.#state.blockAddress + ARENA.offset + ARENA.sizeBytes) this.clear();
+    const gpa = address - this.#memory.baseBytes;
+    this.#mmu!.protectCode(gpa >>> 12);
+    const first = this.#next;
+    const secondPage = this.#decodeRun(gpa, linearLow, linearHigh);
+    if (secondPage === -2) return undefined;
+    const block = { firstSlot: first, endSlot: this.#next, address, tag };
+    this.#blocks.set(blockKey(address, tag), block);
+    this.#register(gpa >>> 12, block);
+    if (secondPage >= 0) this.#register(secondPage, block);
+    return block;
   }
 
   #register(page: number, block: Block): void {
@@ -310,6 +321,8 @@ export class BlockCache {
     view.setUint16(slot + SLOT.segmentBase, segmentBaseField(d), true);
   }
 }
+
+const blockKey = (address: number, tag: number) => address + tag * 0x100000000;
 
 /** In 64-bit mode only FS and GS have a base. */
 function segmentBaseField(d: Decoded): number {

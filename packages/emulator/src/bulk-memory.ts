@@ -1,5 +1,6 @@
 import type { Code, FunctionBuilder, ModuleBuilder } from '@hanok/wasm';
 import { CPU, TLB } from './layout.ts';
+import { pushTlbOffset } from './memory-emit.ts';
 
 const PAGE_BYTES = 4096;
 
@@ -14,7 +15,7 @@ function stayOnPage(code: Code, length: number, linear: number): void {
 function translate(f: FunctionBuilder, linear: number, tag: number): number {
   const { code } = f;
   const entry = f.local('i32');
-  code.localGet(linear).i64(12).op('i64.shr_u').op('i32.wrap_i64').i32(TLB.entryCount - 1).op('i32.and').i32(5).op('i32.shl');
+  pushTlbOffset(code.localGet(linear));
   code.localGet(0).localGet(0).memory('i32.load', CPU.tlb).op('i32.add').op('i32.add').localTee(entry);
   code.memory('i64.load', tag).localGet(linear).i64(-PAGE_BYTES).op('i64.and').op('i64.ne').if().i64(0).op('return').op('end');
   code.localGet(linear).op('i32.wrap_i64').localGet(entry).memory('i32.load', TLB.addend).op('i32.add').localSet(entry);

@@ -1,4 +1,4 @@
-import type { MemoryOp } from '@hanok/wasm';
+import type { Code, MemoryOp } from '@hanok/wasm';
 import type { IntegerBits, SegmentName, Value } from '@hanok/x86';
 import type { Emitter } from './emitter.ts';
 import { emitRip } from './emitter.ts';
@@ -13,11 +13,16 @@ export const LOAD_OPS: Readonly<Record<IntegerBits, { unsigned: MemoryOp; signed
 };
 export const STORE_OPS: Readonly<Record<IntegerBits, MemoryOp>> = { 8: 'i64.store8', 16: 'i64.store16', 32: 'i64.store32', 64: 'i64.store' };
 
+/** Turns the linear address on the stack into the offset of its entry in a TLB. */
+export function pushTlbOffset(code: Code): Code {
+  return code.i64(12 - Math.log2(TLB.entryBytes)).op('i64.shr_u').op('i32.wrap_i64').i32((TLB.entryCount - 1) * TLB.entryBytes).op('i32.and');
+}
+
 /** Leaves the address of the linear address's TLB entry in a new local. */
 function emitEntry(l: Lowering, linear: number): number {
   const entry = l.temporary('i32');
   const { code } = l;
-  code.localGet(linear).i64(12).op('i64.shr_u').op('i32.wrap_i64').i32(TLB.entryCount - 1).op('i32.and').i32(5).op('i32.shl');
+  pushTlbOffset(code.localGet(linear));
   if (l.tlb >= 0) code.localGet(l.tlb);
   else code.localGet(l.cpu).localGet(l.cpu).memory('i32.load', CPU.tlb).op('i32.add');
   code.op('i32.add').localSet(entry);

@@ -2,6 +2,7 @@ import type { CodePages, GuestMemory, VcpuBus, VcpuGate } from '@hanok/machine';
 import { ACCESS, ALIGNED_TLB, type CpuState } from './cpu-state.ts';
 import type { DebugUnit } from './debug-unit.ts';
 import { RESTART_FAULT } from './helper.ts';
+import { LargePages } from './large-pages.ts';
 import { CPU, SEGMENT, SEGMENT_INDEX, STACK_ACCESS, TLB, TLB_TABLE_BYTES, vcpuBlockAddress } from './layout.ts';
 import { type AccessKind, isCanonicalHalf, PageWalker } from './page-walker.ts';
 import { PhysicalAccess } from './physical-access.ts';
@@ -12,7 +13,7 @@ const HOST_WORD = 7;
 const GLOBAL = 0x80000000;
 /** Marks a recorded #GP that is #SS when the access was to the stack. */
 export const NON_CANONICAL = 0x40000000;
-/** Entries filled since the last flush that a flush visits one by one; above it sweeps the tables. */
+/** Entries of non-global pages filled since the last flush that a flush visits one by one; above it sweeps the tables. */
 const FILL_LOG_MAX = 2048;
 
 /** What connects a vCPU's memory accesses to those of others. */
@@ -36,6 +37,7 @@ export class Mmu {
   /** Whether the access that is translated means the stack. */
   #onStack = false;
   readonly #filled: number[] = [];
+  readonly #largePages = new LargePages();
   /** Counts of fills, for traces. */
   missCount = 0;
   /** Set while data breakpoints watch the accesses of instructions. */
@@ -280,23 +282,29 @@ export class Mmu {
     const codeOnly = this.#state.word(CPU.tlb) === ALIGNED_TLB || this.#isWatched(low, high);
     if (codeOnly && kind !== 'fetch') return;
     const { walker } = this;
-    const index = (low >>> 12) & (TLB.entryCount - 1);
-    const at = (this.#state.blockAddress + this.#state.word(CPU.tlb) + index * TLB.entryBytes) >> 2;
+    const at = (this.#state.blockAddress + this.#state.word(CPU.tlb) + tlbOffset(low)) >> 2;
     const words = this.#words;
     const pageLow = (low & 0xfffff000) >>> 0;
     const page = gpa >>> 12;
-    const same = words[at + HOST_WORD]! === ((page | (walker.global ? GLOBAL : 0)) >>> 0) && this.#holds(at, pageLow, high);
-    if (!same) {
-      words.fill(0xffffffff, at, at + 6);
-      words[at + 6] = this.#memory.baseBytes + (gpa & ~0xfff) - pageLow;
-      words[at + HOST_WORD] = page | (walker.global ? GLOBAL : 0);
-      if (this.#filled.length < FILL_LOG_MAX) this.#filled.push(at);
+    const host = (page | (walker.global ? GLOBAL : 0)) >>> 0;
+    if (words[at + HOST_WORD] !== host || !this.#holds(at, pageLow, high)) {
+      this.#forget(at);
+      words[at + TLB.addend / 4] = this.#memory.baseBytes + (gpa & ~0xfff) - pageLow;
+      words[at + HOST_WORD] = host;
+      if (walker.pageShift > 12) this.#largePages.note(low, high, walker.pageShift);
+      if (!walker.global && this.#filled.length < FILL_LOG_MAX) this.#filled.push(at);
     }
     if (kind === 'fetch') this.#tag(at + TLB.tagExecute / 4, pageLow, high);
     else this.#tag(at, pageLow, high);
     if (codeOnly) return;
     if (walker.dirtyWritable && this.#codePages.allowWrites(page, this.#vcpu)) this.#tag(at + TLB.tagWrite / 4, pageLow, high);
     if (kind === 'fetch' && walker.readableToo) this.#tag(at, pageLow, high);
+  }
+
+  /** Makes an entry hold nothing. */
+  #forget(at: number): void {
+    const words = this.#words;
+    for (let tag = at; tag < at + 6; tag++) words[tag] = 0xffffffff;
   }
 
   #tag(at: number, low: number, high: number): void {
@@ -335,38 +343,31 @@ export class Mmu {
 
   /** CR3 loads keep global translations; everything else drops all. */
   flush(keepGlobal: boolean): void {
-    if (this.#filled.length >= FILL_LOG_MAX) {
-      this.#sweep(keepGlobal);
-      return;
-    }
-    let kept = 0;
-    for (const at of this.#filled) {
-      if (keepGlobal && this.#words[at + HOST_WORD]! & GLOBAL) this.#filled[kept++] = at;
-      else this.#words.fill(0xffffffff, at, at + 6);
-    }
-    this.#filled.length = kept;
+    if (!keepGlobal) this.#largePages.clear();
+    if (!keepGlobal || this.#filled.length === FILL_LOG_MAX) this.#sweep(keepGlobal);
+    else for (const at of this.#filled) if ((this.#words[at + HOST_WORD]! & GLOBAL) === 0) this.#forget(at);
+    this.#filled.length = 0;
   }
 
   #sweep(keepGlobal: boolean): void {
-    this.#filled.length = 0;
     const start = (this.#state.blockAddress + TLB.offset) >> 2;
     const end = start + (TLB.tableCount * TLB_TABLE_BYTES) / 4;
     for (let at = start; at < end; at += ENTRY_WORDS) {
-      if (keepGlobal && this.#words[at + HOST_WORD]! & GLOBAL) {
-        if (this.#filled.length < FILL_LOG_MAX) this.#filled.push(at);
-      } else this.#words.fill(0xffffffff, at, at + 6);
+      if (!keepGlobal || (this.#words[at + HOST_WORD]! & GLOBAL) === 0) this.#forget(at);
     }
   }
 
-  /** INVLPG. Large pages are cached by 4 KiB, so a page inside one is dropped alone: its neighbours go too. */
+  /** INVLPG. A large page is cached by 4 KiB in many entries: they are not looked for one by one. */
   flushPage(low: number, high: number): void {
-    const pageLow = (low & 0xfffff000) >>> 0;
-    const index = (low >>> 12) & (TLB.entryCount - 1);
-    for (let table = 0; table < TLB.tableCount; table++) {
-      const at = (this.#state.blockAddress + TLB.offset + table * TLB_TABLE_BYTES + index * TLB.entryBytes) >> 2;
-      if (this.#holds(at, pageLow, high)) this.#words.fill(0xffffffff, at, at + 6);
+    if (this.#largePages.mayHold(low, high)) {
+      this.flush(false);
+      return;
     }
-    if (this.walker.sawLargePage) this.flush(false);
+    const pageLow = (low & 0xfffff000) >>> 0;
+    for (let table = 0; table < TLB.tableCount; table++) {
+      const at = (this.#state.blockAddress + TLB.offset + table * TLB_TABLE_BYTES + tlbOffset(low)) >> 2;
+      if (this.#holds(at, pageLow, high)) this.#forget(at);
+    }
   }
 
   /** The import `segmentLinear`: checks type and limit outside 64-bit mode (SDM vol. 3A §5.3, §5.4). */
@@ -388,6 +389,9 @@ export class Mmu {
     return -1;
   }
 }
+
+/** Offset of a linear address's entry in a TLB, as generated code finds it. */
+const tlbOffset = (low: number) => ((low >>> 12) & (TLB.entryCount - 1)) * TLB.entryBytes;
 
 export function nextPage(low: number, high: number): { low: number; high: number } {
   const next = ((low & 0xfffff000) >>> 0) + 4096;

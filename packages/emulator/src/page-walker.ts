@@ -40,8 +40,8 @@ export class PageWalker {
   readableToo = false;
   canonical = true;
   errorCode = 0;
-  /** Some walk ended in a large page, so that INVLPG must drop more than 4 KiB. */
-  sawLargePage = false;
+  /** log2 of the size of the page that the last walk ended in: 12, 21, 22 or 30. */
+  pageShift = 12;
   readonly #state: CpuState;
   readonly #ram: Int32Array;
   readonly #ramBytes: number;
@@ -65,6 +65,7 @@ export class PageWalker {
     if ((cr0 & PG) === 0) {
       this.gpa = (low & 0xfffff000) >>> 0;
       this.global = false;
+      this.pageShift = 12;
       this.dirtyWritable = true;
       this.readableToo = true;
       return true;
@@ -120,7 +121,7 @@ export class PageWalker {
       }
       if (level === 1 || large) {
         const maskLow = level === 1 ? 0xfff : level === 2 ? 0x1fffff : 0x3fffffff;
-        if (large) this.sawLargePage = true;
+        this.pageShift = level === 1 ? 12 : level === 2 ? 21 : 30;
         const frame = ((entryLow & ~maskLow & 0xfffff000) | (low & maskLow & ~0xfff)) >>> 0;
         this.gpa = frame + (entryHigh & 0xff) * 0x100000000;
         return this.#finish(entryLow, rights, (noExecute & NO_EXECUTE) !== 0, kind, user, cr0, cr4);
@@ -138,7 +139,7 @@ export class PageWalker {
     if ((entry & PRESENT) === 0) return false;
     this.#pass(at >>> 2, entry);
     if (entry & LARGE && cr4 & PSE) {
-      this.sawLargePage = true;
+      this.pageShift = 22;
       this.gpa = ((entry & 0xffc00000) | (low & 0x3ff000)) >>> 0;
       return this.#finish(entry, entry, false, kind, user, cr0, cr4);
     }
@@ -147,6 +148,7 @@ export class PageWalker {
     const leaf = this.#ram[leafAt >>> 2]!;
     if ((leaf & PRESENT) === 0) return false;
     this.#pass(leafAt >>> 2, leaf);
+    this.pageShift = 12;
     this.gpa = (leaf & 0xfffff000) >>> 0;
     return this.#finish(leaf, entry & leaf, false, kind, user, cr0, cr4);
   }

@@ -6,6 +6,7 @@ import { BREAK_FAULT } from './helper.ts';
 import type { Handler, ImportIndices } from './interpreter.ts';
 import { type Callees, type Flow, Lowering } from './ir.ts';
 import { BLOCK_HASH, CPU, ENTER, REGION_BUDGET_MIN, REGION_END, RUN_END, SLOT, SPECIAL, STATUS, TLB } from './layout.ts';
+import { pushTlbOffset } from './memory-emit.ts';
 
 interface Parts {
   readonly callees: Callees;
@@ -123,7 +124,7 @@ function writeLookup(code: Code, l: Locals, { imports }: Parts, lookup: number):
   code.localGet(l.cpu).localGet(l.cpu).memory('i32.load', CPU.tlb).op('i32.add').localSet(l.tlb);
   code.localGet(l.rip).localGet(l.cpu).memory('i64.load', CPU.codeBase).op('i64.add');
   code.localGet(l.cpu).memory('i64.load', CPU.codeMask).op('i64.and').localSet(l.linear);
-  code.localGet(l.linear).i64(12).op('i64.shr_u').op('i32.wrap_i64').i32(TLB.entryCount - 1).op('i32.and').i32(5).op('i32.shl');
+  pushTlbOffset(code.localGet(l.linear));
   code.localGet(l.tlb).op('i32.add').localSet(l.hash);
   code.localGet(l.hash).memory('i64.load', TLB.tagExecute).localGet(l.linear).i64(-4096).op('i64.and').op('i64.ne').if();
   storeRip(code, l);

@@ -2,6 +2,7 @@ import { Code, type FunctionBuilder } from '@hanok/wasm';
 import type { Value } from '@hanok/x86';
 import { type Callees, type Flow, Lowering } from '../ir.ts';
 import { CPU, REGION_END, TLB } from '../layout.ts';
+import { pushTlbOffset } from '../memory-emit.ts';
 import { type CompiledInstruction, type Discovered, REGION_INSTRUCTIONS_MAX } from './control-flow.ts';
 import { type FlagState, RegionFlags } from './region-flags.ts';
 import { type Branch, NotCompilable, RegionEmitter, type RegionExits } from './region-emitter.ts';
@@ -77,8 +78,7 @@ export class RegionWriter implements Flow, RegionExits {
     const tlbEntry = this.#function.local('i32');
     for (const [page, start] of pages) {
       if (page === 0) continue;
-      code.localGet(this.#state.codePage).i64(page * PAGE_BYTES).op('i64.add').localTee(linear);
-      code.i64(12).op('i64.shr_u').op('i32.wrap_i64').i32(TLB.entryCount - 1).op('i32.and').i32(5).op('i32.shl');
+      pushTlbOffset(code.localGet(this.#state.codePage).i64(page * PAGE_BYTES).op('i64.add').localTee(linear));
       code.localGet(this.#state.tlb).op('i32.add').localTee(tlbEntry).memory('i64.load', TLB.tagExecute).localGet(linear).op('i64.eq').if('i32');
       code.localGet(linear).op('i32.wrap_i64').localGet(tlbEntry).memory('i32.load', TLB.addend).op('i32.add');
       code.op('else').localGet(0).localGet(linear).call(this.#callees.fetchAddress).op('end');
