@@ -62,6 +62,16 @@ function lanesClose(a: Uint8Array, b: Uint8Array, relativeError: number): boolea
   return true;
 }
 
+function sameButForNans(a: Uint8Array, b: Uint8Array, laneBytes: 0 | 4 | 8): boolean {
+  if (laneBytes === 0) return false;
+  const isNan = (lane: Uint8Array) => Number.isNaN(laneBytes === 4 ? new DataView(lane.slice().buffer).getFloat32(0, true) : new DataView(lane.slice().buffer).getFloat64(0, true));
+  for (let at = 0; at < 16; at += laneBytes) {
+    const [x, y] = [a.subarray(at, at + laneBytes), b.subarray(at, at + laneBytes)];
+    if (!equalBytes(x, y) && !(isNan(x) && isNan(y))) return false;
+  }
+  return true;
+}
+
 /** Distance of two 80-bit numbers of one sign in units of the last place. */
 function extendedDistance(a: Uint8Array, b: Uint8Array): bigint {
   const [x, y] = [new DataView(a.slice().buffer), new DataView(b.slice().buffer)];
@@ -80,7 +90,7 @@ function compareVectors(out: Difference[], expected: TestResult, actual: TestRes
   for (let index = 0; index < 16; index++) {
     const at = FX.xmm + 16 * index;
     const [a, b] = [expected.fx.subarray(at, at + 16), actual.fx.subarray(at, at + 16)];
-    if (equalBytes(a, b) || (open.relativeError > 0 && lanesClose(a, b, open.relativeError))) continue;
+    if (equalBytes(a, b) || sameButForNans(a, b, open.nanLaneBytes) || (open.relativeError > 0 && lanesClose(a, b, open.relativeError))) continue;
     out.push({ aspect: 'xmm', what: `XMM${index}`, expected: hexBytes(a), actual: hexBytes(b) });
   }
 }

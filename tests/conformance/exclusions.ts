@@ -30,9 +30,9 @@ export function exclusionOf(row: Row): string | undefined {
 /** Instructions by the CPUID feature that has them, as Linux names it in /proc/cpuinfo; a host without one cannot judge them. */
 const FEATURES: readonly (readonly [feature: string, instructions: RegExp])[] = [
   ['movbe', /^MOVBE$/], ['popcnt', /^POPCNT$/], ['abm', /^LZCNT$/], ['bmi1', /^(TZCNT|ANDN|BEXTR|BLS(I|R|MSK))$/], ['bmi2', /^(BZHI|MULX|PDEP|PEXT|RORX|S[AH][LR]X)$/], ['cx16', /^CMPXCHG(8|16)B$/], ['fsgsbase', /^RDGSBASE$/],
-  ['pni', /^(LDDQU|MOVS[HL]DUP|MOVDDUP)$/], ['clflushopt', /^CLFLUSHOPT$/], ['clwb', /^CLWB$/], ['adx', /^AD[CO]X$/],
+  ['pni', /^(LDDQU|MOVS[HL]DUP|MOVDDUP|(ADDSUB|HADD|HSUB)P[SD])$/], ['clflushopt', /^CLFLUSHOPT$/], ['clwb', /^CLWB$/], ['adx', /^AD[CO]X$/],
   ['ssse3', /^(PH(ADD|SUB)(W|D|SW)|PSHUFB|PMADDUBSW|PMULHRSW|PALIGNR|P(SIGN|ABS)[BWD])$/],
-  ['sse4_1', /^(PMOV[SZ]X..|P?BLEND.*|PTEST|PMUL(DQ|LD)|PCMPEQQ|MOVNTDQA|PACKUSDW|PM(IN|AX)(SB|SD|UW|UD)|PHMINPOSUW|MPSADBW|P(INSR|EXTR)[BD]|(EXTRACT|INSERT)PS)$/],
+  ['sse4_1', /^(PMOV[SZ]X..|P?BLEND.*|PTEST|PMUL(DQ|LD)|PCMPEQQ|MOVNTDQA|PACKUSDW|PM(IN|AX)(SB|SD|UW|UD)|PHMINPOSUW|MPSADBW|P(INSR|EXTR)[BD]|(EXTRACT|INSERT)PS|ROUND[PS][SD]|DPP[SD])$/],
   ['sse4_2', /^(PCMPGTQ|PCMP[EI]STR[IM]|CRC32)$/], ['pclmulqdq', /^PCLMULQDQ$/], ['aes', /^AES/], ['sha_ni', /^SHA/],
 ];
 

@@ -25,6 +25,8 @@ export interface Unspecified {
   unitsInLastPlace: bigint;
   /** Of a page fault's address only the page is compared: large operands are not touched from their start. */
   faultPageOnly: boolean;
+  /** Width of lanes in which one NaN is as good as another; 0 for none. */
+  nanLaneBytes: 0 | 4 | 8;
   /** Two exceptions are due and either may come first, so that the outcomes have nothing in common. */
   exceptionOrder: boolean;
 }
@@ -230,7 +232,7 @@ for (const rule of [...UNDEFINED_RULES, ...(hostIsAmd() ? AMD_RULES : [])]) {
 /** What of this case's outcome the manual leaves open. */
 export function unspecifiedOf(generated: GeneratedCase, expected: TestResult): Unspecified {
   const open: Unspecified = {
-    flags: 0, registers: new Map(), status: 0, memory: [], relativeError: 0, unitsInLastPlace: 0n, faultPageOnly: false, exceptionOrder: false,
+    flags: 0, registers: new Map(), status: 0, memory: [], relativeError: 0, unitsInLastPlace: 0n, faultPageOnly: false, nanLaneBytes: 0, exceptionOrder: false,
   };
   for (const rule of RULES_BY_NAME.get(generated.form.row.insn.name) ?? []) rule.mark(open, generated, expected);
   return open;

@@ -33,6 +33,11 @@ export const AMD_RULES: readonly Rule[] = [
     mark: (open, _, expected) => { if (expected.exception) open.flags |= CF | PF | AF | ZF | SF | OF; },
   },
   {
+    names: ['DPPS', 'DPPD'],
+    cites: 'SDM vol. 2A, DPPS; APM vol. 4, DPPS: which of several NaNs comes out is not said',
+    mark: (open, { form }) => { open.nanLaneBytes = form.row.insn.name === 'DPPS' ? 4 : 8; },
+  },
+  {
     names: ['MOVSXD'],
     cites: 'SDM vol. 2B, MOVSXD: with a 16-bit operand size the source has 16 bits; APM vol. 3: 32 bits, so that more accesses fault',
     mark: (open, { form }) => { open.exceptionOrder = form.bits === 16 && form.memory; },

@@ -22,6 +22,7 @@ import { SSE_MOVE } from './rows/sse-move.ts';
 import { SSE2_INTEGER } from './rows/sse2-integer.ts';
 import { SSE2_SHUFFLE } from './rows/sse2-shuffle.ts';
 import { SSE42_STRING } from './rows/sse42-string.ts';
+import { SSE4_FLOAT } from './rows/sse4-float.ts';
 import { SSE4_INTEGER } from './rows/sse4-integer.ts';
 import { SSSE3 } from './rows/ssse3.ts';
 import { STACK } from './rows/stack.ts';
@@ -32,7 +33,7 @@ import { X87 } from './rows/x87.ts';
 /** Every instruction this processor has. */
 export const ALL_INSNS: readonly Insn[] = [
   ...ARITHMETIC, ...LOGIC, ...MULTIPLY, ...SHIFT, ...BIT, ...BIT_MANIPULATION, ...MOVE, ...STACK, ...CONTROL, ...STRING, ...FLAG, ...LEGACY, ...SYSTEM,
-  ...SSE_MOVE, ...SSE_FLOAT, ...SSE_COMPARE, ...SSE_CONVERT, ...SSE_CONTROL, ...SSE2_INTEGER, ...SSE2_SHUFFLE, ...SSE_ELEMENT, ...SSSE3, ...SSE4_INTEGER, ...SSE42_STRING, ...CARRYLESS, ...AES, ...SHA, ...MMX, ...X87,
+  ...SSE_MOVE, ...SSE_FLOAT, ...SSE_COMPARE, ...SSE_CONVERT, ...SSE_CONTROL, ...SSE2_INTEGER, ...SSE2_SHUFFLE, ...SSE_ELEMENT, ...SSSE3, ...SSE4_INTEGER, ...SSE4_FLOAT, ...SSE42_STRING, ...CARRYLESS, ...AES, ...SHA, ...MMX, ...X87,
 ];
 
 export const ALL_ROWS: readonly Row[] = ALL_INSNS.flatMap((insn) => insn.rows);
