@@ -113,6 +113,17 @@ export class EagerProcessor {
         this.flags = numberOf(condition) ? this.flags | bit : this.flags & ~bit;
       }
     },
+    // Every case goes to the helpers, which are what is compared here.
+    x87: () => value(0n, 'i32'),
+    x87Stored: () => value(0n),
+    state: (name: string) => value(name === 'rip' ? this.context.view.getBigUint64(CPU.rip, true) : 0n),
+    rarely: (condition: Value, then: () => void) => { if (numberOf(condition) !== 0n) then(); },
+    if: (condition: Value, then: () => void) => { if (numberOf(condition) !== 0n) then(); },
+    variable: (initial: Value) => {
+      let held = initial;
+      return { get: () => held, set: (next: Value) => { held = next; } };
+    },
+    eqz: (operand: Value) => value(numberOf(operand) === 0n ? 1n : 0n, 'i32'),
     helper: (name: string, ...args: Value[]) => {
       const helper = X87_HELPERS[name];
       if (!helper) throw new Error(`no helper ${name}`);

@@ -1,5 +1,5 @@
 import type { CodePages, GuestMemory } from '@hanok/machine';
-import { ALL_ROWS, type Decoded, Decoder, type ModeBits, type Row, usesSse } from '@hanok/x86';
+import { ALL_ROWS, type Decoded, Decoder, type ModeBits, type Row, usesSse, usesX87 } from '@hanok/x86';
 import type { CpuState } from './cpu-state.ts';
 import { formIndexOf } from './forms.ts';
 import type { InterpreterTables } from './interpreter.ts';
@@ -112,6 +112,7 @@ export class BlockCache {
   /** What an instruction raises whatever its operands are, or undefined. */
   raises(row: Row): typeof SPECIAL.Undefined | typeof SPECIAL.NoDevice | undefined {
     const tag = this.#state.word(CPU.blockTag);
+    if (tag & BLOCK_TAG.x87Absent && usesX87(row)) return SPECIAL.NoDevice;
     if (!(tag & (BLOCK_TAG.sseUndefined | BLOCK_TAG.sseAbsent)) || !usesSse(row)) return undefined;
     return tag & BLOCK_TAG.sseUndefined ? SPECIAL.Undefined : SPECIAL.NoDevice;
   }

@@ -100,7 +100,7 @@ export class CpuState {
     const csAccess = this.word(CPU.segments + SEGMENT_INDEX.CS * SEGMENT.sizeBytes + SEGMENT.access);
     const mode = this.isLong && csAccess & ACCESS.long ? 64 : csAccess & ACCESS.big ? 32 : 16;
     this.setWord(CPU.blockMode, mode);
-    this.setWord(CPU.blockTag, mode | (this.word(CPU.blockTag) & (BLOCK_TAG.step | BLOCK_TAG.break)) | this.#sseTag());
+    this.setWord(CPU.blockTag, mode | (this.word(CPU.blockTag) & (BLOCK_TAG.step | BLOCK_TAG.break)) | this.#floatTag());
     this.set(CPU.codeBase, mode === 64 ? 0n : this.get(CPU.segments + SEGMENT_INDEX.CS * SEGMENT.sizeBytes));
     this.set(CPU.codeLimit, mode === 64 ? (1n << 64n) - 1n : BigInt(this.word(CPU.segments + SEGMENT_INDEX.CS * SEGMENT.sizeBytes + SEGMENT.limit)));
     this.set(CPU.codeMask, mode === 64 ? (1n << 64n) - 1n : 0xffffffffn);
@@ -111,10 +111,11 @@ export class CpuState {
   }
 
   /** SDM vol. 3A §14.1.1, table 2-2. */
-  #sseTag(): number {
+  #floatTag(): number {
     const cr0 = this.word(CPU.cr0);
-    if (cr0 & Number(CR0.EM) || !(this.word(CPU.cr4) & Number(CR4.OSFXSR))) return BLOCK_TAG.sseUndefined;
-    return cr0 & Number(CR0.TS) ? BLOCK_TAG.sseAbsent : 0;
+    const x87 = cr0 & Number(CR0.EM | CR0.TS) ? BLOCK_TAG.x87Absent : 0;
+    if (cr0 & Number(CR0.EM) || !(this.word(CPU.cr4) & Number(CR4.OSFXSR))) return x87 | BLOCK_TAG.sseUndefined;
+    return cr0 & Number(CR0.TS) ? x87 | BLOCK_TAG.sseAbsent : x87;
   }
 
   #flatSegments(): number {

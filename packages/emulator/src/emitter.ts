@@ -1,14 +1,16 @@
 import type { Code, LaneOp, MemoryOp, PlainOp } from '@hanok/wasm';
-import { type Emit, type ExactFloat, exactFloatType, type FlagName, type IntegerBits, type Routine, type SegmentName, type StateName, type Value, type ValueType, type Variable, Vector } from '@hanok/x86';
+import { type Emit, type ExactFloat, exactFloatType, type FlagName, type IntegerBits, type Routine, type SegmentName, type StateName, type Value, type ValueType, type Variable, Vector, type X87Quick } from '@hanok/x86';
 import { condition, emitFlag, FLAG_MASK } from './flag-emit.ts';
 import { emitRoundingShows } from './float/rounding-shows.ts';
 import { Block, type Lowering, type Node, use } from './ir.ts';
 import { CPU, FLAG_KIND, SEGMENT_INDEX, SLOT } from './layout.ts';
 import { emitLoad, emitStore, LOAD_OPS, segmentAddress, segmentField, STORE_OPS } from './memory-emit.ts';
+import { resultType } from './operation-type.ts';
 
 const STATE_OFFSETS: Record<Exclude<StateName, 'rip'>, number> = {
   systemFlags: CPU.systemFlags,
   mxcsr: CPU.mxcsr,
+  x87Words: CPU.x87Control,
   cpl: CPU.cpl,
   cr0: CPU.cr0,
   cr4: CPU.cr4,
@@ -19,23 +21,6 @@ const STATE_OFFSETS: Record<Exclude<StateName, 'rip'>, number> = {
 };
 
 const CR4_OSXMMEXCPT_BIT = 10;
-
-/** Result type of an operation, from its name: `i64.eq` and kin are conditions, `f64x2…` are vectors. */
-function resultType(name: string): ValueType {
-  let type = RESULT_TYPES.get(name);
-  if (!type) RESULT_TYPES.set(name, (type = typeFromName(name)));
-  return type;
-}
-
-const RESULT_TYPES = new Map<string, ValueType>();
-
-function typeFromName(name: string): ValueType {
-  const [family, operation] = name.split('.') as [string, string];
-  if (family.includes('x') || family === 'v128') {
-    return /^(all_true|any_true|bitmask)$/.test(operation) ? 'i32' : 'v128';
-  }
-  return /^(eqz|eq|ne|lt|gt|le|ge)(_[su])?$/.test(operation) ? 'i32' : (family as ValueType);
-}
 
 /** Builds a handler out of an instruction's body. */
 export class Emitter implements Emit {
@@ -371,6 +356,16 @@ export class Emitter implements Emit {
   /** SDM vol. 3A §2.5, "OSXMMEXCPT". */
   protected floatFault(): void {
     this.if(this.bit(this.state('cr4'), CR4_OSXMMEXCPT_BIT), () => this.fault(Vector.XM), () => this.fault(Vector.UD));
+  }
+  x87(name: X87Quick, ...operands: Value[]): Value {
+    return this.node('i32', 'effect', operands, (l) => {
+      l.code.localGet(l.cpu);
+      for (const operand of operands) l.push(operand);
+      l.callees.x87(l.code, name);
+    });
+  }
+  x87Stored(part: 'value' | 'head'): Value {
+    return this.loadState('i64.load', part === 'value' ? CPU.result : CPU.x87StoredHead);
   }
   roundingShows(): Value {
     return this.node('i32', 'effect', [], (l) => emitRoundingShows(l.code, l.cpu));

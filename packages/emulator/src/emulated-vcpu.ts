@@ -23,6 +23,7 @@ import { ProcessorActivity } from './processor-activity.ts';
 import { exportState, importState, initState, resetState } from './state-exchange.ts';
 import { ExitTally, type VcpuServices } from './system-services.ts';
 import { unknownReporter } from './unknown-encoding.ts';
+import { gatherCondition1, spreadCondition1 } from './x87/registers.ts';
 
 const soloGate = () => new VcpuGate(new SharedArrayBuffer(VcpuGate.sizeBytes(1)), 1, 0, () => {});
 
@@ -156,6 +157,7 @@ export class EmulatedVcpu implements Vcpu {
     const { view } = context;
     const args: bigint[] = [];
     for (let index = 0; index < count; index++) args.push(view.getBigUint64(CPU.arguments + index * 8, true));
+    gatherCondition1(view);
     try {
       const result = (this.#helpers[number] as SystemHelper)(context, ...args);
       if (result !== undefined) view.setBigUint64(CPU.result, BigInt.asUintN(64, result), true);
@@ -164,6 +166,8 @@ export class EmulatedVcpu implements Vcpu {
       if (!(error instanceof GuestFault)) throw error;
       this.#recordFault(error);
       return STATUS.Fault;
+    } finally {
+      spreadCondition1(view);
     }
   }
 

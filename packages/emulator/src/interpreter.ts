@@ -1,5 +1,5 @@
 import { type Code, type FunctionBuilder, ModuleBuilder } from '@hanok/wasm';
-import { ALL_ROWS, type ExactFloat, type Row, Vector } from '@hanok/x86';
+import { ALL_ROWS, type ExactFloat, type Row, Vector, type X87Quick } from '@hanok/x86';
 import { defineCopyForward, defineFillForward } from './bulk-memory.ts';
 import { Emitter, emitRip } from './emitter.ts';
 import { defineFlagFunctions } from './flag-emit.ts';
@@ -13,6 +13,8 @@ import { type Form, SlotOperands } from './operands.ts';
 import { defineChain } from './region-chain.ts';
 import { routineFunctions } from './routines.ts';
 import { writeRunFunction } from './run-function.ts';
+import { defineX87Quick } from './x87/quick/functions.ts';
+import { X87_QUICK } from './x87/quick/names.ts';
 
 /** A handler: the code of one form, or a special one. */
 export interface Handler {
@@ -129,7 +131,7 @@ export interface InterpreterExports {
   readonly flagsImage: unknown;
   readonly copyForward: unknown;
   readonly fillForward: unknown;
-  /** Exact floating-point operations in the order of EXACT_FLOATS. */
+  /** Exact floating-point operations in the order of EXACT_FLOATS, and then X87_QUICK. */
   readonly floats: unknown;
   readonly flagCF: unknown;
   readonly flagPF: unknown;
@@ -160,6 +162,7 @@ function buildModule(memoryMaxPages: number, hot: readonly Handler[], cold: read
   const regionTable = module.importTable('engine', 'regions', { min: 1 });
   const segmentLinear = module.importFunction('engine', 'segmentLinear', module.type(i32s(3), ['f64']));
   const floats = defineExactFloats(module);
+  const x87 = defineX87Quick(module);
   const slow = (name: string, target: number) => slowAccess(module, name, target);
   const partial = {
     helper,
@@ -171,6 +174,7 @@ function buildModule(memoryMaxPages: number, hot: readonly Handler[], cold: read
     segmentLinear: defineSegmentLinear(module, segmentLinear),
     ...defineFlagFunctions(module),
     exactFloat: (code: Code, name: ExactFloat) => void code.call(floats.get(name)!),
+    x87: (code: Code, name: X87Quick) => void code.call(x87.get(name)!),
     copyForward: defineCopyForward(module),
     fillForward: defineFillForward(module),
   };
@@ -180,8 +184,8 @@ function buildModule(memoryMaxPages: number, hot: readonly Handler[], cold: read
   const coldType = module.type(['i32', 'i32'], ['i32']);
   const functions = cold.map((handler) => defineCold(module, coldType, handler, callees));
   const table = module.defineTable({ min: Math.max(1, functions.length) });
-  const floatTable = module.defineTable({ min: EXACT_FLOATS.length });
-  module.elements(floatTable, 0, EXACT_FLOATS.map((name) => floats.get(name)!));
+  const floatTable = module.defineTable({ min: EXACT_FLOATS.length + X87_QUICK.length });
+  module.elements(floatTable, 0, [...EXACT_FLOATS.map((name) => floats.get(name)!), ...X87_QUICK.map((name) => x87.get(name)!)]);
   module.export('floats', 'table', floatTable);
   module.elements(table, 0, functions);
   writeRunFunction(module, hot, { callees, imports, coldType, table, chain: defineChain(module, regionTable) });

@@ -1,5 +1,5 @@
 import type { Code } from '@hanok/wasm';
-import type { ExactFloat, Routine, Value, ValueType } from '@hanok/x86';
+import type { ExactFloat, Routine, Value, ValueType, X87Quick } from '@hanok/x86';
 
 /**
  * A value on its way to WebAssembly. Pure nodes used once are written where they are used; all others are written
@@ -72,6 +72,8 @@ export interface Callees {
   routine(routine: Routine): number;
   /** Calls an exact floating-point operation: (cpu, operands) → result. */
   exactFloat(code: Code, name: ExactFloat): void;
+  /** Calls the ordinary case of an x87 instruction: (cpu, operands) → done. */
+  x87(code: Code, name: X87Quick): void;
 }
 
 /** Turns blocks into WebAssembly. */

@@ -80,6 +80,11 @@ export const CPU = {
   /** u32 each: exceptions a floating-point instruction raises, as MXCSR's flags, and those of them that are unmasked. */
   floatRaised: 0x580,
   floatFault: 0x584,
+  /** What an x87 store will report of its rounding, and the upper 16 bits of what it stores. */
+  x87StoredRounding: 0x588,
+  x87StoredHead: 0x590,
+  /** C1 of the x87's status word in its place, apart from the rest while generated code runs (`gatherCondition1`). */
+  x87Condition1: 0x598,
   /** What other threads post to this vCPU (`PostedInterrupts`), and the flag among it that generated code looks at. */
   posted: 0xf00,
   attention: 0xf40,
@@ -87,10 +92,10 @@ export const CPU = {
 
 /**
  * Bits of `blockTag`: the code's width; single instructions, cached apart; that there are breakpoints on instructions, with a
- * mark before each of them; and that instructions with XMM registers raise #UD or #NM, so that those decoded while they
- * work need not look.
+ * mark before each of them; and that instructions with XMM registers raise #UD or #NM, or those of the x87 #NM, so that
+ * those decoded while they work need not look.
  */
-export const BLOCK_TAG = { mode: 0xff, step: 0x100, break: 0x200, sseUndefined: 0x400, sseAbsent: 0x800 } as const;
+export const BLOCK_TAG = { mode: 0xff, step: 0x100, break: 0x200, sseUndefined: 0x400, sseAbsent: 0x800, x87Absent: 0x1000 } as const;
 
 /** Where the block cache's hash table starts, and its entries `{ tag: i64, slot: i32, unused: i32 }`. */
 export const BLOCK_HASH = { offset: 0xa0000, entryCount: 0x10000, entryBytes: 16 } as const;

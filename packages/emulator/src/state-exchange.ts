@@ -4,7 +4,7 @@ import { readFlags, writeFlags } from './helpers/flags.ts';
 import type { MsrFile } from './helpers/msr.ts';
 import { MSR, PLAIN_MSRS } from './helpers/msr.ts';
 import { CPU, REPEAT_STEPS, SEGMENT_INDEX } from './layout.ts';
-import { fullTagWord } from './x87/registers.ts';
+import { fullTagWord, gatherCondition1, spreadCondition1 } from './x87/registers.ts';
 
 const NO_SHADOW = 1n << 63n;
 const REAL_CODE = 0x9b;
@@ -54,6 +54,7 @@ const DEBUG_COUNT = 6;
 const X87_BYTES = 10;
 
 function exportX87(state: CpuState): VcpuState['x87'] {
+  gatherCondition1(state.view);
   const status = state.view.getUint16(CPU.x87Status, true);
   const top = (status >> 11) & 7;
   const registers = new Uint8Array(8 * X87_BYTES);
@@ -67,6 +68,7 @@ function exportX87(state: CpuState): VcpuState['x87'] {
 function importX87(state: CpuState, x87: VcpuState['x87']): void {
   state.view.setUint16(CPU.x87Control, x87.control, true);
   state.view.setUint16(CPU.x87Status, x87.status, true);
+  spreadCondition1(state.view);
   state.view.setUint16(CPU.x87Tag, x87.tag, true);
   const top = (x87.status >> 11) & 7;
   x87.registers.forEach((value, at) => {

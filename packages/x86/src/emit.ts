@@ -39,10 +39,10 @@ export const Vector = { DE: 0, DB: 1, NMI: 2, BP: 3, OF: 4, BR: 5, UD: 6, NM: 7,
 
 /**
  * Processor state that bodies name, as i64. `rip` is the address of this instruction; `systemFlags` is RFLAGS without the six arithmetic flags;
- * `stackMask` has the bits of RSP that the stack segment uses; `shadowRip` is where interrupts wait one instruction;
+ * `x87Words` has the x87's control, status and tag word, 16 bits each; `stackMask` has the bits of RSP that the stack segment uses; `shadowRip` is where interrupts wait one instruction;
  * `repeatSteps` is how many elements a repeated instruction may do before it lets interrupts and debug traps in.
  */
-export type StateName = 'rip' | 'systemFlags' | 'mxcsr' | 'cpl' | 'cr0' | 'cr4' | 'efer' | 'stackMask' | 'shadowRip' | 'repeatSteps';
+export type StateName = 'rip' | 'x87Words' | 'systemFlags' | 'mxcsr' | 'cpl' | 'cr0' | 'cr4' | 'efer' | 'stackMask' | 'shadowRip' | 'repeatSteps';
 
 /** The four forms of a floating-point instruction, told apart by the mandatory prefix (SDM vol. 2A §2.1.2). */
 export type FloatFormat = 'ps' | 'ss' | 'pd' | 'sd';
@@ -64,6 +64,26 @@ export type ExactFloat =
   | 'widen.ps' | 'widen.ss' | 'narrow.pd' | 'narrow.sd'
   | `from-integer.${'ss' | 'sd'}` | 'from-integers.ps'
   | `${'to-integer' | 'truncate'}.${'ps' | 'pd' | `${'ss' | 'sd'}.${32 | 64}`}`;
+
+/**
+ * The ordinary cases of x87 instructions, which an engine does without its helpers: normal numbers and zeros, results rounded to
+ * nearest with 64 bits, no exception but a masked PE, no stack fault. Operands are i64; `instruction` is RIP, `data` the memory operand's
+ * offset. Those named by `register`, 32, 64 or 0 take a register, a float, a double, or a sign-extended integer.
+ *
+ * - `load.…`: (instruction, value, data), `load.extended`: (instruction, significand, head, data), `load.register`: (instruction, index).
+ * - `add` and kin: `.register` (instruction, destination, source, pops), else (instruction, value, data).
+ * - `compare`: `.register` (instruction, index, pops), else (instruction, value, pops, data). `order`: FCOMI, (instruction, index, pops); gives
+ *   8 and ZF, PF and CF in bits 0 to 2.
+ * - `store.32`, `store.64`, `store.extended`: (), `store.integer`: (bits, truncates): only compute what `x87Stored` gives. `stored` finishes
+ *   once it is in memory: (instruction, data, pops).
+ * - `store.register`: (instruction, index, pops). `exchange`: (instruction, index). `sign`: (instruction, clears). `move`: (instruction, index,
+ *   condition). `control`, `status`: (), for `x87Stored`. `set-control`: (value).
+ */
+export type X87Quick =
+  | `${'add' | 'mul' | 'sub' | 'subr' | 'div' | 'divr' | 'compare'}.${'register' | 0 | 32 | 64}`
+  | `load.${32 | 64 | 'integer' | 'extended' | 'register' | 'one' | 'zero'}`
+  | `store.${32 | 64 | 'integer' | 'extended' | 'register'}` | 'stored'
+  | 'order' | 'exchange' | 'sign' | 'move' | 'control' | 'status' | 'set-control';
 
 /** Type of an exact operation's result. */
 export function exactFloatType(name: ExactFloat): 'i64' | 'v128' {
@@ -188,6 +208,10 @@ export interface Emit {
    * nearest, and the precision exception is masked and its flag set already.
    */
   roundingShows(): Value;
+  /** Does an ordinary case; 0 (i32) where the case is another, and then nothing has changed and the helper must be called. */
+  x87(name: X87Quick, ...operands: Value[]): Value;
+  /** What `x87` left to be stored, and of an extended number its sign and exponent. */
+  x87Stored(part: 'value' | 'head'): Value;
   /**
    * Calls the engine's shared helper of that name, for what is rare or awkward (far transfers, CPUID, x87). Arguments
    * and result are i64. The helper may raise exceptions and change any state, RIP included.

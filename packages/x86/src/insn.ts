@@ -55,6 +55,11 @@ export function usesSse(row: Row): boolean {
   return row.options.sse === true || (row.vexLength === undefined && row.operands.some(({ kind }) => 'VWU'.includes(kind)));
 }
 
+/** Whether CR0.EM and CR0.TS make the instruction raise #NM (SDM vol. 3A §2.5): the escapes of the x87. */
+export function usesX87(row: Row): boolean {
+  return row.map === 0 && row.opcode >= 0xd8 && row.opcode <= 0xdf;
+}
+
 /** An instruction: its name, its encodings, and what it means. */
 export interface Insn {
   readonly name: string;

@@ -1,4 +1,4 @@
-import type { ModuleBuilder } from '@hanok/wasm';
+import type { MemoryOp, ModuleBuilder } from '@hanok/wasm';
 import type { Value, ValueType } from '@hanok/x86';
 import { Emitter } from '../emitter.ts';
 import { type Callees, type Flow, Lowering, use } from '../ir.ts';
@@ -28,6 +28,14 @@ export class FunctionWriter extends Emitter {
       for (const arg of args) l.push(arg);
       l.code.call(target.index);
     });
+  }
+
+  /** Memory at a computed address (i32). */
+  loadAt(name: MemoryOp, address: Value, offset: number): Value {
+    return this.node(name.split('.')[0] as ValueType, 'effect', [address], (l) => l.push(address).code.memory(name, offset));
+  }
+  storeAt(name: MemoryOp, address: Value, offset: number, value: Value): void {
+    this.action([address, value], (l) => l.push(address).push(value).code.memory(name, offset));
   }
 
   /** Conditions (i32) combined. */

@@ -3,6 +3,7 @@ import { Decoder } from '@hanok/x86';
 import type { InterpreterExports } from '../interpreter.ts';
 import { EXACT_FLOATS, exactFloatFunctionType } from '../float/names.ts';
 import { routineFunctions } from '../routines.ts';
+import { X87_QUICK, x87QuickFunctionType } from '../x87/quick/names.ts';
 import { type CodeSource, discover, type Discovered } from './control-flow.ts';
 import { type RegionCallees, RegionWriter } from './region-writer.ts';
 
@@ -109,9 +110,12 @@ function importCallees(module: ModuleBuilder): RegionCallees {
   const [copyForward, fillForward] = [host('copyForward', bulk), host('fillForward', bulk)];
   const regionHelper = host('regionHelper', module.type(['i32', 'i32', 'i32', 'i32'], ['i32']));
   const routine = routineFunctions(module);
-  const floats = module.importTable('env', 'floats', { min: EXACT_FLOATS.length });
+  const floats = module.importTable('env', 'floats', { min: EXACT_FLOATS.length + X87_QUICK.length });
   const exactFloat: RegionCallees['exactFloat'] = (code, name) => {
     code.i32(EXACT_FLOATS.indexOf(name)).callIndirect(exactFloatFunctionType(module, name), floats);
   };
-  return { exactFloat, slowRead, slowWrite, slowModify, slowLock, slowUnlock: -1, flag: { CF, PF, AF, SF, OF, L }, flagsImage, copyForward, fillForward, routine, regionHelper, fetchAddress, slowAddress: -1, segmentLinear: -1, helper: -1 };
+  const x87: RegionCallees['x87'] = (code, name) => {
+    code.i32(EXACT_FLOATS.length + X87_QUICK.indexOf(name)).callIndirect(x87QuickFunctionType(module, name), floats);
+  };
+  return { exactFloat, x87, slowRead, slowWrite, slowModify, slowLock, slowUnlock: -1, flag: { CF, PF, AF, SF, OF, L }, flagsImage, copyForward, fillForward, routine, regionHelper, fetchAddress, slowAddress: -1, segmentLinear: -1, helper: -1 };
 }

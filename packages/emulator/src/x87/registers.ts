@@ -20,6 +20,15 @@ const TAG_EMPTY = 3;
 
 const REGISTER_BYTES = 16;
 
+/** Puts C1 into the status word, where all but generated code looks for it; and back. */
+export function gatherCondition1(view: DataView): void {
+  const status = view.getUint16(CPU.x87Status, true) & ~Condition.C1;
+  view.setUint16(CPU.x87Status, status | view.getUint16(CPU.x87Condition1, true), true);
+}
+export function spreadCondition1(view: DataView): void {
+  view.setUint16(CPU.x87Condition1, view.getUint16(CPU.x87Status, true) & Condition.C1, true);
+}
+
 /** The status word with ES and B as the flags and the masks demand. */
 function withSummary(status: number, control: number): number {
   const pending = (status & ~control & EXCEPTION_FLAGS) !== 0;

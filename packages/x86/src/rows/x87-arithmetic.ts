@@ -1,7 +1,7 @@
 /** FADD, FSUB, FMUL, FDIV and the comparisons in all their forms. */
-import type { Emit, Operands } from '../emit.ts';
+import type { Emit, Operands, Value } from '../emit.ts';
 import { insn, type Insn, row } from '../insn.ts';
-import { begin } from './x87-begin.ts';
+import { begin, quickly, waitPending } from './x87-begin.ts';
 
 type Body = (e: Emit, o: Operands) => void;
 
@@ -15,23 +15,31 @@ const OPERATIONS = [
   { name: 'DIVR', code: 7, reversed: 6 },
 ] as const;
 
-const memory = (code: number, floatBits: number): Body => (e, o) => {
-  begin(e);
+const QUICK = { 0: 'add', 1: 'mul', 4: 'sub', 5: 'subr', 6: 'div', 7: 'divr' } as const;
+type Code = keyof typeof QUICK;
+
+const memory = (code: Code, floatBits: 0 | 32 | 64): Body => (e, o) => {
+  waitPending(e);
   const value = floatBits ? o.read(0) : o.readSigned(0);
-  e.helper('x87-arithmetic-memory', e.constant(code), value, e.constant(floatBits), o.offset(0));
+  const offset = o.offset(0);
+  quickly(e, `${QUICK[code]}.${floatBits}`, [e.state('rip'), value, offset], () => {
+    begin(e);
+    e.helper('x87-arithmetic-memory', e.constant(code), value, e.constant(floatBits), offset);
+  });
 };
+
+function registers(e: Emit, code: Code, destination: Value, source: Value, pops: 0 | 1): void {
+  quickly(e, `${QUICK[code]}.register`, [e.state('rip'), destination, source, e.constant(pops)], () => {
+    begin(e);
+    e.helper('x87-arithmetic', e.constant(code), destination, source, e.constant(pops));
+  });
+}
 
 /** ST(0) = ST(0) op ST(i). */
-const toTop = (code: number): Body => (e, o) => {
-  begin(e);
-  e.helper('x87-arithmetic', e.constant(code), e.constant(0), o.number(0), e.constant(0));
-};
+const toTop = (code: Code): Body => (e, o) => registers(e, code, e.constant(0), o.number(0), 0);
 
 /** ST(i) = ST(i) op ST(0). */
-const fromTop = (code: number, pops: number): Body => (e, o) => {
-  begin(e);
-  e.helper('x87-arithmetic', e.constant(code), o.number(0), e.constant(0), e.constant(pops));
-};
+const fromTop = (code: Code, pops: 0 | 1): Body => (e, o) => registers(e, code, o.number(0), e.constant(0), pops);
 
 const ARITHMETIC: Insn[] = OPERATIONS.flatMap(({ name, code, reversed }) => [
   insn(`F${name}`, { rows: [row(`D8 /${code}`, 'Md')], body: memory(code, 32) }),
@@ -42,27 +50,37 @@ const ARITHMETIC: Insn[] = OPERATIONS.flatMap(({ name, code, reversed }) => [
   insn(`F${name}P`, { rows: [row(`DE /${reversed}`, 'Tt')], body: fromTop(code, 1) }),
 ]);
 
-const compareMemory = (floatBits: number, pops: number): Body => (e, o) => {
-  begin(e);
+const compareMemory = (floatBits: 0 | 32 | 64, pops: number): Body => (e, o) => {
+  waitPending(e);
   const value = floatBits ? o.read(0) : o.readSigned(0);
-  e.helper('x87-compare-memory', value, e.constant(floatBits), e.constant(pops), o.offset(0));
+  const offset = o.offset(0);
+  quickly(e, `compare.${floatBits}`, [e.state('rip'), value, e.constant(pops), offset], () => {
+    begin(e);
+    e.helper('x87-compare-memory', value, e.constant(floatBits), e.constant(pops), offset);
+  });
 };
 
-const compareRegister = (quietly: number, pops: number): Body => (e, o) => {
-  begin(e);
-  e.helper('x87-compare', o.number(0), e.constant(quietly), e.constant(pops));
-};
+function compareWith(e: Emit, index: Value, quietly: number, pops: number): void {
+  quickly(e, 'compare.register', [e.state('rip'), index, e.constant(pops)], () => {
+    begin(e);
+    e.helper('x87-compare', index, e.constant(quietly), e.constant(pops));
+  });
+}
 
-const compareBoth = (quietly: number): Body => (e) => {
-  begin(e);
-  e.helper('x87-compare', e.constant(1), e.constant(quietly), e.constant(2));
-};
+const compareRegister = (quietly: number, pops: number): Body => (e, o) => compareWith(e, o.number(0), quietly, pops);
+
+const compareBoth = (quietly: number): Body => (e) => compareWith(e, e.constant(1), quietly, 2);
 
 const compareFlags = (quietly: number, pops: number): Body => (e, o) => {
-  begin(e);
-  const order = e.helper('x87-compare-flags', o.number(0), e.constant(quietly), e.constant(pops));
+  const index = o.number(0);
+  const order = e.variable(e.widen(e.x87('order', e.state('rip'), index, e.constant(pops))));
+  e.rarely(e.eqz(order.get()), () => {
+    begin(e);
+    order.set(e.helper('x87-compare-flags', index, e.constant(quietly), e.constant(pops)));
+  });
+  const flags = order.get();
   const clear = e.constant32(0);
-  e.flagsSet({ ZF: e.bit(order, 0), PF: e.bit(order, 1), CF: e.bit(order, 2), OF: clear, SF: clear, AF: clear });
+  e.flagsSet({ ZF: e.bit(flags, 0), PF: e.bit(flags, 1), CF: e.bit(flags, 2), OF: clear, SF: clear, AF: clear });
 };
 
 /** DC /2, DC /3 and DE /2 with a register are the undocumented FCOM2, FCOMP3 and FCOMP5, which every processor has. */

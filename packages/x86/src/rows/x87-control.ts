@@ -1,6 +1,7 @@
 /** Control instructions: those that wait for pending exceptions, those that do not, and FXSAVE and FXRSTOR. */
 import type { Emit, Operands } from '../emit.ts';
 import { insn, type Insn, row } from '../insn.ts';
+import { quickly, waitPending } from './x87-begin.ts';
 
 type Body = (e: Emit, o: Operands) => void;
 
@@ -12,9 +13,15 @@ const free = (pops: number): Body => (e, o) => {
   e.helper('x87-free', o.number(0), e.constant(pops));
 };
 
-const readWord = (helper: string): Body => (e, o) => {
-  beginNoWait(e);
-  o.write(0, e.helper(helper));
+const readWord = (name: 'control' | 'status'): Body => (e, o) => {
+  const word = e.variable(e.constant(0));
+  const found = e.x87(name);
+  e.rarely(e.eqz(found), () => {
+    beginNoWait(e);
+    word.set(e.helper(`x87-${name}`));
+  });
+  e.if(found, () => word.set(e.x87Stored('value')));
+  o.write(0, word.get());
 };
 
 /** The image's format follows the operand size. */
@@ -55,12 +62,16 @@ export const X87_CONTROL: Insn[] = [
   insn('FLDCW', {
     rows: [row('D9 /5', 'Mw')],
     body(e, o) {
-      beginWaiting(e);
-      e.helper('x87-set-control', o.read(0));
+      waitPending(e, 'x87-begin-control');
+      const value = o.read(0);
+      quickly(e, 'set-control', [value], () => {
+        beginWaiting(e);
+        e.helper('x87-set-control', value);
+      });
     },
   }),
-  insn('FNSTCW', { rows: [row('D9 /7', 'Mw')], body: readWord('x87-control') }),
-  insn('FNSTSW', { rows: [row('DD /7', 'Mw'), row('DF E0', 'AX')], body: readWord('x87-status') }),
+  insn('FNSTCW', { rows: [row('D9 /7', 'Mw')], body: readWord('control') }),
+  insn('FNSTSW', { rows: [row('DD /7', 'Mw'), row('DF E0', 'AX')], body: readWord('status') }),
   insn('FLDENV', { rows: [row('D9 /4', 'M')], body: environment('x87-load-environment', beginWaiting) }),
   insn('FNSTENV', { rows: [row('D9 /6', 'M')], body: environment('x87-store-environment', beginNoWait) }),
   insn('FRSTOR', { rows: [row('DD /4', 'M')], body: environment('x87-restore', beginWaiting) }),

@@ -1,35 +1,57 @@
 /** x87 (SDM vol. 1 §8, vol. 2A "F…"). The arithmetic is in the engine's helpers named `x87-…`; bodies bring the operands. */
-import type { Emit, Operands, Value } from '../emit.ts';
+import type { Emit, Operands, Value, X87Quick } from '../emit.ts';
 import { insn, type Insn, row } from '../insn.ts';
 import { X87_ARITHMETIC } from './x87-arithmetic.ts';
-import { begin } from './x87-begin.ts';
+import { begin, quickly, waitPending } from './x87-begin.ts';
 import { X87_CONTROL } from './x87-control.ts';
 
 type Body = (e: Emit, o: Operands) => void;
 
-const loadFloat = (bits: number): Body => (e, o) => {
-  begin(e);
-  e.helper('x87-load-float', o.read(0), e.constant(bits), o.offset(0));
+const loadFloat = (bits: 32 | 64): Body => (e, o) => {
+  waitPending(e);
+  const [value, offset] = [o.read(0), o.offset(0)];
+  quickly(e, `load.${bits}`, [e.state('rip'), value, offset], () => {
+    begin(e);
+    e.helper('x87-load-float', value, e.constant(bits), offset);
+  });
 };
 const loadInteger: Body = (e, o) => {
-  begin(e);
-  e.helper('x87-load-integer', o.readSigned(0), o.offset(0));
+  waitPending(e);
+  const [value, offset] = [o.readSigned(0), o.offset(0)];
+  quickly(e, 'load.integer', [e.state('rip'), value, offset], () => {
+    begin(e);
+    e.helper('x87-load-integer', value, offset);
+  });
 };
 const memoryHelper = (name: string): Body => (e, o) => {
   begin(e);
   e.helper(name, o.linear(0), o.offset(0));
 };
-const storeFloat = (bits: number, pops: number): Body => (e, o) => {
-  begin(e);
-  e.helper('x87-store-float', o.linear(0), e.constant(bits), e.constant(pops), o.offset(0));
-};
-const storeInteger = (bits: number, pops: number, truncates = 0): Body => (e, o) => {
-  begin(e);
-  e.helper('x87-store-integer', o.linear(0), e.constant(bits), e.constant(pops), e.constant(truncates), o.offset(0));
-};
+const storeFloat = (bits: 32 | 64, pops: number): Body => (e, o) =>
+  store(e, o, pops, e.x87(`store.${bits}`), (linear, offset) => void e.helper('x87-store-float', linear, e.constant(bits), e.constant(pops), offset));
+const storeInteger = (bits: number, pops: number, truncates = 0): Body => (e, o) =>
+  store(e, o, pops, e.x87('store.integer', e.constant(bits), e.constant(truncates)), (linear, offset) =>
+    void e.helper('x87-store-integer', linear, e.constant(bits), e.constant(pops), e.constant(truncates), offset));
+
+/** Stores what the ordinary case found, and only then changes the x87's state; or calls `helper`. */
+function store(e: Emit, o: Operands, pops: number, found: Value, helper: (linear: Value, offset: Value) => void): void {
+  waitPending(e);
+  const [linear, offset] = [o.linear(0), o.offset(0)];
+  e.rarely(e.eqz(found), () => {
+    begin(e);
+    helper(linear, offset);
+  });
+  e.if(found, () => {
+    o.write(0, e.x87Stored('value'));
+    e.x87('stored', e.state('rip'), offset, e.constant(pops));
+  });
+}
 const storeRegister = (pops: number): Body => (e, o) => {
-  begin(e);
-  e.helper('x87-store-register', o.number(0), e.constant(pops));
+  const index = o.number(0);
+  quickly(e, 'store.register', [e.state('rip'), index, e.constant(pops)], () => {
+    begin(e);
+    e.helper('x87-store-register', index, e.constant(pops));
+  });
 };
 /** A helper that takes nothing or constants. */
 const fixed = (name: string, ...args: number[]): Body => (e) => {
@@ -44,8 +66,11 @@ const MOVES: Insn[] = [
   one('FLD', 'DD /0', 'Mq', loadFloat(64)),
   one('FLD', 'DB /5', 'Mt', memoryHelper('x87-load-extended')),
   one('FLD', 'D9 /0', 'Tt', (e, o) => {
-    begin(e);
-    e.helper('x87-load-register', o.number(0));
+    const index = o.number(0);
+    quickly(e, 'load.register', [e.state('rip'), index], () => {
+      begin(e);
+      e.helper('x87-load-register', index);
+    });
   }),
   one('FILD', 'DF /0', 'Mw', loadInteger),
   one('FILD', 'DB /0', 'Md', loadInteger),
@@ -76,19 +101,31 @@ const MOVES: Insn[] = [
   insn('FXCH', {
     rows: [row('D9 /1', 'Tt'), row('DD /1', 'Tt'), row('DF /1', 'Tt')],
     body(e, o) {
-      begin(e);
-      e.helper('x87-exchange', o.number(0));
+      const index = o.number(0);
+      quickly(e, 'exchange', [e.state('rip'), index], () => {
+        begin(e);
+        e.helper('x87-exchange', index);
+      });
     },
   }),
 ];
 
-const CONSTANTS: Insn[] = ['FLD1', 'FLDL2T', 'FLDL2E', 'FLDPI', 'FLDLG2', 'FLDLN2', 'FLDZ'].map((name, index) =>
-  one(name, `D9 ${(0xe8 + index).toString(16).toUpperCase()}`, '', fixed('x87-load-constant', index)));
+const QUICK_CONSTANTS: Readonly<Record<string, X87Quick>> = { FLD1: 'load.one', FLDZ: 'load.zero' };
+
+const CONSTANTS: Insn[] = ['FLD1', 'FLDL2T', 'FLDL2E', 'FLDPI', 'FLDLG2', 'FLDLN2', 'FLDZ'].map((name, index) => {
+  const load = fixed('x87-load-constant', index);
+  const quick = QUICK_CONSTANTS[name];
+  const body: Body = quick ? (e, o) => quickly(e, quick, [e.state('rip')], () => load(e, o)) : load;
+  return one(name, `D9 ${(0xe8 + index).toString(16).toUpperCase()}`, '', body);
+});
 
 function moveIf(name: string, encoding: string, condition: (e: Emit) => Value): Insn {
   return one(name, encoding, 'Tt', (e, o) => {
-    begin(e);
-    e.helper('x87-move-if', o.number(0), e.widen(condition(e)));
+    const [index, moves] = [o.number(0), e.widen(condition(e))];
+    quickly(e, 'move', [e.state('rip'), index, moves], () => {
+      begin(e);
+      e.helper('x87-move-if', index, moves);
+    });
   });
 }
 
@@ -106,10 +143,13 @@ const CONDITIONAL_MOVES: Insn[] = [
   moveIf('FCMOVNU', 'DB /3', not((e) => e.flag('PF'))),
 ];
 
+const changeSign = (clears: 0 | 1): Body => (e, o) =>
+  quickly(e, 'sign', [e.state('rip'), e.constant(clears)], () => fixed('x87-sign', clears)(e, o));
+
 /** One-operand functions on ST(0), and those on ST(0) and ST(1) that name no register: second byte after D9. */
 const FUNCTIONS: Insn[] = [
-  one('FCHS', 'D9 E0', '', fixed('x87-sign', 0)),
-  one('FABS', 'D9 E1', '', fixed('x87-sign', 1)),
+  one('FCHS', 'D9 E0', '', changeSign(0)),
+  one('FABS', 'D9 E1', '', changeSign(1)),
   one('FTST', 'D9 E4', '', fixed('x87-test')),
   one('FXAM', 'D9 E5', '', fixed('x87-examine')),
   one('F2XM1', 'D9 F0', '', fixed('x87-f2xm1')),

@@ -1,0 +1,97 @@
+import type { Value } from '@hanok/x86';
+import { DOUBLE, type Format, placeSign, Rounding, signOf, SINGLE } from '../../float/format.ts';
+import type { FunctionWriter } from '../../float/function-writer.ts';
+import { roundShift } from '../../float/round.ts';
+import type { Extended, Rounding as Rounded } from './stack.ts';
+
+/** Numbers in the registers' format (SDM vol. 1 §4.2.2) that are normal or zero, rounded to nearest. */
+export const BIAS = 16383;
+const EXPONENT_MASK = 0x7fff;
+const INTEGER_BIT = 1n << 63n;
+const SIGN_SHIFT = 15;
+
+export const exponentOf = (e: FunctionWriter, { head }: Extended) => e.and(head, e.constant(EXPONENT_MASK));
+export const signOfExtended = (e: FunctionWriter, { head }: Extended) => e.shrU(head, e.constant(SIGN_SHIFT));
+export const isZero = (e: FunctionWriter, { head, significand }: Extended) => e.eqz(e.or(significand, e.and(head, e.constant(EXPONENT_MASK))));
+
+export function isNormal(e: FunctionWriter, v: Extended): Value {
+  return e.both(e.ltU(e.sub(exponentOf(e, v), e.constant(1)), e.constant(EXPONENT_MASK - 1)), e.ltS(v.significand, e.constant(0)));
+}
+export const isPlain = (e: FunctionWriter, v: Extended) => e.either(isNormal(e, v), isZero(e, v));
+
+/** A result, and whether it is one. */
+export interface Result {
+  readonly value: Extended;
+  readonly holds: Value;
+  readonly rounding: Rounded;
+}
+
+export const pack = (e: FunctionWriter, sign: Value, exponent: Value) => e.or(e.shl(sign, e.constant(SIGN_SHIFT)), exponent);
+
+export const zeroOf = (e: FunctionWriter, sign: Value): Extended => ({ head: e.shl(sign, e.constant(SIGN_SHIFT)), significand: e.constant(0) });
+
+/** Rounds a 128-bit significand whose top bit is set; `exponent` is biased. */
+export function roundWide(e: FunctionWriter, sign: Value, exponent: Value, high: Value, low: Value): Result {
+  const half = e.constant(INTEGER_BIT);
+  const isUp = e.either(e.ltU(half, low), e.both(e.eq(low, half), e.bit(high, 0)));
+  const sum = e.add(high, e.widen(isUp));
+  const carries = e.eqz(sum);
+  const rounded = e.add(exponent, e.widen(carries));
+  const holds = e.ltU(e.sub(rounded, e.constant(1)), e.constant(EXPONENT_MASK - 1));
+  // What rounds up to the smallest normal number may be tiny.
+  const isLowest = e.ltS(exponent, e.constant(1));
+  return {
+    value: { head: pack(e, sign, rounded), significand: e.select(carries, half, sum) },
+    holds: e.both(holds, e.eqz(isLowest)),
+    rounding: { isInexact: e.nez(low), isUp },
+  };
+}
+
+/** A single or double that is normal or zero, and whether it is. */
+export function widen(e: FunctionWriter, f: Format, raw: Value): { value: Extended; holds: Value } {
+  const exponent = e.and(e.shrU(raw, e.constant(f.fractionBits)), e.constant(2 * f.bias + 1));
+  const fraction = e.shl(e.and(raw, e.constant((1n << BigInt(f.fractionBits)) - 1n)), e.constant(63 - f.fractionBits));
+  const isNothing = e.eqz(e.or(exponent, fraction));
+  const isOrdinary = e.ltU(e.sub(exponent, e.constant(1)), e.constant(2 * f.bias));
+  const head = e.add(exponent, e.constant(BIAS - f.bias));
+  return {
+    value: {
+      head: pack(e, signOf(e, f, raw), e.select(isNothing, e.constant(0), head)),
+      significand: e.select(isNothing, e.constant(0), e.or(fraction, e.constant(INTEGER_BIT))),
+    },
+    holds: e.either(isNothing, isOrdinary),
+  };
+}
+
+/** A signed 64-bit integer. */
+export function fromInteger(e: FunctionWriter, value: Value): Extended {
+  const sign = e.shrU(value, e.constant(63));
+  const absolute = e.select(e.nez(sign), e.sub(e.constant(0), value), value);
+  const shift = e.op('i64.clz', absolute);
+  const head = e.select(e.eqz(value), e.constant(0), e.sub(e.constant(BIAS + 63), shift));
+  return { head: pack(e, sign, head), significand: e.shl(absolute, shift) };
+}
+
+/** The memory operand of an arithmetic instruction: 32 and 64 are floating-point numbers, 0 a sign-extended integer. */
+export function fromMemory(e: FunctionWriter, raw: Value, floatBits: 0 | 32 | 64): { value: Extended; holds: Value } {
+  if (floatBits !== 0) return widen(e, floatBits === 32 ? SINGLE : DOUBLE, raw);
+  return { value: fromInteger(e, raw), holds: e.constant32(1) };
+}
+
+/** A plain number's bits as a single or double; `holds` where that is a normal number or zero. */
+export function narrow(e: FunctionWriter, f: Format, v: Extended): { raw: Value; holds: Value; rounding: Rounded } {
+  const sign = signOfExtended(e, v);
+  const { quotient, isInexact } = roundShift(e, v.significand, e.constant(63 - f.fractionBits), sign, e.constant(Rounding.Nearest));
+  const isUp = e.ne(quotient, e.shrU(v.significand, e.constant(63 - f.fractionBits)));
+  const exponent = e.sub(exponentOf(e, v), e.constant(BIAS - f.bias));
+  // The quotient's integer bit, and a carry, count one into the exponent.
+  const bits = e.add(e.shl(e.sub(exponent, e.constant(1)), e.constant(f.fractionBits)), quotient);
+  const fits = e.both(e.ltS(e.constant(0), exponent), e.ltU(bits, e.constant(BigInt(2 * f.bias + 1) << BigInt(f.fractionBits))));
+  const isNothing = isZero(e, v);
+  const signed = placeSign(e, f, sign);
+  return {
+    raw: e.or(signed, e.select(isNothing, e.constant(0), bits)),
+    holds: e.either(isNothing, e.both(fits, e.ltS(exponent, e.constant(2 * f.bias + 1)))),
+    rounding: { isInexact, isUp },
+  };
+}
