@@ -1,4 +1,4 @@
-import { type CompilePolicy, TimeStamp, buildInterpreter, EmulatedVcpu, type LocalInterrupts, VCPU_BLOCK_BYTES, type VcpuServices, X86_64_V1 } from '@hanok/emulator';
+import { type CompilePolicy, TimeStamp, buildInterpreter, EmulatedVcpu, type LocalInterrupts, VCPU_BLOCK_BYTES, type VcpuServices, DEFAULT_CPU_MODEL } from '@hanok/emulator';
 import { CodePages, ExitCounters, GuestMemory, PostedInterrupts, type VcpuBus } from '@hanok/machine';
 import { INTERPRETER_RAM_BYTES, InterpreterDriver } from './interpreter.ts';
 
@@ -45,10 +45,10 @@ export function createInterpreterDriver(compiled = false): InterpreterDriver {
     interrupts: noInterrupts,
     posted: new PostedInterrupts(new SharedArrayBuffer(PostedInterrupts.sizeBytes)),
     exits: new ExitCounters(new SharedArrayBuffer(ExitCounters.sizeBytes)),
-    model: X86_64_V1,
+    model: DEFAULT_CPU_MODEL,
     apicId: 0,
     nowNs: () => 0,
-    timeStamp: new TimeStamp(() => 0, X86_64_V1.tscHz),
+    timeStamp: new TimeStamp(() => 0, DEFAULT_CPU_MODEL.tscHz),
     randomWord: () => 0n,
     log: () => {},
   };

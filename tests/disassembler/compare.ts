@@ -20,6 +20,7 @@ const EXCEPTIONS: readonly Exception[] = [
   { reason: '66 before WBINVD is (bad)', applies: (d, prefixes) => named(d, 'WBINVD') && prefixes.includes(0x66) },
   { reason: '66 before a whole ModRM byte is (bad)', applies: (d, prefixes) => d.row.modrm !== undefined && prefixes.includes(0x66) },
   { reason: '67 before an absolute address is shown by some instructions only', applies: (d, prefixes) => d.mode !== 64 && prefixes.includes(0x67) && d.isMemory && d.base < 0 && d.index < 0 },
+  { reason: 'hints and bounds checks that this processor does not have are named, or cost (bad) a byte', applies: (d) => /^0F (0D|18|1A|1B|1C) Ev,Gv$/.test(d.row.text) },
   { reason: '66 90 is called xchg ax,ax', applies: (d, prefixes) => d.row.text === '90' && prefixes.includes(0x66) },
   { reason: '66 before 0F 1E with REX.W is not shown', applies: (d, prefixes) => d.row.text === '0F 1E Ev,Gv' && d.bits === 64 && prefixes.includes(0x66) },
   { reason: 'F3 makes 90 with REX.B a PAUSE', applies: (d, prefixes) => named(d, 'XCHG') && d.opcode === 0x90 && prefixes.includes(0xf3) },

@@ -1,5 +1,5 @@
 import { LOCAL_APIC_BASE, LOCAL_APIC_SIZE_BYTES, LocalApic } from '@hanok/devices';
-import { buildInterpreter, type CompilePolicy, EmulatedVcpu, postedInterruptsOf, TimeStamp, VCPU_BLOCK_BYTES, X86_64_V1 } from '@hanok/emulator';
+import { buildInterpreter, type CompilePolicy, EmulatedVcpu, postedInterruptsOf, TimeStamp, VCPU_BLOCK_BYTES, DEFAULT_CPU_MODEL } from '@hanok/emulator';
 import { CodePages, ExitCounters, GuestMemory, type VcpuBus } from '@hanok/machine';
 import { IMAGE_ADDRESS } from './guest-image.ts';
 import { type GuestReport, parseReport } from './report.ts';
@@ -37,9 +37,9 @@ export function runEmulated(image: Uint8Array, compilePolicy: CompilePolicy): Gu
   const clock = () => (nowNs += STEP_NS);
   let text = '';
   let ended = false;
-  const timeStamp = new TimeStamp(clock, X86_64_V1.tscHz);
+  const timeStamp = new TimeStamp(clock, DEFAULT_CPU_MODEL.tscHz);
   const apic = new LocalApic({
-    id: 0, bootProcessor: true, physicalAddressBits: 40, crystalHz: CRYSTAL_HZ, tscHz: X86_64_V1.tscHz, nowNs: clock, tscNow: () => timeStamp.read(), onEoi: () => {}, sendIpi: () => {},
+    id: 0, bootProcessor: true, physicalAddressBits: 40, crystalHz: CRYSTAL_HZ, tscHz: DEFAULT_CPU_MODEL.tscHz, nowNs: clock, tscNow: () => timeStamp.read(), onEoi: () => {}, sendIpi: () => {},
   });
   const isApic = (gpa: number) => gpa >= LOCAL_APIC_BASE && gpa < LOCAL_APIC_BASE + LOCAL_APIC_SIZE_BYTES;
   const bus: VcpuBus = {
@@ -58,7 +58,7 @@ export function runEmulated(image: Uint8Array, compilePolicy: CompilePolicy): Gu
     memory, ...interpreter(pageCount), compilePolicy,
     codePages: new CodePages(new SharedArrayBuffer(CodePages.sizeBytes(RAM_BYTES)), RAM_BYTES),
     services: {
-      bus, interrupts: apic, timeStamp, nowNs: clock, apicId: 0, model: X86_64_V1,
+      bus, interrupts: apic, timeStamp, nowNs: clock, apicId: 0, model: DEFAULT_CPU_MODEL,
       posted: postedInterruptsOf(memory.memory, 0),
       exits: new ExitCounters(new SharedArrayBuffer(ExitCounters.sizeBytes)),
       randomWord: () => 0x0123_4567_89ab_cdefn,

@@ -1,4 +1,5 @@
 import { VCPU_COUNT_MAX } from '@hanok/machine';
+import { CPU_MODEL_NAMES, DEFAULT_CPU_MODEL_NAME } from '@hanok/vmm';
 import { type Call, defineCommand } from './command.ts';
 import { UsageError } from './errors.ts';
 import { type BootOptions, type DiskOptions, type RunOptions, runMachine } from './run-machine.ts';
@@ -16,6 +17,7 @@ const DEFAULT_IMAGE = 'tiny';
 const FLAGS = {
   memory: { type: 'size', value: 'SIZE', help: 'Memory of the machine, 64M to 3G; whole MiB, rounded up. Default: 256M.' },
   cpus: { type: 'text', value: 'N', help: `Processors of the machine, 1 to ${VCPU_COUNT_MAX}. Default: 1.` },
+  cpu: { type: 'choice', value: 'MODEL', choices: CPU_MODEL_NAMES, help: `What the processors say they are: ${CPU_MODEL_NAMES.join(', ')}. Default: ${DEFAULT_CPU_MODEL_NAME}.` },
   'no-paravirt': { type: 'boolean', help: 'Hide from the guest that it is one: no hypervisor in CPUID, no clock, interrupts or hypercalls of KVM.' },
   disk: { type: 'file', value: 'FILE', repeats: true, help: 'A raw disk image that the guest may change. Disks appear in the order given: vda, vdb, …' },
   'read-only-disk': { type: 'file', value: 'FILE', repeats: true, help: 'A raw disk image that the guest cannot change.' },
@@ -62,6 +64,7 @@ async function readRunOptions(call: Call<typeof FLAGS>, services: Services): Pro
     boot: await readBoot(call, services),
     memoryBytes: readMemory(flags.memory),
     vcpuCount: readCount(flags.cpus),
+    cpuModel: flags.cpu ?? DEFAULT_CPU_MODEL_NAME,
     paravirt: flags['no-paravirt'] !== true,
     disks,
     ...(tail ? { command: tail } : {}),

@@ -26,6 +26,7 @@ export interface RunOptions {
   readonly boot: BootOptions;
   readonly memoryBytes: number;
   readonly vcpuCount: number;
+  readonly cpuModel: string;
   readonly paravirt: boolean;
   readonly disks: readonly DiskOptions[];
   /** Without one the guest's console is the user's. */
@@ -59,6 +60,7 @@ export async function runMachine(options: RunOptions, io: Io, services: Services
   machine = await services.createMachine({
     memoryBytes: options.memoryBytes,
     vcpuCount: options.vcpuCount,
+    cpuModel: options.cpuModel,
     paravirt: options.paravirt,
     kernel: boot.kernel,
     ...(initrd ? { initrd } : {}),

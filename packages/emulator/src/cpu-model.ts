@@ -18,49 +18,74 @@ const bits = (...numbers: number[]) => numbers.reduce((sum, number) => (sum | (1
 const text = (characters: string, at: number) =>
   [0, 1, 2, 3].reduce((sum, index) => (sum | ((characters.charCodeAt(at + index) || 0) << (index * 8))) >>> 0, 0);
 
-const FAMILY_6_MODEL_94_STEPPING_3 = 0x000506e3;
 const CRYSTAL_HZ = 25_000_000;
+const TSC_HZ = 1_000_000_000;
 
-/** Feature bits of leaf 1 (SDM vol. 2A tables 3-10 and 3-11). */
-const LEAF1_ECX = bits(13 /* CX16 */, 21 /* x2APIC */, 22 /* MOVBE */, 23 /* POPCNT */, 24 /* TSC deadline */, 30 /* RDRAND */);
+type FeatureRegister = 'leaf1Ecx' | 'leaf7Ebx' | 'leaf7Ecx' | 'extendedEcx';
+
+/** Features in which models differ, as Linux names them (SDM vol. 2A tables 3-8, 3-10). */
+const FEATURES = {
+  pni: ['leaf1Ecx', 0], pclmulqdq: ['leaf1Ecx', 1], ssse3: ['leaf1Ecx', 9], cx16: ['leaf1Ecx', 13], sse4_1: ['leaf1Ecx', 19], sse4_2: ['leaf1Ecx', 20],
+  movbe: ['leaf1Ecx', 22], popcnt: ['leaf1Ecx', 23], aes: ['leaf1Ecx', 25],
+  bmi1: ['leaf7Ebx', 3], bmi2: ['leaf7Ebx', 8], rdseed: ['leaf7Ebx', 18], adx: ['leaf7Ebx', 19], clflushopt: ['leaf7Ebx', 23], clwb: ['leaf7Ebx', 24], sha_ni: ['leaf7Ebx', 29],
+  rdpid: ['leaf7Ecx', 22],
+  lahf_lm: ['extendedEcx', 0], abm: ['extendedEcx', 5], '3dnowprefetch': ['extendedEcx', 8],
+} as const satisfies Record<string, readonly [FeatureRegister, number]>;
+
+type Feature = keyof typeof FEATURES;
+
+/** What every model has: a virtual machine's own needs, and what kernels of 64 bits take for granted. */
+const COMMON: Readonly<Record<FeatureRegister, number>> = {
+  leaf1Ecx: bits(21 /* x2APIC */, 24 /* TSC deadline */, 30 /* RDRAND */),
+  leaf7Ebx: bits(1 /* TSC_ADJUST */, 7 /* SMEP */, 20 /* SMAP */),
+  leaf7Ecx: 0,
+  extendedEcx: 0,
+};
 const LEAF1_EDX = bits(
   0 /* FPU */, 2 /* DE */, 3 /* PSE */, 4 /* TSC */, 5 /* MSR */, 6 /* PAE */, 7 /* MCE */, 8 /* CX8 */, 9 /* APIC */, 11 /* SEP */, 13 /* PGE */,
   14 /* MCA */, 15 /* CMOV */, 16 /* PAT */, 17 /* PSE-36 */, 19 /* CLFSH */, 23 /* MMX */, 24 /* FXSR */, 25 /* SSE */, 26 /* SSE2 */,
 );
-const LEAF7_EBX = bits(1 /* TSC_ADJUST */, 7 /* SMEP */, 20 /* SMAP */);
 const LEAF7_EDX = bits(26 /* IBRS, IBPB */, 27 /* STIBP */, 29 /* ARCH_CAPABILITIES */, 31 /* SSBD */);
-const EXTENDED_ECX = bits(0 /* LAHF in 64-bit mode */, 5 /* LZCNT */);
 const EXTENDED_EDX = bits(11 /* SYSCALL */, 20 /* NX */, 26 /* 1-GiB pages */, 27 /* RDTSCP */, 29 /* long mode */);
 
 const VENDOR = 'GenuineIntel';
 const BRAND = 'Hanok x86-64 virtual processor';
+/** Family 6, model 44, stepping 1: the last of Intel's without AVX, so that software takes the paths made for such. */
+const SIGNATURE = 0x000206c1;
 
-/** The processor of the first release: x86-64 with SSE2, and what Debian's kernels want of a virtual machine. */
-export const X86_64_V1: CpuModel = {
-  name: 'x86-64-v1',
-  tscHz: 1_000_000_000,
-  cpuid(leaf, subleaf, place) {
-    const read = LEAVES.get(leaf);
-    return read ? read(subleaf, place) : [0, 0, 0, 0];
-  },
-};
+/** A processor with these features besides the common ones. */
+function defineModel(name: string, features: readonly Feature[]): CpuModel {
+  const registers = { ...COMMON };
+  for (const [register, bit] of features.map((feature) => FEATURES[feature])) registers[register] = (registers[register] | bits(bit)) >>> 0;
+  const leaves = defineLeaves(registers);
+  return { name, tscHz: TSC_HZ, cpuid: (leaf, subleaf, place) => leaves.get(leaf)?.(subleaf, place) ?? [0, 0, 0, 0] };
+}
+
+/** What the levels of the System V ABI add (x86-64 supplement, §3.1.1). */
+const LEVEL_2: readonly Feature[] = ['pni', 'ssse3', 'cx16', 'sse4_1', 'sse4_2', 'popcnt', 'lahf_lm'];
+/** All else this processor can do. */
+const EXTENSIONS: readonly Feature[] = [
+  'movbe', 'abm', 'bmi1', 'bmi2', 'adx', 'aes', 'pclmulqdq', 'sha_ni', 'rdseed', 'rdpid', 'clflushopt', 'clwb', '3dnowprefetch',
+];
 
 type Leaf = (subleaf: number, place: Place) => readonly [number, number, number, number];
 
 const brandLeaf = (part: number): Leaf => () => [0, 4, 8, 12].map((offset) => text(BRAND, part * 16 + offset)) as unknown as [number, number, number, number];
 
-const LEAVES = new Map<number, Leaf>([
+const defineLeaves = (registers: Readonly<Record<FeatureRegister, number>>) => new Map<number, Leaf>([
   [0, () => [0x16, text(VENDOR, 0), text(VENDOR, 8), text(VENDOR, 4)]],
-  [1, (_, { apicId, vcpuCount }) => [FAMILY_6_MODEL_94_STEPPING_3, ((apicId << 24) | (2 ** coreBits(vcpuCount) << 16) | (8 << 8)) >>> 0, LEAF1_ECX, vcpuCount > 1 ? (LEAF1_EDX | HTT) >>> 0 : LEAF1_EDX]],
+  [1, (_, { apicId, vcpuCount }) => [
+    SIGNATURE, ((apicId << 24) | (2 ** coreBits(vcpuCount) << 16) | (8 << 8)) >>> 0, registers.leaf1Ecx, vcpuCount > 1 ? (LEAF1_EDX | HTT) >>> 0 : LEAF1_EDX,
+  ]],
   [2, () => [0x00feff01, 0, 0, 0]],
   [4, (subleaf, place) => cacheLeaf(subleaf, place)],
   [6, () => [bits(2 /* ARAT */), 0, 0, 0]],
-  [7, (subleaf) => (subleaf === 0 ? [0, LEAF7_EBX, 0, LEAF7_EDX] : [0, 0, 0, 0])],
+  [7, (subleaf) => (subleaf === 0 ? [0, registers.leaf7Ebx, registers.leaf7Ecx, LEAF7_EDX] : [0, 0, 0, 0])],
   [0xb, (subleaf, place) => topologyLeaf(subleaf, place)],
-  [0x15, () => [1, X86_64_V1.tscHz / CRYSTAL_HZ, CRYSTAL_HZ, 0]],
-  [0x16, () => [X86_64_V1.tscHz / 1e6, X86_64_V1.tscHz / 1e6, 100, 0]],
+  [0x15, () => [1, TSC_HZ / CRYSTAL_HZ, CRYSTAL_HZ, 0]],
+  [0x16, () => [TSC_HZ / 1e6, TSC_HZ / 1e6, 100, 0]],
   [0x80000000, () => [0x80000008, 0, 0, 0]],
-  [0x80000001, () => [0, 0, EXTENDED_ECX, EXTENDED_EDX]],
+  [0x80000001, () => [0, 0, registers.extendedEcx, EXTENDED_EDX]],
   [0x80000002, brandLeaf(0)],
   [0x80000003, brandLeaf(1)],
   [0x80000004, brandLeaf(2)],
@@ -92,3 +117,10 @@ const CACHES: readonly (readonly [number, number, number, number])[] = [
   [0x122, (7 << 22) | 63, 63, 0],
   [0x143, (7 << 22) | 63, 1023, 0],
 ];
+
+/** The models by name. The levels are those of the System V ABI; `x86-64-v2-extended` has everything short of AVX. */
+export const CPU_MODELS: ReadonlyMap<string, CpuModel> = new Map(
+  [defineModel('x86-64-v1', []), defineModel('x86-64-v2', LEVEL_2), defineModel('x86-64-v2-extended', [...LEVEL_2, ...EXTENSIONS])].map((model) => [model.name, model]),
+);
+
+export const DEFAULT_CPU_MODEL = CPU_MODELS.get('x86-64-v2-extended')!;

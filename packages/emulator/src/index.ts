@@ -1,4 +1,4 @@
-export { X86_64_V1 } from './cpu-model.ts';
+export { CPU_MODELS, DEFAULT_CPU_MODEL } from './cpu-model.ts';
 export type { CpuModel } from './cpu-model.ts';
 export { EmulatedVcpu, postedInterruptsOf } from './emulated-vcpu.ts';
 export type { EmulatedVcpuOptions } from './emulated-vcpu-options.ts';

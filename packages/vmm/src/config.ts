@@ -12,6 +12,8 @@ export interface MachineConfig {
   readonly memoryBytes: number;
   /** 1 to 16; by default 1. */
   readonly vcpuCount?: number;
+  /** One of `CPU_MODEL_NAMES`; by default `DEFAULT_CPU_MODEL_NAME`. */
+  readonly cpuModel?: string;
   /** Whether the guest sees that it is a guest, and KVM's paravirtual interface; by default it does. */
   readonly paravirt?: boolean;
   readonly kernel: Uint8Array;

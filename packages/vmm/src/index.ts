@@ -1,2 +1,3 @@
+export * from './cpu-models.ts';
 export * from './config.ts';
 export { createMachine } from './machine.ts';

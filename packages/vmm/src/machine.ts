@@ -2,6 +2,7 @@ import { loadKernel } from '@hanok/boot';
 import { vcpuBlockAddress } from '@hanok/emulator';
 import { ExitCounters, GuestMemory, VCPU_COUNT_MAX, type VcpuBus, type VcpuState } from '@hanok/machine';
 import type { Machine, MachineConfig, MachineEnd } from './config.ts';
+import { DEFAULT_CPU_MODEL_NAME } from './cpu-models.ts';
 import { ParavirtBoard } from './paravirt-board.ts';
 import { hostNowNs, RealClock } from './real-clock.ts';
 import { VcpuThreads } from './vcpu-threads.ts';
@@ -83,6 +84,7 @@ class EmulatedMachine implements Machine {
       exits: this.#exits,
       instructions: this.#instructions,
       startNs: this.#startNs,
+      cpuModel: this.#config.cpuModel ?? DEFAULT_CPU_MODEL_NAME,
       paravirt: this.#config.paravirt ?? true,
       bus,
       interpreter: this.#interpreter,

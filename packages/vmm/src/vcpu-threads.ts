@@ -5,7 +5,7 @@ import { InterruptRouter } from './interrupt-router.ts';
 import { mailboxBytes, serveMailboxes, wakeMailboxes } from './mailbox.ts';
 import { type BuiltInterpreter, CONTROL_STOP, type SharedParts, type VcpuWorkerData, type VcpuWorkerMessage } from './vcpu-worker-data.ts';
 
-export interface VcpuThreadsOptions extends Pick<SharedParts, 'vcpuCount' | 'exits' | 'instructions' | 'startNs' | 'paravirt'> {
+export interface VcpuThreadsOptions extends Pick<SharedParts, 'vcpuCount' | 'exits' | 'instructions' | 'startNs' | 'cpuModel' | 'paravirt'> {
   readonly memory: GuestMemory;
   readonly bus: VcpuBus;
   /** From an earlier run of the same machine. */
@@ -29,7 +29,7 @@ export class VcpuThreads {
   #stopped = false;
 
   constructor(options: VcpuThreadsOptions) {
-    const { vcpuCount, memory, exits, instructions, startNs, paravirt } = options;
+    const { vcpuCount, memory, exits, instructions, startNs, cpuModel, paravirt } = options;
     this.#options = options;
     this.#interpreter = options.interpreter;
     this.#shared = {
@@ -44,6 +44,7 @@ export class VcpuThreads {
       exits,
       instructions,
       startNs,
+      cpuModel,
       paravirt,
     };
     this.#posted = Array.from({ length: vcpuCount }, (_, vcpu) => postedInterruptsOf(memory.memory, vcpu));

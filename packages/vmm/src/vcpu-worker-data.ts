@@ -21,6 +21,7 @@ export interface SharedParts {
   readonly exits: SharedArrayBuffer;
   readonly instructions: SharedArrayBuffer;
   readonly startNs: number;
+  readonly cpuModel: string;
   /** Whether the guest sees KVM's paravirtual interface. */
   readonly paravirt: boolean;
 }

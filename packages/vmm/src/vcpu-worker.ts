@@ -1,7 +1,7 @@
 import { webcrypto } from 'node:crypto';
 import { parentPort, workerData } from 'node:worker_threads';
 import { LOCAL_APIC_BASE, LOCAL_APIC_SIZE_BYTES, LocalApic, IO_APIC_BASE } from '@hanok/devices';
-import { buildInterpreter, EmulatedVcpu, type ParavirtHost, postedInterruptsOf, TimeStamp, vcpuBlockAddress, X86_64_V1 } from '@hanok/emulator';
+import { buildInterpreter, CPU_MODELS, EmulatedVcpu, type ParavirtHost, postedInterruptsOf, TimeStamp, vcpuBlockAddress } from '@hanok/emulator';
 import { CodePages, ExitCounters, GuestMemory, VcpuGate, type VcpuBus } from '@hanok/machine';
 import { InterruptRouter } from './interrupt-router.ts';
 import { MailboxBus } from './mailbox.ts';
@@ -33,13 +33,15 @@ const stolen = new StolenTime();
 const outside = new MailboxBus(shared.mailboxes, index);
 const send = (message: VcpuWorkerMessage) => parentPort!.postMessage(message);
 
-const timeStamp = new TimeStamp(() => clock.nowNs(), X86_64_V1.tscHz);
+const model = CPU_MODELS.get(shared.cpuModel);
+if (!model) throw new Error(`no CPU model ${shared.cpuModel}; there are ${[...CPU_MODELS.keys()].join(', ')}`);
+const timeStamp = new TimeStamp(() => clock.nowNs(), model.tscHz);
 const apic = new LocalApic({
   id: index,
   bootProcessor: index === 0,
   physicalAddressBits: 40,
   crystalHz: CRYSTAL_HZ,
-  tscHz: X86_64_V1.tscHz,
+  tscHz: model.tscHz,
   nowNs: () => clock.nowNs(),
   tscNow: () => timeStamp.read(),
   onEoi: (vector) => outside.writeMmio(IO_APIC_EOI, vector, 4),
@@ -97,7 +99,7 @@ const vcpu = new EmulatedVcpu({
     interrupts: apic,
     posted,
     exits: new ExitCounters(shared.exits, index * ExitCounters.sizeBytes),
-    model: X86_64_V1,
+    model,
     apicId: index,
     vcpuCount,
     timeStamp,

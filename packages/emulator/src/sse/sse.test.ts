@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { CodePages, ExitCounters, GuestMemory, PostedInterrupts } from '@hanok/machine';
-import { buildInterpreter, EmulatedVcpu, VCPU_BLOCK_BYTES, X86_64_V1 } from '../index.ts';
+import { buildInterpreter, EmulatedVcpu, VCPU_BLOCK_BYTES, DEFAULT_CPU_MODEL } from '../index.ts';
 import { TimeStamp } from '../system-services.ts';
 
 const RAM_BYTES = 0x20_0000;
@@ -31,7 +31,7 @@ function createVcpu(): { vcpu: EmulatedVcpu; memory: GuestMemory } {
     },
     posted: new PostedInterrupts(new SharedArrayBuffer(PostedInterrupts.sizeBytes)),
     exits: new ExitCounters(new SharedArrayBuffer(ExitCounters.sizeBytes)),
-    model: X86_64_V1, apicId: 0, nowNs: () => 0, timeStamp: new TimeStamp(() => 0, X86_64_V1.tscHz), randomWord: () => 0n, log: () => {},
+    model: DEFAULT_CPU_MODEL, apicId: 0, nowNs: () => 0, timeStamp: new TimeStamp(() => 0, DEFAULT_CPU_MODEL.tscHz), randomWord: () => 0n, log: () => {},
   };
   // One 2 MB page, identity-mapped.
   memory.writeU64(0x1000, 0x2003n);

@@ -49,7 +49,11 @@ export const XCHG = insn('XCHG', {
 
 /** 90 exchanges nothing: the one form of XCHG that does not clear the upper half (SDM vol. 2B, "NOP"). */
 export const NOP = insn('NOP', {
-  rows: [row('90'), row('0F 1F /0', 'Ev'), row('0F 1E', 'Ev,Gv'), row('0F 19', 'Ev,Gv'), row('0F 1D', 'Ev,Gv')],
+  rows: [
+    row('90'), row('0F 1F /0', 'Ev'),
+    // Hints that are not this processor's do nothing, and touch no memory (SDM vol. 2D table A-3).
+    ...['0D', '18', '19', '1A', '1B', '1C', '1D', '1E', '1F'].map((opcode) => row(`0F ${opcode}`, 'Ev,Gv')),
+  ],
   body: () => {},
 });
 export const PAUSE = insn('PAUSE', { rows: [row('F3 90')], body: () => {} });
