@@ -9,7 +9,8 @@ const EXIT_PORT = 0xf4;
 const RAM_BYTES = 16 << 20;
 const WASM_PAGE_BYTES = 0x1_0000;
 const CRYSTAL_HZ = 25_000_000;
-const INSTRUCTIONS_MAX = 20_000_000;
+const RUN_INSTRUCTIONS = 1_000_000;
+const RUNS_MAX = 20;
 /** How far machine time moves with each look at it. */
 const STEP_NS = 1000;
 
@@ -68,9 +69,10 @@ export function runEmulated(image: Uint8Array, compilePolicy: CompilePolicy): Gu
   const code = { selector: 0, base: 0n, limit: 0xffff, access: 0x9b };
   const { segments } = vcpu.getState();
   vcpu.setState({ segments: segments.map((segment, index) => (index === 1 ? code : segment)), rip: BigInt(IMAGE_ADDRESS) });
-  let outcome = `${INSTRUCTIONS_MAX} instructions were not enough`;
-  while (!ended && vcpu.instructionCount < INSTRUCTIONS_MAX) {
-    const { reason } = vcpu.run(1_000_000);
+  let outcome = '';
+  const outOfTime = () => `${RUNS_MAX} runs were not enough, at 0x${vcpu.getState().rip.toString(16)}`;
+  for (let run = 0; !ended && run < RUNS_MAX; run++) {
+    const { reason } = vcpu.run(RUN_INSTRUCTIONS);
     if (reason === 'halt' && apic.nextDeadlineNs() === Number.POSITIVE_INFINITY) outcome = 'HLT with nothing to wake it';
     else if (reason === 'shutdown') outcome = `triple fault (${log.join('; ')})`;
     else {
@@ -79,5 +81,5 @@ export function runEmulated(image: Uint8Array, compilePolicy: CompilePolicy): Gu
     }
     break;
   }
-  return parseReport(text, outcome);
+  return parseReport(text, outcome || outOfTime());
 }

@@ -172,7 +172,7 @@ export class BlockCache {
     const max = step ? 1 : BLOCK_INSTRUCTIONS_MAX;
     let at = gpa;
     const first = this.#next;
-    const breaks = (tag & BLOCK_TAG.break) !== 0;
+    const breaks = !step && (tag & BLOCK_TAG.break) !== 0;
     const linear = (BigInt(mode === 64 ? linearHigh >>> 0 : 0) << 32n) | BigInt(linearLow >>> 0);
     if (mode === 64 && !step && !breaks) this.#enter(at & 0xfff, gpa);
     for (let count = 0; count < max && at < pageEnd; count++) {

@@ -27,6 +27,8 @@ import { gatherCondition1, spreadCondition1 } from './x87/registers.ts';
 
 const soloGate = () => new VcpuGate(new SharedArrayBuffer(VcpuGate.sizeBytes(1)), 1, 0, () => {});
 
+const STEPPING_FLAGS = Number(RFLAGS.TF | RFLAGS.RF);
+
 /** What other threads post to a vCPU lies in its block, where generated code looks at the attention flag. */
 export const postedInterruptsOf = (memory: WebAssembly.Memory, vcpu: number) => new PostedInterrupts(memory.buffer as ArrayBufferLike, vcpuBlockAddress(vcpu) + CPU.posted);
 
@@ -161,6 +163,8 @@ export class EmulatedVcpu implements Vcpu {
     try {
       const result = (this.#helpers[number] as SystemHelper)(context, ...args);
       if (result !== undefined) view.setBigUint64(CPU.result, BigInt.asUintN(64, result), true);
+      // From here on instructions run one by one.
+      if (this.state.word(CPU.systemFlags) & STEPPING_FLAGS && context.status !== STATUS.Stop) context.stop('resume');
       return context.status;
     } catch (error) {
       if (!(error instanceof GuestFault)) throw error;
@@ -264,6 +268,7 @@ export class EmulatedVcpu implements Vcpu {
     const shadowed = state.get(CPU.shadowRip) === ripBefore;
     const single = left < 64 || shadowed || this.#single.isDue;
     this.#context.delivered = false;
+    this.#context.stepsByNewFlags = false;
     let step: Step | undefined;
     if (single && !(step = this.#single.before())) return { count: 1, end: RUN_END.Budget };
     const tag = state.word(CPU.blockTag) & ~(BLOCK_TAG.step | BLOCK_TAG.break);

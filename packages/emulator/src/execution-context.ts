@@ -1,7 +1,7 @@
 import { Vector } from '@hanok/x86';
 import { GuestFault, RESTART_FAULT, type SystemContext } from './helper.ts';
 import { type DebugUnit, DR6 } from './debug-unit.ts';
-import type { CpuState } from './cpu-state.ts';
+import { type CpuState, RFLAGS } from './cpu-state.ts';
 import { CPU, SEGMENT_INDEX, SLOT, STATUS } from './layout.ts';
 import { type Mmu, NON_CANONICAL } from './mmu.ts';
 import { HYPERVISOR_BIT, KVM_ERROR, KVM_LEAF_FIRST, KVM_LEAF_LAST, kvmCpuid } from './paravirt/kvm-abi.ts';
@@ -27,6 +27,8 @@ export class ExecutionContext implements SystemContext {
   nmiBlocked = false;
   /** Since the slice began an event was delivered; debug traps of the instruction are lost with it. */
   delivered = false;
+  /** The instruction decides about its own single-step trap. */
+  stepsByNewFlags = false;
   /** Where debug exceptions wait for one instruction after SS was loaded. */
   stackShadowRip: bigint | undefined;
   readonly #mmu: Mmu;
@@ -159,6 +161,10 @@ export class ExecutionContext implements SystemContext {
   }
   eventDelivered(): void {
     this.delivered = true;
+  }
+  stepByNewFlags(): void {
+    this.stepsByNewFlags = true;
+    if (this.state.get(CPU.systemFlags) & RFLAGS.TF) this.debugTrap(DR6.BS);
   }
   debugTrap(bits: bigint): void {
     this.#debug.pending |= bits;

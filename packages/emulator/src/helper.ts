@@ -39,6 +39,8 @@ export interface SystemContext extends HelperContext {
   shadowStackLoad(): void;
   /** An event took the place of the instruction's debug traps. */
   eventDelivered(): void;
+  /** SYSCALL and SYSRET trap as TF is behind them. */
+  stepByNewFlags(): void;
   /** Raises #DB after this instruction, with these bits of DR6. */
   debugTrap(bits: bigint): void;
   /** Raises #DB where DR7.GD forbids MOV to and from debug registers (SDM vol. 3B §18.2.4). */

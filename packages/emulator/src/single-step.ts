@@ -81,7 +81,7 @@ export class SingleStep {
     }
     if (this.next || context.stackShadowRip === rip) return;
     context.stackShadowRip = undefined;
-    const bits = this.#debug.pending | (step.trap ? DR6.BS : 0n);
+    const bits = this.#debug.pending | (step.trap && !context.stepsByNewFlags ? DR6.BS : 0n);
     if (bits === 0n) return;
     if (context.stopReason === 'halt') context.stopReason = 'resume';
     this.#raise.debug(bits);

@@ -27,19 +27,21 @@ export function systemCallHelpers(msrs: MsrFile): Record<string, SystemHelper> {
   return {
     'system-call'(context) {
       const { state } = context;
-      if (!(state.get(CPU.efer) & EFER.SCE) || !state.isLong) context.raise(Vector.UD);
+      // Intel processors have it in 64-bit mode only (SDM vol. 2B, "SYSCALL").
+      if (!(state.get(CPU.efer) & EFER.SCE) || state.mode !== 64) context.raise(Vector.UD);
       const flags = readFlags(state);
-      const target = msr(state.mode === 64 ? MSR.Lstar : MSR.Cstar);
+      const target = msr(MSR.Lstar);
       state.setRegister(RCX, context.nextRip);
       state.setRegister(R11, flags & ~RFLAGS.RF);
       writeFlags(state, flags & ~msr(MSR.Fmask) & ~RFLAGS.RF);
       const cs = Number((msr(MSR.Star) >> 32n) & 0xfffcn);
       loadFlat(context, cs, cs + 8, 0, CODE64);
       context.jump(target);
+      context.stepByNewFlags();
     },
     'system-return'(context, bits) {
       const { state } = context;
-      if (!(state.get(CPU.efer) & EFER.SCE) || !state.isLong) context.raise(Vector.UD);
+      if (!(state.get(CPU.efer) & EFER.SCE) || state.mode !== 64) context.raise(Vector.UD);
       const wide = bits === 64n;
       if (state.cpl !== 0 || (wide && !isCanonical(state.register(RCX)))) context.raise(Vector.GP, 0);
       const selectors = Number((msr(MSR.Star) >> 48n) & 0xffffn);
@@ -48,6 +50,7 @@ export function systemCallHelpers(msrs: MsrFile): Record<string, SystemHelper> {
       writeFlags(state, state.register(R11) & changeable);
       loadFlat(context, cs, ((selectors + 8) & 0xffff) | 3, 3, wide ? CODE64 : CODE32);
       context.jump(wide ? state.register(RCX) : state.register(RCX) & 0xffffffffn);
+      context.stepByNewFlags();
       if (readFlags(state) & RFLAGS.IF) context.interruptWindow();
     },
     'system-enter'(context) {
