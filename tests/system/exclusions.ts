@@ -23,6 +23,7 @@ const DEBUG_QEMU: readonly (readonly [string, string])[] = [
   ['MOV SS postpones a data breakpoint', 'does not; SDM vol. 3A §6.8.3'],
   ['not behind MOV SS', 'breaks there; SDM vol. 3A §6.8.3'],
   ['general detection', 'lacks DR7.GD; SDM vol. 3B §18.2.4'],
+  ['a fault in place of the trap', 'traps; SDM vol. 3A §6.9: the instruction has not completed'],
   ['INT1', 'lacks it; SDM vol. 2A, "INT n"'],
 ];
 

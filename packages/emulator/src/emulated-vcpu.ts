@@ -163,8 +163,8 @@ export class EmulatedVcpu implements Vcpu {
     try {
       const result = (this.#helpers[number] as SystemHelper)(context, ...args);
       if (result !== undefined) view.setBigUint64(CPU.result, BigInt.asUintN(64, result), true);
-      // From here on instructions run one by one.
-      if (this.state.word(CPU.systemFlags) & STEPPING_FLAGS && context.status !== STATUS.Stop) context.stop('resume');
+      // From here on instructions run one by one. Only what jumps has set these flags; the bodies of others go on.
+      if (context.status === STATUS.Jump && this.state.word(CPU.systemFlags) & STEPPING_FLAGS) context.stop('resume');
       return context.status;
     } catch (error) {
       if (!(error instanceof GuestFault)) throw error;
