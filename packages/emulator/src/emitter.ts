@@ -303,6 +303,9 @@ export class Emitter implements Emit {
     return this.node('i32', 'effect', [], (l) => condition(l, code));
   }
 
+  pause(): void {
+    this.action([], (l) => l.code.localGet(l.cpu).localGet(l.cpu).memory('i32.load', CPU.pauses).i32(1).op('i32.add').memory('i32.store', CPU.pauses));
+  }
   fence(): void {
     this.action([], (l) => l.code.atomicFence());
   }

@@ -1,4 +1,4 @@
-import { EXIT_KINDS, PostedInterrupts, type Vcpu, VcpuGate, type VcpuState, type VcpuStop } from '@hanok/machine';
+import { EXIT_KINDS, type Vcpu, type VcpuGate, type VcpuState, type VcpuStop } from '@hanok/machine';
 import { Vector } from '@hanok/x86';
 import { BlockCache } from './block-cache.ts';
 import { CpuState, RFLAGS } from './cpu-state.ts';
@@ -23,14 +23,13 @@ import { ProcessorActivity } from './processor-activity.ts';
 import { exportState, importState, initState, resetState } from './state-exchange.ts';
 import { ExitTally, type VcpuServices } from './system-services.ts';
 import { unknownReporter } from './unknown-encoding.ts';
+import { soloGate } from './vcpu-sharing.ts';
 import { gatherCondition1, spreadCondition1 } from './x87/registers.ts';
 
-const soloGate = () => new VcpuGate(new SharedArrayBuffer(VcpuGate.sizeBytes(1)), 1, 0, () => {});
+/** A slice with a PAUSE for so many instructions did nothing but wait for another vCPU. */
+const SPIN_INSTRUCTIONS = 16;
 
 const STEPPING_FLAGS = Number(RFLAGS.TF | RFLAGS.RF);
-
-/** What other threads post to a vCPU lies in its block, where generated code looks at the attention flag. */
-export const postedInterruptsOf = (memory: WebAssembly.Memory, vcpu: number) => new PostedInterrupts(memory.buffer as ArrayBufferLike, vcpuBlockAddress(vcpu) + CPU.posted);
 
 /** A vCPU in software: the interpreter with its memory management, exceptions and interrupts. */
 export class EmulatedVcpu implements Vcpu {
@@ -241,6 +240,7 @@ export class EmulatedVcpu implements Vcpu {
     for (;;) {
       if (this.#takeAttention()) return { reason: 'kick' };
       if (!this.#isAwake()) return { reason: 'halt' };
+      let isSpinning = false;
       gate.enter();
       try {
         const stop = this.#deliverPending();
@@ -248,6 +248,7 @@ export class EmulatedVcpu implements Vcpu {
         if (left <= 0) return { reason: 'limit' };
         const executed = this.#slice(left);
         left -= executed.count;
+        isSpinning = this.state.word(CPU.pauses) * SPIN_INSTRUCTIONS > executed.count;
         if (this.#intercepted) return this.#intercepted;
         if (this.#shutDown) return { reason: 'shutdown' };
         if (executed.end === RUN_END.Stop) {
@@ -258,6 +259,7 @@ export class EmulatedVcpu implements Vcpu {
         gate.leave();
       }
       this.#hotCode.compile();
+      if (isSpinning) this.#services.relax?.();
     }
   }
 
@@ -273,6 +275,7 @@ export class EmulatedVcpu implements Vcpu {
     if (single && !(step = this.#single.before())) return { count: 1, end: RUN_END.Budget };
     const tag = state.word(CPU.blockTag) & ~(BLOCK_TAG.step | BLOCK_TAG.break);
     state.setWord(CPU.blockTag, tag | (single ? BLOCK_TAG.step : 0) | (this.#debug.breaksOnExecution ? BLOCK_TAG.break : 0));
+    state.setWord(CPU.pauses, 0);
     const budget = single ? 1 : Math.min(left, this.#sliceLength.instructions);
     const end = this.#run(state.blockAddress, budget);
     const count = budget - (state.word(CPU.budget) | 0);

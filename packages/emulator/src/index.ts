@@ -1,6 +1,6 @@
 export { CPU_MODELS, DEFAULT_CPU_MODEL } from './cpu-model.ts';
 export type { CpuModel } from './cpu-model.ts';
-export { EmulatedVcpu, postedInterruptsOf } from './emulated-vcpu.ts';
+export { EmulatedVcpu } from './emulated-vcpu.ts';
 export type { EmulatedVcpuOptions } from './emulated-vcpu-options.ts';
 export type { CompilePolicy } from './jit/hot-code.ts';
 export { buildInterpreter } from './interpreter.ts';
@@ -9,3 +9,4 @@ export { VCPU_BLOCK_BYTES, vcpuBlockAddress } from './layout.ts';
 export type { ParavirtHost } from './paravirt/kvm-paravirt.ts';
 export { TimeStamp } from './system-services.ts';
 export type { LocalInterrupts, VcpuServices } from './system-services.ts';
+export { postedInterruptsOf } from './vcpu-sharing.ts';

@@ -88,6 +88,8 @@ export const CPU = {
   /** What other threads post to this vCPU (`PostedInterrupts`), and the flag among it that generated code looks at. */
   posted: 0xf00,
   attention: 0xf40,
+  /** How often PAUSE was executed since the slice began. */
+  pauses: 0xf80,
 } as const;
 
 /**

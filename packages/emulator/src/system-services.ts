@@ -35,6 +35,8 @@ export interface VcpuServices {
   readonly paravirt?: ParavirtHost;
   /** Nanoseconds of machine time. */
   nowNs(): number;
+  /** The guest spins: gives the host's processor to others for a moment, unless this vCPU is called. */
+  relax?(): void;
   /** 64 random bits. */
   randomWord(): bigint;
   /** One line about something odd that the guest did. */

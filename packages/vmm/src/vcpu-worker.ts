@@ -51,6 +51,7 @@ const apic = new LocalApic({
 
 memory.onWritten((gpa, lengthBytes) => codePages.deviceWrote(gpa, lengthBytes));
 
+const relax = () => stolen.waiting(() => posted.wait(YIELD_MS));
 const paravirt: ParavirtHost = {
   wallStartNs: () => Date.now() * 1e6 - clock.nowNs(),
   stolenNs: () => stolen.read(),
@@ -63,7 +64,7 @@ const paravirt: ParavirtHost = {
     allPosted[vcpu]?.postKick();
     return vcpu < vcpuCount;
   },
-  yield: () => stolen.waiting(() => posted.wait(YIELD_MS)),
+  yield: relax,
 };
 
 const isApic = (gpa: number) => gpa >= LOCAL_APIC_BASE && gpa < LOCAL_APIC_BASE + LOCAL_APIC_SIZE_BYTES;
@@ -105,6 +106,7 @@ const vcpu = new EmulatedVcpu({
     timeStamp,
     ...(shared.paravirt ? { paravirt } : {}),
     nowNs: () => clock.nowNs(),
+    ...(vcpuCount > 1 ? { relax } : {}),
     randomWord() {
       if (randomLeft === 0) randomLeft = webcrypto.getRandomValues(random).length;
       return random[--randomLeft]!;

@@ -189,6 +189,9 @@ export interface Emit {
   /** Orders all memory accesses before it ahead of all behind it, as other vCPUs see them. */
   fence(): void;
 
+  /** Says that the guest spins. */
+  pause(): void;
+
   /** Address of the next instruction. */
   nextRip(): Value;
   /** Raises #GP(0) where a near branch to `target` would leave canonical addresses or the code segment (SDM vol. 1 §3.3.7, vol. 3A §5.3). */

@@ -56,7 +56,7 @@ export const NOP = insn('NOP', {
   ],
   body: () => {},
 });
-export const PAUSE = insn('PAUSE', { rows: [row('F3 90')], body: () => {} });
+export const PAUSE = insn('PAUSE', { rows: [row('F3 90')], body: (e) => e.pause() });
 /** Control-flow enforcement, which is never on here: both do nothing then (SDM vol. 2A "ENDBR64", vol. 2B "RDSSPD"). */
 export const CONTROL_FLOW = [
   insn('ENDBR64', { rows: [row('F3 0F 1E FA')], body: () => {} }),
