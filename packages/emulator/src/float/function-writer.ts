@@ -38,6 +38,11 @@ export class FunctionWriter extends Emitter {
     this.action([address, value], (l) => l.push(address).push(value).code.memory(name, offset));
   }
 
+  /** Returns 0 from the function (whose result is an i32) where the condition does not hold; it mostly does. */
+  failUnless(condition: Value): void {
+    this.action([condition], (l) => void l.push(condition).code.op('i32.eqz').hint(false).if().i32(0).op('return').op('end'));
+  }
+
   /** Conditions (i32) combined. */
   both(a: Value, b: Value): Value {
     return this.op('i32.and', a, b);

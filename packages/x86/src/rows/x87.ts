@@ -27,6 +27,37 @@ const memoryHelper = (name: string): Body => (e, o) => {
   begin(e);
   e.helper(name, o.linear(0), o.offset(0));
 };
+/** Whether ten bytes at a linear address lie on one page, so that both parts of an extended number fault, or none. */
+const onOnePage = (e: Emit, linear: Value): Value => e.ltU(e.and(linear, e.constant(0xfff)), e.constant(0x1000 - 9));
+
+const loadExtended: Body = (e, o) => {
+  waitPending(e);
+  const [linear, offset] = [o.linear(0), o.offset(0)];
+  const done = e.variable(e.constant32(0));
+  e.if(onOnePage(e, linear), () => {
+    const significand = e.load('data', offset, 64);
+    const head = e.load('data', e.add(offset, e.constant(8)), 16);
+    done.set(e.x87('load.extended', e.state('rip'), significand, head, offset));
+  });
+  e.rarely(e.eqz(done.get()), () => {
+    begin(e);
+    e.helper('x87-load-extended', linear, offset);
+  });
+};
+const storeExtended: Body = (e, o) => {
+  waitPending(e);
+  const [linear, offset] = [o.linear(0), o.offset(0)];
+  const found = e.op('i32.and', onOnePage(e, linear), e.x87('store.extended'));
+  e.rarely(e.eqz(found), () => {
+    begin(e);
+    e.helper('x87-store-extended', linear, offset);
+  });
+  e.if(found, () => {
+    e.store('data', offset, e.x87Stored('value'), 64);
+    e.store('data', e.add(offset, e.constant(8)), e.x87Stored('head'), 16);
+    e.x87('stored', e.state('rip'), offset, e.constant(1));
+  });
+};
 const storeFloat = (bits: 32 | 64, pops: number): Body => (e, o) =>
   store(e, o, pops, e.x87(`store.${bits}`), (linear, offset) => void e.helper('x87-store-float', linear, e.constant(bits), e.constant(pops), offset));
 const storeInteger = (bits: number, pops: number, truncates = 0): Body => (e, o) =>
@@ -64,7 +95,7 @@ const one = (name: string, encoding: string, operands: string, body: Body): Insn
 const MOVES: Insn[] = [
   one('FLD', 'D9 /0', 'Md', loadFloat(32)),
   one('FLD', 'DD /0', 'Mq', loadFloat(64)),
-  one('FLD', 'DB /5', 'Mt', memoryHelper('x87-load-extended')),
+  one('FLD', 'DB /5', 'Mt', loadExtended),
   one('FLD', 'D9 /0', 'Tt', (e, o) => {
     const index = o.number(0);
     quickly(e, 'load.register', [e.state('rip'), index], () => {
@@ -81,7 +112,7 @@ const MOVES: Insn[] = [
   one('FST', 'DD /2', 'Tt', storeRegister(0)),
   one('FSTP', 'D9 /3', 'Md', storeFloat(32, 1)),
   one('FSTP', 'DD /3', 'Mq', storeFloat(64, 1)),
-  one('FSTP', 'DB /7', 'Mt', memoryHelper('x87-store-extended')),
+  one('FSTP', 'DB /7', 'Mt', storeExtended),
   // DF /2, DF /3 and D9 /3 are the undocumented FSTP8, FSTP9 and FSTP1, which every processor has.
   insn('FSTP', { rows: [row('DD /3', 'Tt'), row('DF /2', 'Tt'), row('DF /3', 'Tt')], body: storeRegister(1) }),
   one('FSTP1', 'D9 /3', 'Tt', (e, o) => {

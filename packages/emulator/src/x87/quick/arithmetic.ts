@@ -9,48 +9,48 @@ export type Operation = (e: FunctionWriter, a: Extended, b: Extended) => Result;
 
 const INTEGER_BIT = 1n << 63n;
 
-/** The variables a result is put together in; at first it is none. */
+/** The variables a result is put together in. */
 class Outcome {
   readonly #head: Variable;
   readonly #significand: Variable;
-  readonly #holds: Variable;
   readonly #isInexact: Variable;
   readonly #isUp: Variable;
 
   constructor(e: FunctionWriter) {
     this.#head = e.variable(e.constant(0));
     this.#significand = e.variable(e.constant(0));
-    [this.#holds, this.#isInexact, this.#isUp] = [0, 0, 0].map((no) => e.variable(e.constant32(no))) as [Variable, Variable, Variable];
+    this.#isInexact = e.variable(e.constant32(0));
+    this.#isUp = e.variable(e.constant32(0));
   }
-  rounded({ value, holds, rounding }: Result): void {
+  rounded({ value, rounding }: Result): void {
     this.#head.set(value.head);
     this.#significand.set(value.significand);
-    this.#holds.set(holds);
     this.#isInexact.set(rounding.isInexact);
     this.#isUp.set(rounding.isUp);
   }
-  exact(e: FunctionWriter, { head, significand }: Extended): void {
+  exact({ head, significand }: Extended): void {
     this.#head.set(head);
     this.#significand.set(significand);
-    this.#holds.set(e.constant32(1));
   }
   get result(): Result {
     return {
       value: { head: this.#head.get(), significand: this.#significand.get() },
-      holds: this.#holds.get(),
       rounding: { isInexact: this.#isInexact.get(), isUp: this.#isUp.get() },
     };
   }
 }
 
-/** An operation out of what it does with normal numbers, and with plain ones of which one at least is a zero. */
+/** An operation out of what it does with normal numbers, and with plain ones of which one at least is a zero; others fail. */
 function operation(normal: (e: FunctionWriter, a: Extended, b: Extended, outcome: Outcome) => void, zero: (e: FunctionWriter, a: Extended, b: Extended, outcome: Outcome) => void): Operation {
   return (e, a, b) => {
     const outcome = new Outcome(e);
     e.if(
       e.both(isNormal(e, a), isNormal(e, b)),
       () => normal(e, a, b, outcome),
-      () => e.if(e.both(isPlain(e, a), isPlain(e, b)), () => zero(e, a, b, outcome)),
+      () => {
+        e.failUnless(e.both(isPlain(e, a), isPlain(e, b)));
+        zero(e, a, b, outcome);
+      },
     );
     return outcome.result;
   };
@@ -73,7 +73,7 @@ export const add = operation(addNormal, (e, a, b, outcome) => {
   const [zeroA, zeroB] = [isZero(e, a), isZero(e, b)];
   const zeros = zeroOf(e, e.and(signOfExtended(e, a), signOfExtended(e, b)));
   const pick = (field: keyof Extended) => e.select(e.both(zeroA, zeroB), zeros[field], e.select(zeroA, b[field], a[field]));
-  outcome.exact(e, { head: pick('head'), significand: pick('significand') });
+  outcome.exact({ head: pick('head'), significand: pick('significand') });
 });
 
 function addNormal(e: FunctionWriter, a: Extended, b: Extended, outcome: Outcome): void {
@@ -97,14 +97,16 @@ function addNormal(e: FunctionWriter, a: Extended, b: Extended, outcome: Outcome
   const shifted = e.or(e.shl(upper, shift), e.shrU(e.shrU(lower, one), e.sub(e.constant(63), shift)));
   const lowered = e.sub(exponent, e.add(shift, e.select(isDeep, e.constant(64), e.constant(0))));
   const added = e.select(carries, e.or(e.shrU(sum, one), e.constant(INTEGER_BIT)), sum);
+  // An exact zero has no exponent to be rounded with.
+  const vanishes = e.both(e.eqz(adds), e.eqz(upper));
   const result = roundWide(
     e, sign,
-    e.select(adds, e.add(exponent, e.widen(carries)), lowered),
+    e.select(vanishes, e.constant(BIAS), e.select(adds, e.add(exponent, e.widen(carries)), lowered)),
     e.select(adds, added, shifted),
     e.select(adds, e.select(carries, carriedLow, low), e.shl(lower, shift)),
   );
   outcome.rounded(result);
-  e.rarely(e.both(e.eqz(adds), e.eqz(upper)), () => outcome.exact(e, zeroOf(e, e.constant(0))));
+  e.rarely(vanishes, () => outcome.exact(zeroOf(e, e.constant(0))));
 }
 
 export const subtract: Operation = (e, a, b) => add(e, a, { ...b, head: e.xor(b.head, e.constant(0x8000)) });
@@ -120,7 +122,7 @@ export const multiply = operation(
     const exponent = e.sub(e.add(exponentOf(e, a), exponentOf(e, b)), e.add(shift, e.constant(BIAS - 1)));
     outcome.rounded(roundWide(e, signOfProduct(e, a, b), exponent, shifted, e.shl(low, shift)));
   },
-  (e, a, b, outcome) => outcome.exact(e, zeroOf(e, signOfProduct(e, a, b))),
+  (e, a, b, outcome) => outcome.exact(zeroOf(e, signOfProduct(e, a, b))),
 );
 
 /** A zero divisor is not ordinary. */
@@ -138,6 +140,9 @@ export const divide = (divideWide: Defined): Operation => operation(
     const exponent = e.sub(e.add(e.sub(exponentOf(e, a), exponentOf(e, b)), e.constant(BIAS)), e.widen(isBelow));
     outcome.rounded(roundWide(e, signOfProduct(e, a, b), exponent, quotient, e.select(e.eqz(rest), zero, tail)));
   },
-  (e, a, b, outcome) => e.if(e.eqz(isZero(e, b)), () => outcome.exact(e, zeroOf(e, signOfProduct(e, a, b)))),
+  (e, a, b, outcome) => {
+    e.failUnless(e.eqz(isZero(e, b)));
+    outcome.exact(zeroOf(e, signOfProduct(e, a, b)));
+  },
 );
 export const divideReversed = (divideWide: Defined): Operation => (e, a, b) => divide(divideWide)(e, b, a);

@@ -19,10 +19,8 @@ export function isNormal(e: FunctionWriter, v: Extended): Value {
 }
 export const isPlain = (e: FunctionWriter, v: Extended) => e.either(isNormal(e, v), isZero(e, v));
 
-/** A result, and whether it is one. */
 export interface Result {
   readonly value: Extended;
-  readonly holds: Value;
   readonly rounding: Rounded;
 }
 
@@ -30,36 +28,30 @@ export const pack = (e: FunctionWriter, sign: Value, exponent: Value) => e.or(e.
 
 export const zeroOf = (e: FunctionWriter, sign: Value): Extended => ({ head: e.shl(sign, e.constant(SIGN_SHIFT)), significand: e.constant(0) });
 
-/** Rounds a 128-bit significand whose top bit is set; `exponent` is biased. */
+/** Rounds a 128-bit significand whose top bit is set; `exponent` is biased, and must be away from the ends of its range. */
 export function roundWide(e: FunctionWriter, sign: Value, exponent: Value, high: Value, low: Value): Result {
+  e.failUnless(e.ltU(e.sub(exponent, e.constant(1)), e.constant(EXPONENT_MASK - 2)));
   const half = e.constant(INTEGER_BIT);
   const isUp = e.either(e.ltU(half, low), e.both(e.eq(low, half), e.bit(high, 0)));
   const sum = e.add(high, e.widen(isUp));
   const carries = e.eqz(sum);
-  const rounded = e.add(exponent, e.widen(carries));
-  const holds = e.ltU(e.sub(rounded, e.constant(1)), e.constant(EXPONENT_MASK - 1));
-  // What rounds up to the smallest normal number may be tiny.
-  const isLowest = e.ltS(exponent, e.constant(1));
   return {
-    value: { head: pack(e, sign, rounded), significand: e.select(carries, half, sum) },
-    holds: e.both(holds, e.eqz(isLowest)),
+    value: { head: pack(e, sign, e.add(exponent, e.widen(carries))), significand: e.select(carries, half, sum) },
     rounding: { isInexact: e.nez(low), isUp },
   };
 }
 
-/** A single or double that is normal or zero, and whether it is. */
-export function widen(e: FunctionWriter, f: Format, raw: Value): { value: Extended; holds: Value } {
+/** A single or double, which must be normal or zero. */
+function widen(e: FunctionWriter, f: Format, raw: Value): Extended {
   const exponent = e.and(e.shrU(raw, e.constant(f.fractionBits)), e.constant(2 * f.bias + 1));
   const fraction = e.shl(e.and(raw, e.constant((1n << BigInt(f.fractionBits)) - 1n)), e.constant(63 - f.fractionBits));
   const isNothing = e.eqz(e.or(exponent, fraction));
   const isOrdinary = e.ltU(e.sub(exponent, e.constant(1)), e.constant(2 * f.bias));
   const head = e.add(exponent, e.constant(BIAS - f.bias));
+  e.failUnless(e.either(isNothing, isOrdinary));
   return {
-    value: {
-      head: pack(e, signOf(e, f, raw), e.select(isNothing, e.constant(0), head)),
-      significand: e.select(isNothing, e.constant(0), e.or(fraction, e.constant(INTEGER_BIT))),
-    },
-    holds: e.either(isNothing, isOrdinary),
+    head: pack(e, signOf(e, f, raw), e.select(isNothing, e.constant(0), head)),
+    significand: e.select(isNothing, e.constant(0), e.or(fraction, e.constant(INTEGER_BIT))),
   };
 }
 
@@ -73,13 +65,12 @@ export function fromInteger(e: FunctionWriter, value: Value): Extended {
 }
 
 /** The memory operand of an arithmetic instruction: 32 and 64 are floating-point numbers, 0 a sign-extended integer. */
-export function fromMemory(e: FunctionWriter, raw: Value, floatBits: 0 | 32 | 64): { value: Extended; holds: Value } {
-  if (floatBits !== 0) return widen(e, floatBits === 32 ? SINGLE : DOUBLE, raw);
-  return { value: fromInteger(e, raw), holds: e.constant32(1) };
+export function fromMemory(e: FunctionWriter, raw: Value, floatBits: 0 | 32 | 64): Extended {
+  return floatBits === 0 ? fromInteger(e, raw) : widen(e, floatBits === 32 ? SINGLE : DOUBLE, raw);
 }
 
-/** A plain number's bits as a single or double; `holds` where that is a normal number or zero. */
-export function narrow(e: FunctionWriter, f: Format, v: Extended): { raw: Value; holds: Value; rounding: Rounded } {
+/** A plain number's bits as a single or double, which must be a normal number or zero. */
+export function narrow(e: FunctionWriter, f: Format, v: Extended): { raw: Value; rounding: Rounded } {
   const sign = signOfExtended(e, v);
   const { quotient, isInexact } = roundShift(e, v.significand, e.constant(63 - f.fractionBits), sign, e.constant(Rounding.Nearest));
   const isUp = e.ne(quotient, e.shrU(v.significand, e.constant(63 - f.fractionBits)));
@@ -89,9 +80,9 @@ export function narrow(e: FunctionWriter, f: Format, v: Extended): { raw: Value;
   const fits = e.both(e.ltS(e.constant(0), exponent), e.ltU(bits, e.constant(BigInt(2 * f.bias + 1) << BigInt(f.fractionBits))));
   const isNothing = isZero(e, v);
   const signed = placeSign(e, f, sign);
+  e.failUnless(e.either(isNothing, e.both(fits, e.ltS(exponent, e.constant(2 * f.bias + 1)))));
   return {
     raw: e.or(signed, e.select(isNothing, e.constant(0), bits)),
-    holds: e.either(isNothing, e.both(fits, e.ltS(exponent, e.constant(2 * f.bias + 1)))),
     rounding: { isInexact, isUp },
   };
 }

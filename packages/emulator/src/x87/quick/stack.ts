@@ -18,8 +18,10 @@ const TOP = 0x3800;
 const TOP_SHIFT = 11;
 const TAG_EMPTY = 3;
 const REGISTER_BYTES = 16;
-const CR0_PE_EM_TS = 0xdn;
-const CR0_PE = 1n;
+const CR0_PE_BIT = 0;
+/** Of twice TOP. */
+const TOP_MASK = 14;
+const RC_SHIFT = 10;
 const VM_BIT = 17;
 
 /** How a result was rounded (i32 conditions): PE and C1 come from it. */
@@ -34,55 +36,54 @@ export interface Extended {
   readonly significand: Value;
 }
 
-/** The x87 registers of one instruction's ordinary case. Nothing is written before `set` and `commit`. */
+/** The x87 registers of one instruction's ordinary case. What it needs comes first (`require…`), then what it does. */
 export class Stack {
   readonly e: FunctionWriter;
   /** Control, status and tag word as they were. */
   readonly words: Value;
-  readonly top: Value;
+  /** Twice TOP, which is where its tag is. */
+  readonly #top: Value;
 
-  constructor(e: FunctionWriter) {
+  /** @param ordinaryRounding an inexact result raises nothing, and is rounded to nearest and 64 bits */
+  constructor(e: FunctionWriter, ordinaryRounding: boolean) {
     this.e = e;
     this.words = e.loadState('i64.load', CPU.x87Control);
-    this.top = e.and(e.shrU(this.words, e.constant(STATUS_SHIFT + TOP_SHIFT)), e.constant(7));
+    this.#top = e.and(e.shrU(this.words, e.constant(STATUS_SHIFT + TOP_SHIFT - 1)), e.constant(TOP_MASK));
+    // No exception may be pending, and the pointers must be offsets.
+    const looked = e.and(this.words, e.constant(ordinaryRounding ? ES | RC | PC | PM : ES));
+    e.failUnless(e.eq(looked, e.constant(ordinaryRounding ? PC | PM : 0)));
+    e.failUnless(e.bit(e.state('cr0'), CR0_PE_BIT));
+    e.failUnless(e.eqz(e.bit(e.state('systemFlags'), VM_BIT)));
   }
 
-  /** No #NM, no pending exception, and pointers that are offsets. */
-  get isReady(): Value {
-    const { e } = this;
-    const mode = e.eq(e.and(e.state('cr0'), e.constant(CR0_PE_EM_TS)), e.constant(CR0_PE));
-    return this.all(mode, e.eqz(e.bit(e.state('systemFlags'), VM_BIT)), e.eqz(e.and(this.words, e.constant(ES))));
-  }
-  /** An inexact result raises nothing, and is rounded to nearest and 64 bits. */
-  get roundsOrdinarily(): Value {
-    const { e } = this;
-    return e.eq(e.and(this.words, e.constant(RC | PC | PM)), e.constant(PC | PM));
-  }
-  get masksPrecision(): Value {
-    return this.e.nez(this.e.and(this.words, this.e.constant(PM)));
+  requireMaskedPrecision(): void {
+    this.e.failUnless(this.e.nez(this.e.and(this.words, this.e.constant(PM))));
   }
   get roundingControl(): Value {
-    return this.e.and(this.e.shrU(this.words, this.e.constant(10)), this.e.constant(3));
+    return this.e.and(this.e.shrU(this.words, this.e.constant(RC_SHIFT)), this.e.constant(3));
   }
 
-  all(...conditions: Value[]): Value {
-    return conditions.reduce((a, b) => this.e.both(a, b));
-  }
-
+  /** Twice the number of the register that ST(`index`) is. */
   #physical(index: Value): Value {
-    return this.e.and(this.e.add(this.top, index), this.e.constant(7));
+    return this.e.and(this.e.add(this.#top, this.e.shl(index, this.e.constant(1))), this.e.constant(TOP_MASK));
   }
-  #tagShift(index: Value): Value {
-    return this.e.add(this.e.shl(this.#physical(index), this.e.constant(1)), this.e.constant(TAGS_SHIFT));
-  }
-  isEmpty(index: Value): Value {
+  /** Bit 0: whether a register is empty (its tag is 3). */
+  #emptiness(index: Value): Value {
     const { e } = this;
-    return e.eq(e.and(e.shrU(this.words, this.#tagShift(index)), e.constant(TAG_EMPTY)), e.constant(TAG_EMPTY));
+    const both = e.and(this.words, e.shrU(this.words, e.constant(1)));
+    return e.shrU(e.shrU(both, e.constant(TAGS_SHIFT)), this.#physical(index));
+  }
+  requireFilled(...indices: readonly Value[]): void {
+    const { e } = this;
+    e.failUnless(e.eqz(e.bit(indices.map((index) => this.#emptiness(index)).reduce((a, b) => e.or(a, b)), 0)));
+  }
+  requireEmpty(index: Value): void {
+    this.e.failUnless(this.e.bit(this.#emptiness(index), 0));
   }
 
   #address(index: Value): Value {
     const { e } = this;
-    return e.op('i32.add', e.parameter(0, 'i32'), e.narrow(e.shl(this.#physical(index), e.constant(Math.log2(REGISTER_BYTES)))));
+    return e.op('i32.add', e.parameter(0, 'i32'), e.narrow(e.shl(this.#physical(index), e.constant(Math.log2(REGISTER_BYTES / 2)))));
   }
   get(index: Value): Extended {
     const address = this.#address(index);
@@ -113,14 +114,28 @@ export class Stack {
     const { e } = this;
     let { words } = this;
     if (move) {
-      const top = e.and(e.add(this.top, move), e.constant(7));
-      words = e.or(e.and(words, e.constant(~(BigInt(TOP) << BigInt(STATUS_SHIFT)))), e.shl(top, e.constant(STATUS_SHIFT + TOP_SHIFT)));
+      words = e.or(e.and(words, e.constant(~(BigInt(TOP) << BigInt(STATUS_SHIFT)))), e.shl(this.#physical(move), e.constant(STATUS_SHIFT + TOP_SHIFT - 1)));
     }
     if (order) words = e.or(e.and(words, e.constant(~(BigInt(C0 | C2 | C3) << BigInt(STATUS_SHIFT)))), e.shl(order, e.constant(STATUS_SHIFT)));
-    const tag = (index: Value) => e.shl(e.constant(TAG_EMPTY), this.#tagShift(index));
+    const tag = (index: Value) => e.shl(e.constant(BigInt(TAG_EMPTY) << BigInt(TAGS_SHIFT)), this.#physical(index));
     if (filled) words = e.and(words, e.not(tag(filled)));
     for (const index of freed) words = e.or(words, tag(index));
     return words;
+  }
+
+  /** Commits, and pops as often as told: never, once or twice. */
+  pop(pops: Value, changes: { order?: Value; rounding?: Rounding }): void {
+    const { e } = this;
+    const first = e.constant(0);
+    e.if(
+      e.eqz(pops),
+      () => this.commit(changes),
+      () => e.if(
+        e.eq(pops, e.constant(1)),
+        () => this.commit({ ...changes, move: pops, freed: [first] }),
+        () => this.commit({ ...changes, move: pops, freed: [first, e.constant(1)] }),
+      ),
+    );
   }
 
   /** The status word as the program sees it. */
