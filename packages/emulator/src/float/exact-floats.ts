@@ -7,7 +7,7 @@ import { defineFromInteger, defineNarrow, defineRoundToIntegral, defineToInteger
 import { DOUBLE, Flag, type Format, MXCSR_MASK_SHIFT, roundingControl, Rounding, SINGLE } from './format.ts';
 import { type Defined, defineFunction, type FunctionWriter } from './function-writer.ts';
 import { exactFloatParameters } from './names.ts';
-import { isQuick, type Quick, quickArithmetic, type QuickOperation } from './quick.ts';
+import { isQuick, type Quick, quickArithmetic, type QuickOperation, quickSpecial } from './quick.ts';
 import { defineRound } from './round.ts';
 
 /** Exceptions found before the result is computed; unmasked in any lane, they hide the others (SDM vol. 1 §11.5.2.1, §11.5.3.2). */
@@ -49,22 +49,22 @@ class ExactFloats {
     this.#finish = defineFinish(module);
   }
 
-  /** `quick` may give a result that needs no more work, and whether it does. */
-  define(name: ExactFloat, build: (e: FunctionWriter, ...parameters: Value[]) => Value, quick?: (e: FunctionWriter, ...parameters: Value[]) => Quick): void {
+  /** Each of `quick` in turn may give a result that needs no more work, and says whether it does. */
+  define(name: ExactFloat, build: (e: FunctionWriter, ...parameters: Value[]) => Value, quick: readonly ((e: FunctionWriter, ...parameters: Value[]) => Quick)[] = []): void {
     const whole = defineFunction(this.#module, name, exactFloatParameters(name), exactFloatType(name), (e, ...values) => {
       e.storeState('i32.store', CPU.floatRaised, e.constant32(0));
       const value = e.variable(build(e, ...values));
       e.callFunction(this.#finish);
       return value.get();
     });
-    const first = quick && defineFunction(this.#module, `quick ${name}`, exactFloatParameters(name), exactFloatType(name), (e, ...values) => {
-      const { result, holds } = quick(e, ...values);
+    const first = quick.reduceRight((next, attempt) => defineFunction(this.#module, `quick ${name}`, exactFloatParameters(name), exactFloatType(name), (e, ...values) => {
+      const { result, holds } = attempt(e, ...values);
       const value = e.variable(result);
       e.storeState('i32.store', CPU.floatFault, e.constant32(0));
-      e.if(e.eqz(holds), () => value.set(e.callFunction(whole, ...values)));
+      e.if(e.eqz(holds), () => value.set(e.callFunction(next, ...values)));
       return value.get();
-    });
-    this.indices.set(name, (first ?? whole).index);
+    }), whole);
+    this.indices.set(name, first.index);
   }
 
   /** The first lanes of `into` replaced by what `lane` computes. */
@@ -84,7 +84,7 @@ class ExactFloats {
     this.define(
       name,
       (e, a, b) => this.#lanes(e, this.#count(format), f, a, (index) => e.callFunction(laneOf(index), extract(e, f, a, index), extract(e, f, b, index))),
-      quick && ((e, a, b) => quickArithmetic(e, quick, format, a, b)),
+      quick ? [(e, a, b) => quickArithmetic(e, quick, format, a, b), (e, a, b) => quickSpecial(e, quick, format, a, b)] : [],
     );
   }
 

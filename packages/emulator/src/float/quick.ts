@@ -17,6 +17,9 @@ export const isQuick = (name: string): name is QuickOperation => (QUICK as reado
 
 type Vector = 'f32x4' | 'f64x2';
 const NORMAL_MIN = { f32x4: 0x0080_0000n, f64x2: 0x0010_0000_0000_0000n } as const;
+const QUIET = { f32x4: 0x0040_0000n, f64x2: 0x0008_0000_0000_0000n } as const;
+/** The QNaN floating-point indefinite. */
+const INDEFINITE = { f32x4: 0xffc0_0000n, f64x2: 0xfff8_0000_0000_0000n } as const;
 const INFINITY = { f32x4: 0x7f80_0000n, f64x2: 0x7ff0_0000_0000_0000n } as const;
 
 function splat(e: FunctionWriter, vector: Vector, bits: bigint): Value {
@@ -53,6 +56,25 @@ class Lanes {
   isNormal(v: Value): Value {
     return this.all(this.op('gt', this.op('abs', v), splat(this.e, this.vector, NORMAL_MIN[this.vector])), this.isFinite(v));
   }
+  isNan(v: Value): Value {
+    return this.op('ne', v, v);
+  }
+  isInfinite(v: Value): Value {
+    return this.op('eq', this.op('abs', v), splat(this.e, this.vector, INFINITY[this.vector]));
+  }
+  isDenormal(v: Value): Value {
+    const isSmall = this.op('lt', this.op('abs', v), splat(this.e, this.vector, NORMAL_MIN[this.vector]));
+    return this.e.op('v128.andnot', isSmall, this.isZero(v));
+  }
+  /** `v` with the bits of a lane set. */
+  withBits(v: Value, bits: bigint): Value {
+    return this.e.op('v128.or', v, splat(this.e, this.vector, bits));
+  }
+  isSignaling(v: Value): Value {
+    const quiet = splat(this.e, this.vector, QUIET[this.vector]);
+    const integers = this.vector === 'f32x4' ? 'i32x4' : 'i64x2';
+    return this.e.op('v128.andnot', this.isNan(v), this.e.op(`${integers}.eq`, this.e.op('v128.and', v, quiet), quiet));
+  }
   isFinite(v: Value): Value {
     return this.op('lt', this.op('abs', v), splat(this.e, this.vector, INFINITY[this.vector]));
   }
@@ -65,15 +87,49 @@ function exactZero(lanes: Lanes, name: QuickOperation, a: Value, b: Value, resul
   return lanes.isZero(name === 'div' ? a : result);
 }
 
-/** The operation on all lanes, or on lane 0 with `a`'s others kept. */
-export function quickArithmetic(e: FunctionWriter, name: QuickOperation, format: FloatFormat, a: Value, b: Value): Quick {
+/** The lanes that count: all, or lane 0 in the place of all. */
+function operandLanes(e: FunctionWriter, format: FloatFormat, a: Value, b: Value): [Value, Value] {
   const { vector, scalar } = FLOAT_FORMATS[format];
+  const lowest = (v: Value) => e.op(`${vector}.splat`, e.lane(`${vector}.extract_lane`, 0, v));
+  return scalar ? [lowest(a), lowest(b)] : [a, b];
+}
+
+/** The result's lanes; of a scalar form lane 0 with `a`'s others kept. */
+function placed(e: FunctionWriter, format: FloatFormat, a: Value, result: Value): Value {
+  const { vector, scalar } = FLOAT_FORMATS[format];
+  return scalar ? e.lane(`${vector}.replace_lane`, 0, a, e.lane(`${vector}.extract_lane`, 0, result)) : result;
+}
+
+const IE_AND_IM = 0x81n;
+
+/** Infinities and NaNs, while no exception comes of them that is not masked and set already. */
+export function quickSpecial(e: FunctionWriter, name: QuickOperation, format: FloatFormat, a: Value, b: Value): Quick {
+  const { vector } = FLOAT_FORMATS[format];
   const lanes = new Lanes(e, vector);
-  const [x, y] = scalar ? [a, b].map((v) => e.op(`${vector}.splat`, e.lane(`${vector}.extract_lane`, 0, v))) as [Value, Value] : [a, b];
+  const [x, y] = operandLanes(e, format, a, b);
+  const raw = lanes.op(name, x, y);
+  const [nanX, nanY, nan] = [lanes.isNan(x), lanes.isNan(y), lanes.isNan(raw)];
+  // A divisor that is infinite makes an exact zero, one that is zero raises ZE.
+  const infinite = lanes.all(lanes.isInfinite(raw), name === 'div' ? lanes.isInfinite(x) : lanes.any(lanes.isInfinite(x), lanes.isInfinite(y)));
+  const zero = lanes.all(lanes.isZero(raw), name === 'div' ? lanes.any(lanes.isZero(x), lanes.isInfinite(y)) : exactZero(lanes, name, x, y, raw));
+  const isKnown = lanes.any(lanes.isNormal(raw), nan, infinite, zero);
+  const known = e.op('v128.andnot', isKnown, lanes.any(lanes.isDenormal(x), lanes.isDenormal(y)));
+  const invalid = lanes.any(e.op('v128.andnot', nan, lanes.any(nanX, nanY)), lanes.isSignaling(x), lanes.isSignaling(y));
+  const silent = e.either(e.eqz(e.op('v128.any_true', invalid)), e.eq(e.and(e.state('mxcsr'), e.constant(IE_AND_IM)), e.constant(IE_AND_IM)));
+  const ofY = e.op('v128.bitselect', lanes.withBits(y, QUIET[vector]), splat(e, vector, INDEFINITE[vector]), nanY);
+  const chosen = e.op('v128.bitselect', lanes.withBits(x, QUIET[vector]), ofY, nanX);
+  const all = e.op(`${vector === 'f32x4' ? 'i32x4' : 'i64x2'}.all_true`, known);
+  return { result: placed(e, format, a, e.op('v128.bitselect', chosen, raw, nan)), holds: e.both(e.both(all, silent), e.eqz(e.roundingShows())) };
+}
+
+/** Numbers. */
+export function quickArithmetic(e: FunctionWriter, name: QuickOperation, format: FloatFormat, a: Value, b: Value): Quick {
+  const { vector } = FLOAT_FORMATS[format];
+  const lanes = new Lanes(e, vector);
+  const [x, y] = operandLanes(e, format, a, b);
   const raw = lanes.op(name, x, y);
   const operandsOrdinary = lanes.all(lanes.any(lanes.isNormalOrInfinite(x), lanes.isZero(x)), lanes.any(lanes.isNormalOrInfinite(y), lanes.isZero(y)));
   const resultOrdinary = lanes.any(lanes.isNormal(raw), lanes.all(exactZero(lanes, name, x, y, raw), lanes.isZero(raw)));
   const ordinary = e.op(`${vector === 'f32x4' ? 'i32x4' : 'i64x2'}.all_true`, lanes.all(operandsOrdinary, resultOrdinary));
-  const result = scalar ? e.lane(`${vector}.replace_lane`, 0, a, e.lane(`${vector}.extract_lane`, 0, raw)) : raw;
-  return { result, holds: e.both(ordinary, e.op('i32.eqz', e.roundingShows())) };
+  return { result: placed(e, format, a, raw), holds: e.both(ordinary, e.op('i32.eqz', e.roundingShows())) };
 }

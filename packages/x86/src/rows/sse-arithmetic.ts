@@ -16,8 +16,7 @@ import { FLOAT_FORMATS, type FloatFormat, interleave, lowHalf, lowHalves, splatC
 
 type Vector = 'f32x4' | 'f64x2';
 
-/** Where exponents are in the middle half of their range, products, quotients, sums and differences are normal numbers or zero. */
-const MIDDLE: Record<4 | 8, { readonly lowest: number; readonly fractionBits: number }> = { 4: { lowest: 64, fractionBits: 23 }, 8: { lowest: 512, fractionBits: 52 } };
+const FRACTION_BITS: Record<4 | 8, number> = { 4: 23, 8: 52 };
 const NORMAL_MIN: Record<4 | 8, bigint> = { 4: 0x0080_0000n, 8: 0x0010_0000_0000_0000n };
 const LANES: Record<4 | 8, 'i32x4' | 'i64x2'> = { 4: 'i32x4', 8: 'i64x2' };
 
@@ -42,26 +41,56 @@ function pairLowest(e: Emit, laneBytes: 4 | 8, a: Value, b: Value): Value {
   return laneBytes === 8 ? lowHalves(e, a, b) : interleave(e, 4, 0, a, b);
 }
 
-/** Lanes of `v` outside the middle of the exponent range (zeros too), as the lanes' top bits. */
-function outsideMiddle(e: Emit, laneBytes: 4 | 8, v: Value): Value {
-  const { lowest, fractionBits } = MIDDLE[laneBytes];
-  const lanes = LANES[laneBytes];
+/** The lowest exponent of the middle half of a double's range. */
+const MIDDLE_LOWEST = 512n;
+
+/** Doubles outside the middle of the exponent range (zeros too), as the lanes' top bits. */
+function outsideMiddle(e: Emit, v: Value): Value {
   // Half of all exponents are in the middle: less the lowest one, the top bit tells.
-  return e.op(`${lanes}.sub`, e.op(`${lanes}.add`, v, v), splatConstant(e, laneBytes, BigInt(lowest) << BigInt(fractionBits + 1)));
+  return e.op('i64x2.sub', e.op('i64x2.add', v, v), splatConstant(e, 8, MIDDLE_LOWEST << 53n));
 }
 
-/** The top bits of lanes as a number (i32): of all, or of the two that `pairLowest` made. */
-function topBits(e: Emit, format: FloatFormat, v: Value): Value {
-  const { laneBytes, scalar } = FLOAT_FORMATS[format];
+/** A single's exponents that matter, as they stand in its bits shifted up by one: `lowest` and the one above the last. */
+interface Range {
+  readonly lowest: number;
+  readonly end: number;
+}
+/** Normal numbers; the smallest, to which tiny ones may have been rounded, are left out. */
+const NORMAL: Range = { lowest: 2, end: 255 };
+/** Sums and differences of these do not overflow, and are normal or zero. */
+const SUMMABLE: Range = { lowest: 26, end: 254 };
+const EXPONENT_SHIFT = 24n;
+const MIN_SIGNED = 0x8000_0000n;
+
+/** Singles shifted up, so that those of the range are the lowest signed integers. */
+function fromLowest(e: Emit, { lowest }: Range, v: Value): Value {
+  return e.op('i32x4.sub', e.op('i32x4.add', v, v), splatConstant(e, 4, (BigInt(lowest) << EXPONENT_SHIFT) ^ MIN_SIGNED));
+}
+function beyond(e: Emit, { lowest, end }: Range, v: Value): Value {
+  return e.op('i32x4.gt_s', v, splatConstant(e, 4, ((BigInt(end - lowest) << EXPONENT_SHIFT) - 1n) ^ MIN_SIGNED));
+}
+
+/** The top bits of lanes as a number (i32): of all, or of the first `count`. */
+function topBits(e: Emit, laneBytes: 4 | 8, v: Value, count = 16 / laneBytes): Value {
   const bits = e.op(`${LANES[laneBytes]}.bitmask`, v);
-  return scalar && laneBytes === 4 ? e.op('i32.and', bits, e.constant32(3)) : bits;
+  return count === 16 / laneBytes ? bits : e.op('i32.and', bits, e.constant32(2 ** count - 1));
 }
 
-/** Nonzero (i32) unless both operands' exponents are in the middle. */
-function leavesMiddle(e: Emit, format: FloatFormat, a: Value, b: Value): Value {
+/** Nonzero (i32) unless both operands and the result are such that it is WebAssembly's, and nothing but inexact. */
+function isExtraordinary(e: Emit, name: BinaryOperation, format: FloatFormat, a: Value, b: Value, result: Value): Value {
   const { laneBytes, scalar } = FLOAT_FORMATS[format];
-  if (scalar) return topBits(e, format, outsideMiddle(e, laneBytes, pairLowest(e, laneBytes, a, b)));
-  return topBits(e, format, e.op('v128.or', outsideMiddle(e, laneBytes, a), outsideMiddle(e, laneBytes, b)));
+  // What is made of doubles in the middle is always normal, or zero.
+  if (laneBytes === 8) return topBits(e, 8, scalar ? outsideMiddle(e, lowHalves(e, a, b)) : e.op('v128.or', outsideMiddle(e, a), outsideMiddle(e, b)));
+  const sums = name === 'add' || name === 'sub';
+  const range = sums ? SUMMABLE : NORMAL;
+  const check = (v: Value) => fromLowest(e, range, v);
+  const highest = (x: Value, y: Value) => e.op('i32x4.max_s', x, y);
+  if (scalar) {
+    const pair = pairLowest(e, 4, a, b);
+    return topBits(e, 4, beyond(e, range, check(sums ? pair : lowHalves(e, pair, result))), sums ? 2 : 3);
+  }
+  const operands = highest(check(a), check(b));
+  return topBits(e, 4, beyond(e, range, sums ? operands : highest(operands, check(result))));
 }
 
 /** Lanes that are normal numbers, zeros or infinities: they compare, and change format upwards, without exceptions. */
@@ -74,8 +103,8 @@ function plainLanes(e: Emit, laneBytes: 4 | 8, v: Value): Value {
 /** Nonzero (i32) when an operand is a NaN or denormal. */
 function hasSpecial(e: Emit, format: FloatFormat, a: Value, b: Value): Value {
   const { laneBytes, scalar } = FLOAT_FORMATS[format];
-  if (scalar) return topBits(e, format, e.op('v128.not', plainLanes(e, laneBytes, pairLowest(e, laneBytes, a, b))));
-  return topBits(e, format, e.op('v128.not', e.op('v128.and', plainLanes(e, laneBytes, a), plainLanes(e, laneBytes, b))));
+  if (scalar) return topBits(e, laneBytes, e.op('v128.not', plainLanes(e, laneBytes, pairLowest(e, laneBytes, a, b))), 2);
+  return topBits(e, laneBytes, e.op('v128.not', e.op('v128.and', plainLanes(e, laneBytes, a), plainLanes(e, laneBytes, b))));
 }
 
 /** The operation on all lanes, or on lane 0 with `into`'s others kept. */
@@ -88,16 +117,17 @@ function ordinary(e: Emit, format: FloatFormat, name: string, into: Value, opera
 
 /** a + b and kin. */
 export function arithmetic(e: Emit, name: BinaryOperation, format: FloatFormat, a: Value, b: Value): Value {
-  const shows = either(e, leavesMiddle(e, format, a, b), e.roundingShows());
-  return unless(e, shows, ordinary(e, format, name, a, [a, b]), () => e.exactFloat(`${name}.${format}`, a, b));
+  const result = ordinary(e, format, name, a, [a, b]);
+  const shows = either(e, isExtraordinary(e, name, format, a, b, result), e.roundingShows());
+  return unless(e, shows, result, () => e.exactFloat(`${name}.${format}`, a, b));
 }
 
 export function squareRoot(e: Emit, format: FloatFormat, destination: Value, source: Value): Value {
-  const { laneBytes } = FLOAT_FORMATS[format];
-  const special = topBits(e, format, e.op('v128.or', source, outsideMiddle(e, laneBytes, source)));
-  const lowest = FLOAT_FORMATS[format].scalar ? e.op('i32.and', special, e.constant32(1)) : special;
+  const { laneBytes, scalar } = FLOAT_FORMATS[format];
+  const special = laneBytes === 8 ? outsideMiddle(e, source) : beyond(e, NORMAL, fromLowest(e, NORMAL, source));
+  const bits = topBits(e, laneBytes, e.op('v128.or', source, special), scalar ? 1 : 16 / laneBytes);
   const root = ordinary(e, format, 'sqrt', destination, [source]);
-  return unless(e, either(e, lowest, e.roundingShows()), root, () => e.exactFloat(`sqrt.${format}`, destination, source));
+  return unless(e, either(e, bits, e.roundingShows()), root, () => e.exactFloat(`sqrt.${format}`, destination, source));
 }
 
 /**
@@ -163,9 +193,10 @@ export function roundToIntegral(e: Emit, format: FloatFormat, destination: Value
 /** ADDSUBPS and ADDSUBPD: differences in even lanes, sums in odd ones. */
 export function addSubtract(e: Emit, format: 'ps' | 'pd', a: Value, b: Value): Value {
   const { vector, laneBytes } = FLOAT_FORMATS[format];
+  const isOutside = (v: Value) => (laneBytes === 8 ? outsideMiddle(e, v) : beyond(e, SUMMABLE, fromLowest(e, SUMMABLE, v)));
   const signs = format === 'ps' ? [0, 0, 0, 128, 0, 0, 0, 0, 0, 0, 0, 128, 0, 0, 0, 0] : [0, 0, 0, 0, 0, 0, 0, 128, 0, 0, 0, 0, 0, 0, 0, 0];
   const sum = e.op(`${vector}.add`, a, e.op('v128.xor', b, e.constantVector(signs)));
-  const special = topBits(e, format, e.op('v128.or', outsideMiddle(e, laneBytes, a), outsideMiddle(e, laneBytes, b)));
+  const special = topBits(e, laneBytes, e.op('v128.or', isOutside(a), isOutside(b)));
   return unless(e, either(e, special, e.roundingShows()), sum, () => e.exactFloat(`addsub.${format}`, a, b));
 }
 
@@ -186,7 +217,7 @@ export function fromInteger(e: Emit, format: 'ss' | 'sd', bits: 32 | 64, destina
   const { vector, element, laneBytes } = FLOAT_FORMATS[format];
   const result = e.lane(`${vector}.replace_lane`, 0, destination, e.op(`${element}.convert_i64_s`, value));
   if (format === 'sd' && bits === 32) return result;
-  const { fractionBits } = MIDDLE[laneBytes];
+  const fractionBits = FRACTION_BITS[laneBytes];
   const isWide = e.ltU(e.constant(2n ** BigInt(fractionBits + 2)), e.add(value, e.constant(2n ** BigInt(fractionBits + 1))));
   const shows = e.op('i32.and', isWide, e.op('i32.ne', e.roundingShows(), e.constant32(0)));
   return unless(e, shows, result, () => e.exactFloat(`from-integer.${format}`, destination, value));
