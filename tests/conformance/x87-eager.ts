@@ -101,6 +101,7 @@ export class EagerProcessor {
     constant32: (number: number) => value(BigInt(number), 'i32'),
     op: (name: string, ...operands: Value[]) => {
       if (name === 'i32.eqz') return value(numberOf(operands[0]!) === 0n ? 1n : 0n, 'i32');
+      if (name === 'i32.and') return value(numberOf(operands[0]!) & numberOf(operands[1]!), 'i32');
       if (name === 'i32.or') return value(numberOf(operands[0]!) | numberOf(operands[1]!), 'i32');
       throw new Error(`the eager processor lacks ${name}`);
     },
@@ -123,6 +124,10 @@ export class EagerProcessor {
       let held = initial;
       return { get: () => held, set: (next: Value) => { held = next; } };
     },
+    and: (a: Value, b: Value) => value(numberOf(a) & numberOf(b)),
+    add: (a: Value, b: Value) => value(numberOf(a) + numberOf(b)),
+    ltU: (a: Value, b: Value) => value(numberOf(a) < numberOf(b) ? 1n : 0n, 'i32'),
+    load: (_segment: string, offset: Value, bits: 16 | 64) => value(this.context.readMemory(numberOf(offset), bits)),
     eqz: (operand: Value) => value(numberOf(operand) === 0n ? 1n : 0n, 'i32'),
     helper: (name: string, ...args: Value[]) => {
       const helper = X87_HELPERS[name];
