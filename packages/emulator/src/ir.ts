@@ -1,5 +1,6 @@
 import type { Code } from '@hanok/wasm';
 import type { ExactFloat, Routine, Value, ValueType, X87Quick } from '@hanok/x86';
+import type { ByteSource } from './jit/fold-vector.ts';
 
 /**
  * A value on its way to WebAssembly. Pure nodes used once are written where they are used; all others are written
@@ -14,7 +15,9 @@ export interface Node extends Value {
   /** The value of an integer constant. */
   readonly constant?: bigint;
   /** How a pure value was made, for engines that simplify. */
-  operation?: { readonly name: string; readonly operands: readonly Value[] };
+  operation?: { readonly name: string; readonly operands: readonly Value[]; readonly lane?: number };
+  /** Where the bytes of a vector come from, for engines that simplify. */
+  bytes?: readonly ByteSource[];
   /** An integer below 2^n. */
   knownBits?: number;
   /** Which guest registers' locals the value is made of while it is not kept, one bit each (general, then vector). */

@@ -5,6 +5,7 @@ import { CPU, SEGMENT_INDEX } from '../layout.ts';
 import { emitLoad, emitStore, LOAD_OPS, segmentField, STORE_OPS } from '../memory-emit.ts';
 import type { CompiledInstruction } from './control-flow.ts';
 import { fold, simplifyZeroExtend } from './fold.ts';
+import { assemble, bytesOf, type ByteSource, foldBytes, replaceHalf } from './fold-vector.ts';
 import type { FlagState, RegionFlags } from './region-flags.ts';
 import type { RegionState } from './region-state.ts';
 
@@ -79,6 +80,10 @@ export class RegionEmitter extends Emitter {
     if (typeof folded === 'bigint') return this.constant(folded);
     if (typeof folded === 'number') return this.constant32(folded);
     if (folded) return folded;
+    const bytes = foldBytes(name, operands as Node[]);
+    return (bytes && this.#assembled(bytes)) ?? this.#plain(name, operands);
+  }
+  #plain(name: string, operands: readonly Value[]): Value {
     const node = super.op(name, ...operands) as Node;
     node.operation = { name, operands };
     if (node.registers) this.#registerNodes.push(node);
@@ -99,10 +104,26 @@ export class RegionEmitter extends Emitter {
     return node;
   }
   override lane(name: string, index: number, ...operands: Value[]): Value {
-    return this.#track(super.lane(name, index, ...operands) as Node);
+    const bytes = name === 'i64x2.replace_lane' ? replaceHalf(index, operands[0] as Node, operands[1] as Node) : undefined;
+    const assembled = bytes && this.#assembled(bytes);
+    if (assembled) return assembled;
+    const node = super.lane(name, index, ...operands) as Node;
+    node.operation = { name, operands, lane: index };
+    return this.#track(node);
   }
   override shuffle(lanes: readonly number[], a: Value, b: Value): Value {
-    return this.#track(super.shuffle(lanes, a, b) as Node);
+    const [x, y] = [bytesOf(a), bytesOf(b)];
+    const bytes = lanes.map((lane) => (lane < 16 ? x[lane]! : y[lane - 16]!));
+    return this.#assembled(bytes) ?? this.#track(super.shuffle(lanes, a, b) as Node);
+  }
+  /** A vector of these bytes, where one operation makes it. */
+  #assembled(bytes: readonly ByteSource[]): Value | undefined {
+    const assembly = assemble(bytes);
+    if (!assembly || assembly.kind === 'same') return assembly?.node;
+    if (assembly.kind === 'constant') return this.constantVector(assembly.bytes);
+    const isSwizzle = assembly.kind === 'swizzle';
+    const made = isSwizzle ? this.#plain('i8x16.swizzle', [assembly.node, this.constantVector(assembly.indices)]) : super.shuffle(assembly.lanes, assembly.a, assembly.b);
+    return Object.assign(isSwizzle ? made : this.#track(made as Node), { bytes });
   }
   override call(routine: Routine, ...args: Value[]): Value {
     return this.#track(super.call(routine, ...args) as Node);
@@ -175,8 +196,7 @@ export class RegionEmitter extends Emitter {
   }
 
   override constantVector(bytes: readonly number[]): Value {
-    const local = this.#state.vectorConstant(bytes);
-    return this.node('v128', 'constant', [], (l) => l.code.localGet(local));
+    return Object.assign(this.node('v128', 'constant', [], (l) => l.code.localGet(this.#state.vectorConstant(bytes))), { bytes });
   }
   override roundingShows(): Value {
     const local = this.#state.roundingShows();
