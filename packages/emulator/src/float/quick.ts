@@ -122,6 +122,43 @@ export function quickSpecial(e: FunctionWriter, name: QuickOperation, format: Fl
   return { result: placed(e, format, a, e.op('v128.bitselect', chosen, raw, nan)), holds: e.both(e.both(all, silent), e.eqz(e.roundingShows())) };
 }
 
+const RC = 0x6000n;
+
+/** Whether the ordinary result of every lane that counts is certainly exact (i32). */
+function isExact(e: FunctionWriter, name: QuickOperation, format: FloatFormat, x: Value, y: Value, raw: Value): Value {
+  const { vector, scalar, laneBytes } = FLOAT_FORMATS[format];
+  if (name === 'add' || name === 'sub') return isExactSum(e, vector, name, x, y, raw);
+  const count = scalar ? 1 : 16 / laneBytes;
+  const lane = (v: Value, index: number) => e.lane(`${vector}.extract_lane`, index, v);
+  const exact = vector === 'f32x4' ? isExactSingle : isExactDouble;
+  return Array.from({ length: count }, (_, index) => exact(e, name, lane(x, index), lane(y, index), lane(raw, index))).reduce((a, b) => e.both(a, b));
+}
+
+/** The rounding error of a sum is a number, found by Knuth's two-sum (TAOCP vol. 2 §4.2.2, theorem B). */
+function isExactSum(e: FunctionWriter, vector: Vector, name: 'add' | 'sub', x: Value, b: Value, raw: Value): Value {
+  const lanes = new Lanes(e, vector);
+  const y = name === 'sub' ? lanes.op('neg', b) : b;
+  const part = lanes.op('sub', raw, x);
+  const error = lanes.op('add', lanes.op('sub', x, lanes.op('sub', raw, part)), lanes.op('sub', y, part));
+  return e.op(`${vector === 'f32x4' ? 'i32x4' : 'i64x2'}.all_true`, lanes.isZero(error));
+}
+
+/** Products of singles are exact doubles. */
+function isExactSingle(e: FunctionWriter, name: 'mul' | 'div', x: Value, y: Value, raw: Value): Value {
+  const [p, q, r] = [x, y, raw].map((v) => e.op('f64.promote_f32', v)) as [Value, Value, Value];
+  return name === 'mul' ? e.op('f64.eq', e.op('f64.mul', p, q), r) : e.op('f64.eq', e.op('f64.mul', r, q), p);
+}
+
+const DOUBLE_BITS = 53;
+
+/** A product is exact where the factors' significands have few enough bits; a quotient where its product with the divisor is. */
+function isExactDouble(e: FunctionWriter, name: 'mul' | 'div', x: Value, y: Value, raw: Value): Value {
+  const unusedBits = (v: Value) => e.op('i64.ctz', e.or(e.op('i64.reinterpret_f64', v), e.constant(1n << 52n)));
+  const fits = (a: Value, b: Value) => e.ltU(e.constant(DOUBLE_BITS - 1), e.add(unusedBits(a), unusedBits(b)));
+  const product = name === 'mul' ? fits(x, y) : e.both(fits(raw, y), e.op('f64.eq', e.op('f64.mul', raw, y), x));
+  return e.either(product, e.op('f64.eq', raw, e.constantF64(0)));
+}
+
 /** Numbers. */
 export function quickArithmetic(e: FunctionWriter, name: QuickOperation, format: FloatFormat, a: Value, b: Value): Quick {
   const { vector } = FLOAT_FORMATS[format];
@@ -131,5 +168,9 @@ export function quickArithmetic(e: FunctionWriter, name: QuickOperation, format:
   const operandsOrdinary = lanes.all(lanes.any(lanes.isNormalOrInfinite(x), lanes.isZero(x)), lanes.any(lanes.isNormalOrInfinite(y), lanes.isZero(y)));
   const resultOrdinary = lanes.any(lanes.isNormal(raw), lanes.all(exactZero(lanes, name, x, y, raw), lanes.isZero(raw)));
   const ordinary = e.op(`${vector === 'f32x4' ? 'i32x4' : 'i64x2'}.all_true`, lanes.all(operandsOrdinary, resultOrdinary));
-  return { result: placed(e, format, a, raw), holds: e.both(ordinary, e.op('i32.eqz', e.roundingShows())) };
+  const holds = e.variable(e.both(ordinary, e.op('i32.eqz', e.roundingShows())));
+  const isNearest = e.eqz(e.and(e.state('mxcsr'), e.constant(RC)));
+  // An exact result raises no PE: integers in doubles stay here although no program ever sets that flag for them.
+  e.if(e.both(e.both(ordinary, isNearest), e.eqz(holds.get())), () => holds.set(isExact(e, name, format, x, y, raw)));
+  return { result: placed(e, format, a, raw), holds: holds.get() };
 }
