@@ -4,11 +4,11 @@ import type { CpuState } from './cpu-state.ts';
 import { formIndexOf } from './forms.ts';
 import type { InterpreterTables } from './interpreter.ts';
 import type { HotCode } from './jit/hot-code.ts';
-import { ADDRESS_KIND, ARENA, BLOCK_HASH, BLOCK_TAG, CPU, ENTER, SEGMENT_INDEX, SLOT, SPECIAL } from './layout.ts';
+import { traitsOf } from './jit/traits.ts';
+import { ADDRESS_KIND, ARENA, BLOCK_HASH, BLOCK_TAG, CPU, ENTER, SEGMENT_INDEX, SLOT, SPECIAL, segmentField } from './layout.ts';
 import { type Mmu, nextPage } from './mmu.ts';
 import { decodedField } from './operands.ts';
 import type { UnknownEncoding } from './unknown-encoding.ts';
-import { segmentField } from './memory-emit.ts';
 
 const BLOCK_INSTRUCTIONS_MAX = 16;
 /** How many bytes of an unknown encoding are reported. */
@@ -204,8 +204,8 @@ export class BlockCache {
         this.#special(SPECIAL.Relookup, at, gpa);
         return -1;
       }
-      // Compiled code leaves for such instructions; it can take over again right behind them.
-      if (decoded.row.insn.system) break;
+      // Compiled code leaves after such instructions; it can take over again right behind them.
+      if (mode === 64 && traitsOf(decoded).endsRegion) break;
     }
     this.#special(SPECIAL.Continue, at, gpa);
     return -1;

@@ -2,9 +2,11 @@ import type { Code, LaneOp, MemoryOp, PlainOp } from '@hanok/wasm';
 import { type Emit, type ExactFloat, exactFloatType, type FlagName, type IntegerBits, type Routine, type SegmentName, type StateName, type Value, type ValueType, type Variable, Vector, type X87Quick } from '@hanok/x86';
 import { condition, emitFlag, FLAG_MASK } from './flag-emit.ts';
 import { emitRoundingShows } from './float/rounding-shows.ts';
+import { RFLAGS } from './cpu-state.ts';
+import { emitFlatSegment, emitSelectTlb, FLAT_CODE64, FLAT_DATA } from './privilege-emit.ts';
 import { Block, type Lowering, type Node, use } from './ir.ts';
-import { CPU, FLAG_KIND, SEGMENT_INDEX, SLOT } from './layout.ts';
-import { emitLoad, emitStore, LOAD_OPS, segmentAddress, segmentField, STORE_OPS } from './memory-emit.ts';
+import { CPU, FLAG_KIND, SEGMENT_INDEX, SLOT, segmentField } from './layout.ts';
+import { emitLoad, emitStore, LOAD_OPS, segmentAddress, STORE_OPS } from './memory-emit.ts';
 import { resultType } from './operation-type.ts';
 
 const STATE_OFFSETS: Record<Exclude<StateName, 'rip'>, number> = {
@@ -18,6 +20,18 @@ const STATE_OFFSETS: Record<Exclude<StateName, 'rip'>, number> = {
   stackMask: CPU.stackMask,
   shadowRip: CPU.shadowRip,
   repeatSteps: CPU.repeatSteps,
+  gsBase: segmentField(SEGMENT_INDEX.GS, 'base'),
+  kernelGsBase: CPU.kernelGsBase,
+  gdtBase: CPU.gdtBase,
+  gdtLimit: CPU.gdtLimit,
+  star: CPU.star,
+  lstar: CPU.lstar,
+  fmask: CPU.fmask,
+  nmiBlocked: CPU.nmiBlocked,
+  selectorES: segmentField(SEGMENT_INDEX.ES, 'selector'),
+  selectorDS: segmentField(SEGMENT_INDEX.DS, 'selector'),
+  selectorFS: segmentField(SEGMENT_INDEX.FS, 'selector'),
+  selectorGS: segmentField(SEGMENT_INDEX.GS, 'selector'),
 };
 
 const CR4_OSXMMEXCPT_BIT = 10;
@@ -308,6 +322,26 @@ export class Emitter implements Emit {
   }
   fence(): void {
     this.action([], (l) => l.code.atomicFence());
+  }
+
+  setAlignmentCheck(on: boolean): void {
+    this.changeAlignmentCheck(on);
+    // Wherever the address of the TLB is kept, it is read again behind a jump.
+    this.jump(this.nextRip());
+  }
+  protected changeAlignmentCheck(on: boolean): void {
+    const flags = this.state('systemFlags');
+    const ac = this.constant(RFLAGS.AC);
+    this.setState('systemFlags', on ? this.or(flags, ac) : this.and(flags, this.not(ac)));
+    this.action([], (l) => emitSelectTlb(l, 0));
+  }
+  enterFlat(cpl: 0 | 3, cs: Value, ss: Value): void {
+    this.action([cs, ss], (l) => {
+      emitFlatSegment(l, SEGMENT_INDEX.CS, l.local(cs), FLAT_CODE64, cpl);
+      emitFlatSegment(l, SEGMENT_INDEX.SS, l.local(ss), FLAT_DATA, cpl);
+      l.code.localGet(l.cpu).i64(cpl).memory('i64.store', CPU.cpl);
+      emitSelectTlb(l, cpl);
+    });
   }
 
   /** RIP of this instruction, or of the next one. */

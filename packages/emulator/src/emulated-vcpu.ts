@@ -13,7 +13,7 @@ import { MsrFile } from './helpers/msr.ts';
 import type { EngineImports, InterpreterExports } from './interpreter.ts';
 import { COMPILE_POLICY, HotCode } from './jit/hot-code.ts';
 import { RegionCache } from './jit/region-cache.ts';
-import { HELPER_END } from './jit/region-writer.ts';
+import { HELPER_END, LAST_OF_REGION } from './jit/region-writer.ts';
 import { BLOCK_TAG, CPU, RUN_END, STATUS, VCPU_BLOCK_BYTES, vcpuBlockAddress } from './layout.ts';
 import { Mmu } from './mmu.ts';
 import { KvmParavirt } from './paravirt/kvm-paravirt.ts';
@@ -43,7 +43,7 @@ export class EmulatedVcpu implements Vcpu {
   readonly #hotCode: HotCode;
   readonly #mmu: Mmu;
   readonly #context: ExecutionContext;
-  readonly #msrs = new MsrFile();
+  readonly #msrs: MsrFile;
   readonly #paravirt: KvmParavirt | undefined;
   readonly #tally: ExitTally;
   readonly #debug: DebugUnit;
@@ -69,6 +69,7 @@ export class EmulatedVcpu implements Vcpu {
     const index = (this.#index = options.index ?? 0);
     const buffer = memory.memory.buffer as ArrayBufferLike;
     this.state = new CpuState(buffer, vcpuBlockAddress(index), VCPU_BLOCK_BYTES);
+    this.#msrs = new MsrFile(this.state);
     const onUnknown = unknownReporter((line) => this.#services.log(line));
     const ram = new Uint8Array(buffer, memory.baseBytes, memory.sizeBytes);
     this.#regions = new RegionCache(memory.memory, options.image.memoryMaxPages, ram, options.image.helperNames);
@@ -140,9 +141,10 @@ export class EmulatedVcpu implements Vcpu {
   #regionHelper(number: number, pageOffset: number, lengthAndSegment: number, count: number): number {
     const context = this.#context;
     const { dropCount } = this.#blocks;
-    context.beginAt(pageOffset, lengthAndSegment & 15, lengthAndSegment >> 4);
+    context.beginAt(pageOffset, lengthAndSegment & 15, (lengthAndSegment >> 4) & 7);
     const status = this.#callHelper(number, count);
-    if (status === STATUS.Next && dropCount === this.#blocks.dropCount) return HELPER_END.Next;
+    const isLast = (lengthAndSegment & LAST_OF_REGION) !== 0;
+    if (status === STATUS.Next && (isLast || dropCount === this.#blocks.dropCount)) return HELPER_END.Next;
     if (status === STATUS.Next || status === STATUS.NextSoon) {
       // The region itself may be what was dropped.
       this.state.set(CPU.rip, context.nextRip);
@@ -310,6 +312,7 @@ export class EmulatedVcpu implements Vcpu {
   /** INIT. */
   #initialize(): void {
     initState(this.state);
+    this.#msrs.mirror();
     this.#context.nmiBlocked = false;
     this.#debug.pending = 0n;
     this.#debugChanged();
@@ -362,9 +365,9 @@ export class EmulatedVcpu implements Vcpu {
   }
 
   reset(): void {
-    this.#msrs.reset();
     this.#services.timeStamp.reset();
     resetState(this.state);
+    this.#msrs.reset();
     this.#services.interrupts.reset();
     this.#shutDown = false;
     this.#context.nmiBlocked = false;

@@ -23,8 +23,6 @@ export class ExecutionContext implements SystemContext {
   /** How generated code goes on after the helper. */
   status: number = STATUS.Next;
   stopReason: StopReason = 'halt';
-  /** An NMI is in its handler. */
-  nmiBlocked = false;
   /** Since the slice began an event was delivered; debug traps of the instruction are lost with it. */
   delivered = false;
   /** The instruction decides about its own single-step trap. */
@@ -50,6 +48,14 @@ export class ExecutionContext implements SystemContext {
     this.#memory = memory;
     this.#debug = debug;
     this.#onDebugChange = onDebugChange;
+  }
+
+  /** An NMI is in its handler. */
+  get nmiBlocked(): boolean {
+    return this.state.word(CPU.nmiBlocked) !== 0;
+  }
+  set nmiBlocked(value: boolean) {
+    this.state.setWord(CPU.nmiBlocked, value ? 1 : 0);
   }
 
   /** A non-canonical address raises #SS instead of #GP where the stack segment was used (SDM vol. 3A §6.15, "#SS"). */

@@ -7,8 +7,8 @@ import { defineExactFloats } from './float/exact-floats.ts';
 import { EXACT_FLOATS } from './float/names.ts';
 import { FORM_INDEX_COUNT, formKey, formsOf } from './forms.ts';
 import { type Callees, type Flow, Lowering } from './ir.ts';
-import { CPU, SEGMENT_INDEX, SLOT, SPECIAL, STATUS } from './layout.ts';
-import { emitSlowAddress, segmentField } from './memory-emit.ts';
+import { CPU, SEGMENT_INDEX, SLOT, SPECIAL, STATUS, segmentField } from './layout.ts';
+import { emitSlowAddress } from './memory-emit.ts';
 import { type Form, SlotOperands } from './operands.ts';
 import { defineChain } from './region-chain.ts';
 import { routineFunctions } from './routines.ts';
@@ -223,13 +223,16 @@ function defineSegmentLinear(module: ModuleBuilder, host: number): number {
 }
 
 /** Control flow of a handler that is a function (cpu, slot) → STATUS. */
-function coldFlow(f: FunctionBuilder, form: Form | undefined): Flow {
+function coldFlow(f: FunctionBuilder, form: Form | undefined): Flow & { atEnd(code: Code): void } {
   const leave = (code: Code, status: number) => void code.i32(status).op('return');
   let target = -1;
+  /** Nonzero when an interrupt waits that the instruction lets in. */
+  let soon = -1;
   const jump = (code: Code) => {
     if (target < 0) target = f.local('i64');
     code.localSet(target).localGet(0).localGet(target).memory('i64.store', CPU.rip);
-    leave(code, STATUS.Jump);
+    pushStatus(code, soon, STATUS.Jump, STATUS.JumpSoon);
+    code.op('return');
   };
   /** A branch beyond the code segment's limit raises #GP(0) at the branch. */
   const checkLimit = (code: Code) => {
@@ -255,15 +258,26 @@ function coldFlow(f: FunctionBuilder, form: Form | undefined): Flow {
       const status = f.local('i32');
       code.localTee(status).if().localGet(status).op('return').op('end');
     },
-    interruptWindow: (code) => leave(code, STATUS.NextSoon),
+    interruptWindow: (code) => {
+      if (soon < 0) soon = f.local('i32');
+      code.localGet(0).memory('i32.load', CPU.interruptPending).localSet(soon);
+    },
+    atEnd: (code) => pushStatus(code, soon, STATUS.Next, STATUS.NextSoon),
   };
+}
+
+/** Pushes a status; the second one where the local `soon`, if there is one, says so. */
+function pushStatus(code: Code, soon: number, ordinary: number, early: number): void {
+  if (soon < 0) code.i32(ordinary);
+  else code.i32(early).i32(ordinary).localGet(soon).op('select');
 }
 
 function defineCold(module: ModuleBuilder, type: number, handler: Handler, callees: Callees): number {
   const f = module.function(type);
   f.name = handler.name;
-  new Lowering(f.code, (valueType) => f.local(valueType), coldFlow(f, handler.form), callees, 0, 1, -1).block(handler.emitter.root);
-  f.code.i32(STATUS.Next);
+  const flow = coldFlow(f, handler.form);
+  new Lowering(f.code, (valueType) => f.local(valueType), flow, callees, 0, 1, -1).block(handler.emitter.root);
+  flow.atEnd(f.code);
   return f.index;
 }
 

@@ -77,6 +77,12 @@ export const CPU = {
   /** How many elements a repeated string instruction may do before it looks up: 1 in a single step. */
   repeatSteps: 0x548,
   xcr0: 0x550,
+  /** What SYSCALL and SYSRET read of the model-specific registers. */
+  star: 0x558,
+  lstar: 0x560,
+  fmask: 0x568,
+  /** Nonzero while an NMI is in its handler. */
+  nmiBlocked: 0x570,
   /** u32 each: exceptions a floating-point instruction raises, as MXCSR's flags, and those of them that are unmasked. */
   floatRaised: 0x580,
   floatFault: 0x584,
@@ -145,7 +151,7 @@ export const SLOT = {
 export const ADDRESS_KIND = { Long: 0, Long32: 1, FarRip: 2, Legacy32: 3, Legacy16: 4, Absolute: 5 } as const;
 
 /** What a handler outside the main function tells it. */
-export const STATUS = { Next: 0, Jump: 1, Fault: 2, Stop: 3, NextSoon: 4 } as const;
+export const STATUS = { Next: 0, Jump: 1, Fault: 2, Stop: 3, NextSoon: 4, JumpSoon: 5 } as const;
 
 /** Handlers that stand for no instruction. */
 export const SPECIAL = { Continue: 0, Relookup: 1, Cross: 2, Undefined: 3, TooLong: 4, Enter: 5, Break: 6, NoDevice: 7 } as const;
@@ -174,6 +180,9 @@ export const REPEAT_STEPS = 2048n;
 
 /** Size of one segment register's entry and the fields in it. */
 export const SEGMENT = { sizeBytes: 32, base: 0, limit: 8, access: 12, selector: 16 } as const;
+
+/** Offset of a segment register's field in the state block. */
+export const segmentField = (segment: number, field: keyof Omit<typeof SEGMENT, 'sizeBytes'>) => CPU.segments + segment * SEGMENT.sizeBytes + SEGMENT[field];
 
 export const SEGMENT_INDEX = { ES: 0, CS: 1, SS: 2, DS: 3, FS: 4, GS: 5, LDTR: 6, TR: 7 } as const;
 

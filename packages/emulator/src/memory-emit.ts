@@ -3,7 +3,7 @@ import type { IntegerBits, SegmentName, Value } from '@hanok/x86';
 import type { Emitter } from './emitter.ts';
 import { emitRip } from './emitter.ts';
 import type { Lowering } from './ir.ts';
-import { ADDRESS_KIND, CPU, SEGMENT, SEGMENT_INDEX, SLOT, STACK_ACCESS, TLB } from './layout.ts';
+import { ADDRESS_KIND, CPU, SEGMENT_INDEX, SLOT, STACK_ACCESS, TLB } from './layout.ts';
 
 export const LOAD_OPS: Readonly<Record<IntegerBits, { unsigned: MemoryOp; signed: MemoryOp }>> = {
   8: { unsigned: 'i64.load8_u', signed: 'i64.load8_s' },
@@ -227,6 +227,3 @@ export function emitSlowAddress(l: Lowering): void {
   emitLongSum(l);
   isKind(ADDRESS_KIND.Legacy16).if('i64').i64(0xffff).op('else').i64(0xffffffffn).op('end').op('i64.and');
 }
-
-/** Offset in the state block of a segment's field. */
-export const segmentField = (segment: number, field: keyof Omit<typeof SEGMENT, 'sizeBytes'>) => CPU.segments + segment * SEGMENT.sizeBytes + SEGMENT[field];

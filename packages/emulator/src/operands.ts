@@ -1,8 +1,8 @@
 import type { MemoryOp } from '@hanok/wasm';
 import { type Decoded, type IntegerBits, type OperandSpec, operandBits, type Operands, type Row, type Value, Vector } from '@hanok/x86';
 import type { Emitter } from './emitter.ts';
-import { CPU, SEGMENT, SLOT } from './layout.ts';
-import { emitLoad, emitLockedLoad, emitLockedStore, emitModifyPointer, emitStore, emitUnlock, emitWriteBack, LOAD_OPS, type LockedAccess, operandLinear, operandOffset, segmentField, STORE_OPS } from './memory-emit.ts';
+import { CPU, SEGMENT, SLOT, segmentField } from './layout.ts';
+import { emitLoad, emitLockedLoad, emitLockedStore, emitModifyPointer, emitStore, emitUnlock, emitWriteBack, LOAD_OPS, type LockedAccess, operandLinear, operandOffset, STORE_OPS } from './memory-emit.ts';
 
 /** What decides which handler a decoded instruction gets, besides its row. */
 export interface Form {

@@ -210,6 +210,7 @@ function writeDispatch(code: Code, l: Locals, parts: Parts, hot: readonly Handle
   code.localGet(l.status).i32(STATUS.Fault).op('i32.eq').brIf(code.depth - labels['fault']!);
   code.localGet(l.status).i32(STATUS.NextSoon).op('i32.eq').if().i32(0).localSet(l.budget).br(code.depth - labels['advance']!).op('end');
   loadRip(code, l);
+  code.localGet(l.status).i32(STATUS.JumpSoon).op('i32.eq').if().i32(0).localSet(l.budget).br(code.depth - labels['jump']!).op('end');
   code.localGet(l.status).i32(STATUS.Jump).op('i32.eq').brIf(code.depth - labels['jump']!);
   countExecuted(code, l);
   leave(code, l, RUN_END.Stop);

@@ -27,12 +27,13 @@ import { SSE4_INTEGER } from './rows/sse4-integer.ts';
 import { SSSE3 } from './rows/ssse3.ts';
 import { STACK } from './rows/stack.ts';
 import { STRING } from './rows/string.ts';
+import { PRIVILEGE_CHANGES } from './rows/privilege.ts';
 import { SYSTEM } from './rows/system.ts';
 import { X87 } from './rows/x87.ts';
 
 /** Every instruction this processor has. */
 export const ALL_INSNS: readonly Insn[] = [
-  ...ARITHMETIC, ...LOGIC, ...MULTIPLY, ...SHIFT, ...BIT, ...BIT_MANIPULATION, ...MOVE, ...STACK, ...CONTROL, ...STRING, ...FLAG, ...LEGACY, ...SYSTEM,
+  ...ARITHMETIC, ...LOGIC, ...MULTIPLY, ...SHIFT, ...BIT, ...BIT_MANIPULATION, ...MOVE, ...STACK, ...CONTROL, ...STRING, ...FLAG, ...LEGACY, ...SYSTEM, ...PRIVILEGE_CHANGES,
   ...SSE_MOVE, ...SSE_FLOAT, ...SSE_COMPARE, ...SSE_CONVERT, ...SSE_CONTROL, ...SSE2_INTEGER, ...SSE2_SHUFFLE, ...SSE_ELEMENT, ...SSSE3, ...SSE4_INTEGER, ...SSE4_FLOAT, ...SSE42_STRING, ...CARRYLESS, ...AES, ...SHA, ...MMX, ...X87,
 ];
 

@@ -62,12 +62,4 @@ export const FLAG_HELPERS: Record<string, SystemHelper> = {
     writeFlags(state, value! & ~RFLAGS.RF, mask | (bits === 16n ? 0n : RFLAGS.RF));
     context.jump(context.nextRip);
   },
-  'set-alignment-check'(context, value) {
-    const { state } = context;
-    if (state.cpl !== 0) context.raise(Vector.UD);
-    const flags = state.get(CPU.systemFlags);
-    state.set(CPU.systemFlags, value ? flags | RFLAGS.AC : flags & ~RFLAGS.AC);
-    state.selectTlb();
-    context.jump(context.nextRip);
-  },
 };

@@ -1,5 +1,5 @@
 import { Vector } from '@hanok/x86';
-import { CR0, EFER } from '../cpu-state.ts';
+import { CR0, type CpuState, EFER } from '../cpu-state.ts';
 import type { SystemContext, SystemHelper } from '../helper.ts';
 import { CPU, SEGMENT_INDEX } from '../layout.ts';
 
@@ -52,21 +52,32 @@ const STATE_MSRS: Record<number, number> = {
   [MSR.KernelGsBase]: CPU.kernelGsBase,
 };
 
+/** Plain registers that generated code reads from the state block. */
+const MIRRORED = [[MSR.Star, CPU.star], [MSR.Lstar, CPU.lstar], [MSR.Fmask, CPU.fmask]] as const;
+
 /** Values of the plain registers of one vCPU. */
 export class MsrFile {
   readonly #values = new Map<number, bigint>();
+  readonly #state: CpuState;
 
-  constructor() {
+  constructor(state: CpuState) {
+    this.#state = state;
     this.reset();
   }
   reset(): void {
     for (const [number, { reset }] of PLAIN_MSRS) this.#values.set(number, reset);
+    this.mirror();
+  }
+  /** Puts what generated code reads into the state block, where INIT and reset clear it. */
+  mirror(): void {
+    for (const [number, offset] of MIRRORED) this.#state.set(offset, this.#values.get(number)!);
   }
   get(number: number): bigint | undefined {
     return this.#values.get(number);
   }
   set(number: number, value: bigint): void {
     this.#values.set(number, value);
+    this.mirror();
   }
   entries(): ReadonlyMap<number, bigint> {
     return this.#values;

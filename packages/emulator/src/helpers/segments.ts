@@ -208,12 +208,4 @@ export const SEGMENT_HELPERS: Record<string, SystemHelper> = {
     context.writeMemory(linear!, state.get(which === 0n ? CPU.gdtLimit : CPU.idtLimit), 16);
     context.writeMemory(linear! + 2n, state.get(which === 0n ? CPU.gdtBase : CPU.idtBase), state.mode === 64 ? 64 : 32);
   },
-  'swap-gs'(context) {
-    const { state } = context;
-    if (state.cpl !== 0) context.raise(Vector.GP, 0);
-    const gs = state.segment(SEGMENT_INDEX.GS);
-    const kernel = state.get(CPU.kernelGsBase);
-    state.set(CPU.kernelGsBase, gs.base);
-    state.set(CPU.segments + SEGMENT_INDEX.GS * 32, kernel);
-  },
 };

@@ -1,24 +1,21 @@
 import { Vector } from '@hanok/x86';
-import { ACCESS, EFER, RFLAGS } from '../cpu-state.ts';
+import { EFER, RFLAGS } from '../cpu-state.ts';
 import type { SystemContext, SystemHelper } from '../helper.ts';
 import { CPU, SEGMENT_INDEX } from '../layout.ts';
 import { readFlags, writeFlags } from './flags.ts';
+import { FLAT_CODE32, FLAT_CODE64, FLAT_DATA } from '../privilege-emit.ts';
 import { isCanonical, MSR, type MsrFile } from './msr.ts';
 
 const RCX = 1;
 const RDX = 2;
 const RSP = 4;
 const R11 = 11;
-const DATA = ACCESS.present | ACCESS.system | ACCESS.writable | ACCESS.accessed | ACCESS.big | 0x8000;
-const CODE32 = DATA | ACCESS.code;
-const CODE64 = (CODE32 & ~ACCESS.big) | ACCESS.long;
-
 /** The flat segments that fast system calls load without looking at the descriptor tables (SDM vol. 2B, "SYSCALL"). */
 function loadFlat(context: SystemContext, cs: number, ss: number, cpl: number, code: number): void {
   const { state } = context;
   const dpl = cpl << 5;
   state.set(CPU.cpl, BigInt(cpl));
-  state.setSegment(SEGMENT_INDEX.SS, { selector: ss, base: 0n, limit: 0xffffffff, access: DATA | dpl });
+  state.setSegment(SEGMENT_INDEX.SS, { selector: ss, base: 0n, limit: 0xffffffff, access: FLAT_DATA | dpl });
   state.setSegment(SEGMENT_INDEX.CS, { selector: cs, base: 0n, limit: 0xffffffff, access: code | dpl });
 }
 
@@ -35,7 +32,7 @@ export function systemCallHelpers(msrs: MsrFile): Record<string, SystemHelper> {
       state.setRegister(R11, flags & ~RFLAGS.RF);
       writeFlags(state, flags & ~msr(MSR.Fmask) & ~RFLAGS.RF);
       const cs = Number((msr(MSR.Star) >> 32n) & 0xfffcn);
-      loadFlat(context, cs, cs + 8, 0, CODE64);
+      loadFlat(context, cs, cs + 8, 0, FLAT_CODE64);
       context.jump(target);
       context.stepByNewFlags();
     },
@@ -48,7 +45,7 @@ export function systemCallHelpers(msrs: MsrFile): Record<string, SystemHelper> {
       const cs = ((wide ? selectors + 16 : selectors) & 0xffff) | 3;
       const changeable = RFLAGS.TF | RFLAGS.IF | RFLAGS.DF | RFLAGS.IOPL | RFLAGS.NT | RFLAGS.AC | RFLAGS.ID | 0x8d5n;
       writeFlags(state, state.register(R11) & changeable);
-      loadFlat(context, cs, ((selectors + 8) & 0xffff) | 3, 3, wide ? CODE64 : CODE32);
+      loadFlat(context, cs, ((selectors + 8) & 0xffff) | 3, 3, wide ? FLAT_CODE64 : FLAT_CODE32);
       context.jump(wide ? state.register(RCX) : state.register(RCX) & 0xffffffffn);
       context.stepByNewFlags();
       if (readFlags(state) & RFLAGS.IF) context.interruptWindow();
@@ -59,7 +56,7 @@ export function systemCallHelpers(msrs: MsrFile): Record<string, SystemHelper> {
       if (!state.isProtected || cs === 0) context.raise(Vector.GP, 0);
       writeFlags(state, readFlags(state) & ~(RFLAGS.IF | RFLAGS.VM));
       const long = state.isLong;
-      loadFlat(context, cs, cs + 8, 0, long ? CODE64 : CODE32);
+      loadFlat(context, cs, cs + 8, 0, long ? FLAT_CODE64 : FLAT_CODE32);
       state.setRegister(RSP, long ? msr(MSR.SysenterEsp) : msr(MSR.SysenterEsp) & 0xffffffffn);
       context.jump(long ? msr(MSR.SysenterEip) : msr(MSR.SysenterEip) & 0xffffffffn);
     },
@@ -71,7 +68,7 @@ export function systemCallHelpers(msrs: MsrFile): Record<string, SystemHelper> {
       const [rip, rsp] = [state.register(RDX), state.register(RCX)];
       if (wide && !(isCanonical(rip) && isCanonical(rsp))) context.raise(Vector.GP, 0);
       const cs = (selector + (wide ? 32 : 16)) | 3;
-      loadFlat(context, cs, cs + 8, 3, wide ? CODE64 : CODE32);
+      loadFlat(context, cs, cs + 8, 3, wide ? FLAT_CODE64 : FLAT_CODE32);
       state.setRegister(RSP, wide ? rsp : rsp & 0xffffffffn);
       context.jump(wide ? rip : rip & 0xffffffffn);
     },

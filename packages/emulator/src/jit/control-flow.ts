@@ -81,6 +81,7 @@ class Discovery {
           leaders.add(target);
           work.push(target);
         }
+        if (instruction.traits.endsRegion) break;
         if (decoded.row.options.ends) {
           if (follows && isCall(decoded)) {
             returns.push(next);
@@ -114,7 +115,7 @@ class Discovery {
     const from = start + at - page * PAGE_BYTES;
     let decoded = decoder.decode(ram, from, start + PAGE_BYTES, 64);
     if (decoded === 'more') decoded = this.#decodeCrossing(page, from, start + PAGE_BYTES - from);
-    if (typeof decoded === 'string' || decoded.row.insn.system || !this.#source.works(decoded.row)) return undefined;
+    if (typeof decoded === 'string' || !this.#source.works(decoded.row)) return undefined;
     const own = { ...decoded };
     return { decoded: own, pageOffset: at, traits: traitsOf(own), flagsDead: false };
   }
@@ -159,7 +160,7 @@ function formBlock(instructions: ReadonlyMap<number, CompiledInstruction | undef
     const next = at + instruction.decoded.lengthBytes;
     block.target = relativeTarget(instruction);
     if (isReturn(instruction.decoded)) block.returns = returns;
-    if (instruction.decoded.row.options.ends) break;
+    if (instruction.decoded.row.options.ends || instruction.traits.endsRegion) break;
     at = next;
     if (block.target !== undefined || leaders.has(at)) {
       block.next = at;

@@ -1,8 +1,8 @@
 import type { ExactFloat, FlagName, IntegerBits, Routine, SegmentName, StateName, Value, ValueType } from '@hanok/x86';
 import { Emitter } from '../emitter.ts';
 import { type Lowering, type Node, use } from '../ir.ts';
-import { CPU, SEGMENT_INDEX } from '../layout.ts';
-import { emitLoad, emitStore, LOAD_OPS, segmentField, STORE_OPS } from '../memory-emit.ts';
+import { CPU, SEGMENT_INDEX, segmentField } from '../layout.ts';
+import { emitLoad, emitStore, LOAD_OPS, STORE_OPS } from '../memory-emit.ts';
 import type { CompiledInstruction } from './control-flow.ts';
 import { fold, simplifyZeroExtend } from './fold.ts';
 import { assemble, bytesOf, type ByteSource, foldBytes, replaceHalf } from './fold-vector.ts';
@@ -320,11 +320,15 @@ export class RegionEmitter extends Emitter {
     const before = this.#flags.state;
     const meeting = { needed: false };
     this.action([], (l) => meeting.needed && this.#flags.recordKind(l, before));
+    const effectBefore = this.#hasEffect;
+    let hasEffect = effectBefore;
     const branch = (build: () => void) => () => {
       this.#flags.state = before;
+      this.#hasEffect = effectBefore;
       this.#depth++;
       build();
       this.#depth--;
+      hasEffect ||= this.#hasEffect;
       const after = this.#flags.state;
       this.action([], (l) => meeting.needed && this.#flags.recordKind(l, after));
       ends.push(after);
@@ -375,8 +379,16 @@ export class RegionEmitter extends Emitter {
     this.action([], (l) => this.#exits.interpret(l));
   }
 
+  override setAlignmentCheck(on: boolean): void {
+    this.changeAlignmentCheck(on);
+    this.action([], (l) => l.code.localGet(l.cpu).localGet(l.cpu).memory('i32.load', CPU.tlb).op('i32.add').localSet(this.#state.tlb));
+  }
+  override enterFlat(cpl: 0 | 3, cs: Value, ss: Value): void {
+    super.enterFlat(cpl, cs, ss);
+    this.#hasEffect = true;
+  }
+
   override helper(name: string, ...args: Value[]): Value {
-    if (this.#instruction.decoded.row.insn.system) throw new NotCompilable();
     // What stands under a condition is rare: the interpreter does it, unless something has already changed.
     if (this.#depth > 0 && !this.#hasEffect) {
       this.fault();

@@ -1,8 +1,8 @@
 import type { MemoryOp } from '@hanok/wasm';
 import { type Decoded, type IntegerBits, isLocked, type OperandSpec, operandBits, type Operands, type Value } from '@hanok/x86';
 import type { Node } from '../ir.ts';
-import { CPU, SEGMENT, SEGMENT_INDEX } from '../layout.ts';
-import { emitLoad, emitLockedLoad, emitLockedStore, emitModifyPointer, emitStore, LOAD_OPS, type LockedAccess, segmentField, STORE_OPS } from '../memory-emit.ts';
+import { CPU, SEGMENT, SEGMENT_INDEX, segmentField } from '../layout.ts';
+import { emitLoad, emitLockedLoad, emitLockedStore, emitModifyPointer, emitStore, LOAD_OPS, type LockedAccess, STORE_OPS } from '../memory-emit.ts';
 import { type Access, decodedField, isMemoryOperand, VECTOR_LOADS } from '../operands.ts';
 import { NotCompilable, type RegionEmitter } from './region-emitter.ts';
 

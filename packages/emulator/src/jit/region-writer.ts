@@ -14,6 +14,8 @@ const { Lookup, Interpret } = REGION_END;
 const PAGE_BYTES = 4096;
 /** What the host's helper call returns: goes on, leaves, leaves with the budget spent, stops. */
 export const HELPER_END = { Next: 0, Leave: 1, LeaveSoon: 2, Stop: 3 } as const;
+/** Marks a helper call that nothing of the region but its end follows. */
+export const LAST_OF_REGION = 0x100;
 
 /** What is the same for all regions of a module. */
 export interface RegionCallees extends Callees {
@@ -146,6 +148,10 @@ export class RegionWriter implements Flow, RegionExits {
         this.#leaveFor(block, emitter.jumpTarget);
         return;
       }
+      if (instruction.traits.endsRegion) {
+        this.#exit(instruction.pageOffset + instruction.decoded.lengthBytes, Lookup, this.#before);
+        return;
+      }
     }
     this.#finish(block, branch);
   }
@@ -257,7 +263,8 @@ export class RegionWriter implements Flow, RegionExits {
     const state = this.#state;
     const status = l.temporary('i32');
     this.#insertions.push({ at: code.sizeBytes, write: (to) => state.store(to) });
-    code.i32(number).i32(pageOffset).i32(decoded.lengthBytes | (decoded.segment << 4)).i32(argumentCount).call(this.#callees.regionHelper).localTee(status).if();
+    const last = this.#instruction!.traits.endsRegion ? LAST_OF_REGION : 0;
+    code.i32(number).i32(pageOffset).i32(decoded.lengthBytes | (decoded.segment << 4) | last).i32(argumentCount).call(this.#callees.regionHelper).localTee(status).if();
     code.localGet(0);
     code.i32(0).localGet(state.budget).i32(this.#before + 1).op('i32.sub').localGet(status).i32(HELPER_END.LeaveSoon).op('i32.eq').op('select');
     code.memory('i32.store', CPU.budget);

@@ -11,12 +11,15 @@ export interface Traits {
   readonly setsAllFlags: boolean;
   /** May leave the region in its middle: memory, exceptions, helpers. */
   readonly mayLeave: boolean;
+  /** A system instruction that the host executes may change anything: a region goes on after it as if new. */
+  readonly endsRegion: boolean;
 }
 
 class ProbeEmitter extends Emitter {
   readsFlags = false;
   setsAllFlags = false;
   mayLeave = false;
+  callsHelper = false;
   #depth = 0;
 
   #sets(): void {
@@ -79,6 +82,7 @@ class ProbeEmitter extends Emitter {
   }
   override helper(name: string, ...args: Value[]): Value {
     this.mayLeave = true;
+    this.callsHelper = true;
     return super.helper(name, ...args);
   }
 }
@@ -99,5 +103,5 @@ function probe(d: Decoded): Traits {
   const operands = new SlotOperands(emitter, form);
   d.row.insn.body(emitter, operands);
   const touchesMemory = operands.access.reads.size + operands.access.writes.size > 0;
-  return { access: operands.access, readsFlags: emitter.readsFlags, setsAllFlags: emitter.setsAllFlags, mayLeave: emitter.mayLeave || touchesMemory };
+  return { access: operands.access, readsFlags: emitter.readsFlags, setsAllFlags: emitter.setsAllFlags, mayLeave: emitter.mayLeave || touchesMemory, endsRegion: d.row.insn.system && emitter.callsHelper };
 }

@@ -117,12 +117,6 @@ export const RET_FAR = insn('RET FAR', {
   body: (e, o) => void e.helper('return-far', e.constant(o.bits), o.isImmediate(0) ? e.zeroExtend(o.read(0), 16) : e.constant(0)),
 });
 
-export const IRET = insn('IRET', {
-  system: true,
-  rows: [row('CF', 'rAX', far)],
-  body: (e, o) => void e.helper('interrupt-return', e.constant(o.bits)),
-});
-
 const interrupt = { perMode: true, ends: true } as const;
 
 export const INT = insn('INT', {
@@ -144,5 +138,5 @@ const undefinedInstruction = (name: string, encoding: string, operands = '') =>
 export const UD = [undefinedInstruction('UD2', '0F 0B'), undefinedInstruction('UD1', '0F B9', 'Gv,Ev'), undefinedInstruction('UD0', '0F FF', 'Gv,Ev')];
 
 export const CONTROL = [
-  JMP, JMP_INDIRECT, CALL, CALL_INDIRECT, RET, ...JCC, LOOP, LOOPE, LOOPNE, JCXZ, JMP_FAR, CALL_FAR, RET_FAR, IRET, INT, INT3, INTO, INT1, ...UD,
+  JMP, JMP_INDIRECT, CALL, CALL_INDIRECT, RET, ...JCC, LOOP, LOOPE, LOOPNE, JCXZ, JMP_FAR, CALL_FAR, RET_FAR, INT, INT3, INTO, INT1, ...UD,
 ];

@@ -115,14 +115,9 @@ const MEMORY_MANAGEMENT = [
   viaHelper('INVLPG', 'invalidate-page', [row('0F 01 /7', 'Mb', ends)], linear(0)),
   viaHelper('INVD', 'write-back-caches', [row('0F 08')]),
   viaHelper('WBINVD', 'write-back-caches', [row('0F 09')]),
-  viaHelper('SWAPGS', 'swap-gs', [row('0F 01 F8', '', { only64: true })]),
-  viaHelper('CLAC', 'set-alignment-check', [row('NP 0F 01 CA')], (e) => e.constant(0)),
-  viaHelper('STAC', 'set-alignment-check', [row('NP 0F 01 CB')], (e) => e.constant(1)),
 ];
 
 const CALLS = [
-  viaHelper('SYSCALL', 'system-call', [row('0F 05', '', ends)]),
-  viaHelper('SYSRET', 'system-return', [row('0F 07', 'rAX', ends)], bits),
   viaHelper('SYSENTER', 'system-enter', [row('0F 34', '', ends)]),
   viaHelper('SYSEXIT', 'system-exit', [row('0F 35', 'rAX', ends)], bits),
   viaHelper('VMCALL', 'hypercall', [row('0F 01 C1')]),
