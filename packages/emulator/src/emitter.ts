@@ -28,6 +28,7 @@ const STATE_OFFSETS: Record<Exclude<StateName, 'rip'>, number> = {
   lstar: CPU.lstar,
   fmask: CPU.fmask,
   nmiBlocked: CPU.nmiBlocked,
+  dr7: CPU.debug + 40,
   selectorES: segmentField(SEGMENT_INDEX.ES, 'selector'),
   selectorDS: segmentField(SEGMENT_INDEX.DS, 'selector'),
   selectorFS: segmentField(SEGMENT_INDEX.FS, 'selector'),

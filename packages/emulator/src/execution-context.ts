@@ -93,14 +93,14 @@ export class ExecutionContext implements SystemContext {
   }
 
   readMemory(linear: bigint, bits: 8 | 16 | 32 | 64): bigint {
-    const at = this.#mmu.read(Number(linear & 0xffffffffn), Number(BigInt.asUintN(32, linear >> 32n)), bits / 8);
+    const at = this.#mmu.hostRead(Number(linear & 0xffffffffn), Number(BigInt.asUintN(32, linear >> 32n)), bits / 8);
     if (at === 0) this.#pendingFault();
     return readBits(this.#memory, at, bits);
   }
 
   writeMemory(linear: bigint, value: bigint, bits: 8 | 16 | 32 | 64): void {
     this.view.setBigUint64(CPU.scratch, BigInt.asUintN(64, value), true);
-    if (this.#mmu.write(Number(linear & 0xffffffffn), Number(BigInt.asUintN(32, linear >> 32n)), bits / 8) === 0) this.#pendingFault();
+    if (this.#mmu.hostWrite(Number(linear & 0xffffffffn), Number(BigInt.asUintN(32, linear >> 32n)), bits / 8) === 0) this.#pendingFault();
   }
 
   exchangePair(linear: bigint, expected: readonly [bigint, bigint], wanted: readonly [bigint, bigint]): readonly [bigint, bigint] {
@@ -120,7 +120,6 @@ export class ExecutionContext implements SystemContext {
     if (gpa < 0) this.#pendingFault();
   }
 
-  /** Runs `access` as the supervisor; the TLB of the present privilege must not see it. */
   #asSupervisor<T>(access: () => T): T {
     const { state } = this;
     const cpl = state.word(CPU.cpl);
@@ -137,10 +136,11 @@ export class ExecutionContext implements SystemContext {
   }
 
   readSystem(linear: bigint, bits: 8 | 16 | 32 | 64): bigint {
-    return this.#asSupervisor(() => this.readMemory(linear, bits));
+    return this.state.cpl === 0 ? this.readMemory(linear, bits) : this.#asSupervisor(() => this.readMemory(linear, bits));
   }
   writeSystem(linear: bigint, value: bigint, bits: 8 | 16 | 32 | 64): void {
-    this.#asSupervisor(() => this.writeMemory(linear, value, bits));
+    if (this.state.cpl === 0) this.writeMemory(linear, value, bits);
+    else this.#asSupervisor(() => this.writeMemory(linear, value, bits));
   }
 
   jump(rip: bigint): void {

@@ -107,6 +107,26 @@ export class Mmu {
     return this.watch !== undefined && this.watch.watchesPage((BigInt(high >>> 0) << 32n) | BigInt(low >>> 0));
   }
 
+  /** Where in wasm memory the TLB says that an access of the host's on the guest's behalf goes, or 0. */
+  #hit(low: number, high: number, sizeBytes: number, tag: number): number {
+    if ((low & 0xfff) + sizeBytes > 4096 || this.watch) return 0;
+    const at = (this.#state.blockAddress + this.#state.word(CPU.tlb) + tlbOffset(low)) >> 2;
+    const words = this.#words;
+    if (words[at + tag / 4] !== (low & 0xfffff000) >>> 0 || words[at + tag / 4 + 1] !== high >>> 0) return 0;
+    return (low + words[at + TLB.addend / 4]!) >>> 0;
+  }
+
+  /** As `read` and `write`, for helpers, which come back to the same pages. */
+  hostRead(low: number, high: number, sizeBytes: number): number {
+    return this.#hit(low, high, sizeBytes, TLB.tagRead) || this.read(low, high, sizeBytes);
+  }
+  hostWrite(low: number, high: number, sizeBytes: number): number {
+    const to = this.#hit(low, high, sizeBytes, TLB.tagWrite);
+    if (to === 0) return this.write(low, high, sizeBytes);
+    this.#physical.store(to, this.#state.blockAddress + CPU.scratch, sizeBytes);
+    return 1;
+  }
+
   /** The import `read`. Sizes may come with STACK_ACCESS. */
   read(low: number, high: number, access: number): number {
     const sizeBytes = this.#sizeOf(access);

@@ -30,7 +30,7 @@ export class PhysicalAccess {
   put(gpa: number, from: number, sizeBytes: number): void {
     if (gpa < this.#memory.sizeBytes) {
       this.beforeWrite(gpa);
-      this.#store(this.#memory.baseBytes + gpa, from, sizeBytes);
+      this.store(this.#memory.baseBytes + gpa, from, sizeBytes);
       return;
     }
     for (let done = 0; done < sizeBytes; ) {
@@ -43,7 +43,7 @@ export class PhysicalAccess {
   }
 
   /** Aligned stores are single accesses, as other vCPUs see them. */
-  #store(to: number, from: number, sizeBytes: number): void {
+  store(to: number, from: number, sizeBytes: number): void {
     if (to & (Math.min(sizeBytes, 8) - 1) || from & 7) this.#bytes.copyWithin(to, from, from + sizeBytes);
     else if (sizeBytes === 4) this.#words[to >>> 2] = this.#words[from >>> 2]!;
     else if (sizeBytes === 2) this.#halves[to >>> 1] = this.#halves[from >>> 1]!;

@@ -45,7 +45,7 @@ export const Vector = { DE: 0, DB: 1, NMI: 2, BP: 3, OF: 4, BR: 5, UD: 6, NM: 7,
  */
 export type StateName =
   | 'rip' | 'x87Words' | 'systemFlags' | 'mxcsr' | 'cpl' | 'cr0' | 'cr4' | 'efer' | 'stackMask' | 'shadowRip' | 'repeatSteps'
-  | 'gsBase' | 'kernelGsBase' | 'gdtBase' | 'gdtLimit' | 'star' | 'lstar' | 'fmask' | 'nmiBlocked' | 'selectorES' | 'selectorDS' | 'selectorFS' | 'selectorGS';
+  | 'gsBase' | 'kernelGsBase' | 'gdtBase' | 'gdtLimit' | 'star' | 'lstar' | 'fmask' | 'nmiBlocked' | 'dr7' | 'selectorES' | 'selectorDS' | 'selectorFS' | 'selectorGS';
 
 /** The four forms of a floating-point instruction, told apart by the mandatory prefix (SDM vol. 2A §2.1.2). */
 export type FloatFormat = 'ps' | 'ss' | 'pd' | 'sd';

@@ -11,6 +11,8 @@ const TF = 0x100n;
 const NT = 0x4000n;
 const RF = 0x10000n;
 const VM = 0x20000n;
+/** Enabled breakpoints; without them RF means nothing (SDM vol. 3B §18.2.4). */
+const DR7_ENABLED = 0xffn;
 /** TF, IF, DF, IOPL, NT, RF, VM, AC and ID: what is kept of RFLAGS apart from the arithmetic flags. */
 const SYSTEM = 0x277700n;
 const FIXED = 2n;
@@ -96,7 +98,7 @@ function returnFrame(e: Emit): Record<'rip' | 'cs' | 'flags' | 'rsp' | 'ss', Val
 /** IRETQ of a kernel between flat segments. What is not that goes to the helper, which starts anew. */
 function returnFlat(e: Emit, o: Operands): void {
   const general = () => void e.helper('interrupt-return', e.constant(o.bits));
-  const nothingSpecial = all(e, e.eqz(e.state('cpl')), e.eqz(e.state('nmiBlocked')), isZero(e, e.state('systemFlags'), NT));
+  const nothingSpecial = all(e, isZero(e, e.state('dr7'), DR7_ENABLED), e.eqz(e.state('cpl')), e.eqz(e.state('nmiBlocked')), isZero(e, e.state('systemFlags'), NT));
   e.if(
     nothingSpecial,
     () => {
@@ -104,14 +106,14 @@ function returnFlat(e: Emit, o: Operands): void {
       const descriptor = (selector: Value) => e.load('DS', e.add(e.state('gdtBase'), e.and(selector, e.constant(~TABLE_AND_PRIVILEGE))), 64);
       const [code, data] = [descriptor(frame.cs), descriptor(frame.ss)];
       const inside = (selector: Value) => e.ltU(e.or(selector, e.constant(TABLE_AND_PRIVILEGE)), e.add(e.state('gdtLimit'), e.constant(1)));
-      const plain = all(e, isZero(e, frame.flags, TF | NT | RF | VM), isCanonical(e, frame.rip), inside(frame.cs), inside(frame.ss));
+      const plain = all(e, isZero(e, frame.flags, TF | NT | VM), isCanonical(e, frame.rip), inside(frame.cs), inside(frame.ss));
       const privilege = (selector: Value, value: bigint) => e.eq(e.and(selector, e.constant(TABLE_AND_PRIVILEGE)), e.constant(value));
       const noDataSegments = e.eqz(e.or(e.or(e.state('selectorES'), e.state('selectorDS')), e.or(e.state('selectorFS'), e.state('selectorGS'))));
       const isDescriptor = (found: Value, wanted: bigint) => e.eq(found, e.constant(wanted));
       const toUser = all(e, plain, privilege(frame.cs, 3n), privilege(frame.ss, 3n), isDescriptor(code, DESCRIPTOR.userCode), isDescriptor(data, DESCRIPTOR.userData), noDataSegments);
       const toKernel = all(e, plain, privilege(frame.cs, 0n), privilege(frame.ss, 0n), isDescriptor(code, DESCRIPTOR.kernelCode), isDescriptor(data, DESCRIPTOR.kernelData));
       const go = (cpl: 0 | 3) => () => {
-        setFlags(e, frame.flags);
+        setFlags(e, e.and(frame.flags, e.constant(~RF)));
         e.setRegister(RSP, frame.rsp);
         e.enterFlat(cpl, frame.cs, frame.ss);
         e.if(e.bit(frame.flags, IF_BIT), () => e.interruptWindow());
