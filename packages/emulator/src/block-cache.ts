@@ -6,7 +6,8 @@ import type { InterpreterTables } from './interpreter.ts';
 import type { HotCode } from './jit/hot-code.ts';
 import { traitsOf } from './jit/traits.ts';
 import { ADDRESS_KIND, ARENA, BLOCK_HASH, BLOCK_TAG, CPU, ENTER, SEGMENT_INDEX, SLOT, SPECIAL, segmentField } from './layout.ts';
-import { type Mmu, nextPage } from './mmu.ts';
+import type { Mmu } from './mmu.ts';
+import { nextPage } from './page-walker.ts';
 import { decodedField } from './operands.ts';
 import type { UnknownEncoding } from './unknown-encoding.ts';
 

@@ -1,7 +1,8 @@
 import { Decoder, INSTRUCTION_BYTES_MAX, type ModeBits } from '@hanok/x86';
 import type { CpuState } from './cpu-state.ts';
 import { CPU, SEGMENT, SEGMENT_INDEX } from './layout.ts';
-import { type Mmu, nextPage } from './mmu.ts';
+import type { Mmu } from './mmu.ts';
+import { nextPage } from './page-walker.ts';
 
 /** Instructions that start this close below the limit of the code segment are looked at one by one. */
 export const NEAR_LIMIT_BYTES = 256;

@@ -1,39 +1,15 @@
-import type { Code, LaneOp, MemoryOp, PlainOp } from '@hanok/wasm';
+import type { LaneOp, MemoryOp, PlainOp } from '@hanok/wasm';
 import { type Emit, type ExactFloat, exactFloatType, type FlagName, type IntegerBits, type Routine, type SegmentName, type StateName, type Value, type ValueType, type Variable, Vector, type X87Quick } from '@hanok/x86';
 import { condition, emitFlag, FLAG_MASK } from './flag-emit.ts';
 import { emitRoundingShows } from './float/rounding-shows.ts';
 import { RFLAGS } from './cpu-state.ts';
 import { emitFlatSegment, emitSelectTlb, FLAT_CODE64, FLAT_DATA } from './privilege-emit.ts';
 import { Block, type Lowering, type Node, use } from './ir.ts';
-import { CPU, FLAG_KIND, SEGMENT_INDEX, SLOT, segmentField } from './layout.ts';
+import { CPU, FLAG_KIND, SEGMENT_INDEX, segmentField } from './layout.ts';
 import { emitLoad, emitStore, LOAD_OPS, segmentAddress, STORE_OPS } from './memory-emit.ts';
+import { emitRip } from './rip-emit.ts';
+import { STATE_OFFSETS } from './state-offsets.ts';
 import { resultType } from './operation-type.ts';
-
-const STATE_OFFSETS: Record<Exclude<StateName, 'rip'>, number> = {
-  systemFlags: CPU.systemFlags,
-  mxcsr: CPU.mxcsr,
-  x87Words: CPU.x87Control,
-  cpl: CPU.cpl,
-  cr0: CPU.cr0,
-  cr4: CPU.cr4,
-  efer: CPU.efer,
-  stackMask: CPU.stackMask,
-  shadowRip: CPU.shadowRip,
-  repeatSteps: CPU.repeatSteps,
-  gsBase: segmentField(SEGMENT_INDEX.GS, 'base'),
-  kernelGsBase: CPU.kernelGsBase,
-  gdtBase: CPU.gdtBase,
-  gdtLimit: CPU.gdtLimit,
-  star: CPU.star,
-  lstar: CPU.lstar,
-  fmask: CPU.fmask,
-  nmiBlocked: CPU.nmiBlocked,
-  dr7: CPU.debug + 40,
-  selectorES: segmentField(SEGMENT_INDEX.ES, 'selector'),
-  selectorDS: segmentField(SEGMENT_INDEX.DS, 'selector'),
-  selectorFS: segmentField(SEGMENT_INDEX.FS, 'selector'),
-  selectorGS: segmentField(SEGMENT_INDEX.GS, 'selector'),
-};
 
 const CR4_OSXMMEXCPT_BIT = 10;
 
@@ -418,11 +394,4 @@ export class Emitter implements Emit {
       l.code.localGet(l.cpu).memory('i64.load', CPU.result);
     });
   }
-}
-
-/** Pushes the RIP of the instruction in `slot` (of the one after it with `withLength`). */
-export function emitRip(code: Code, cpu: number, slot: number, withLength: boolean): void {
-  code.localGet(cpu).memory('i64.load', CPU.codePage);
-  code.localGet(slot).memory('i64.load16_u', SLOT.pageOffset).op('i64.add');
-  if (withLength) code.localGet(slot).memory('i64.load8_u', SLOT.length).op('i64.add');
 }

@@ -17,10 +17,11 @@ import { HELPER_END, LAST_OF_REGION } from './jit/region-writer.ts';
 import { BLOCK_TAG, CPU, RUN_END, STATUS, VCPU_BLOCK_BYTES, vcpuBlockAddress } from './layout.ts';
 import { Mmu } from './mmu.ts';
 import { KvmParavirt } from './paravirt/kvm-paravirt.ts';
+import { segmentLinear } from './segment-check.ts';
 import { SliceLength } from './slice-length.ts';
 import { SingleStep, type Step } from './single-step.ts';
 import { ProcessorActivity } from './processor-activity.ts';
-import { exportState, importState, initState, resetState } from './state-exchange.ts';
+import { NO_SHADOW, exportState, importState, initState, resetState } from './state-exchange.ts';
 import { ExitTally, type VcpuServices } from './system-services.ts';
 import { unknownReporter } from './unknown-encoding.ts';
 import { soloGate } from './vcpu-sharing.ts';
@@ -128,7 +129,7 @@ export class EmulatedVcpu implements Vcpu {
       regionWrite: (low, high, sizeBytes) => this.#mmu.regionWrite(low, high, sizeBytes),
       regionModify: (low, high, sizeBytes) => this.#mmu.regionModify(low, high, sizeBytes),
       regionLock: (low, high, sizeBytes) => this.#mmu.regionLock(low, high, sizeBytes),
-      segmentLinear: (segment, offset, sizeAndWrite) => this.#mmu.segmentLinear(segment, offset, sizeAndWrite),
+      segmentLinear: (segment, offset, sizeAndWrite) => segmentLinear(this.state, segment, offset, sizeAndWrite),
     };
   }
 
@@ -396,6 +397,3 @@ export class EmulatedVcpu implements Vcpu {
     this.#mmu.flush(false);
   }
 }
-
-/** No instruction starts here: the address is not canonical. */
-const NO_SHADOW = 0x8000_0000_0000_0000n;

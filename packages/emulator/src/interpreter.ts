@@ -1,7 +1,8 @@
 import { type Code, type FunctionBuilder, ModuleBuilder } from '@hanok/wasm';
 import { ALL_ROWS, type ExactFloat, type Row, Vector, type X87Quick } from '@hanok/x86';
 import { defineCopyForward, defineFillForward } from './bulk-memory.ts';
-import { Emitter, emitRip } from './emitter.ts';
+import { Emitter } from './emitter.ts';
+import { emitRip } from './rip-emit.ts';
 import { defineFlagFunctions } from './flag-emit.ts';
 import { defineExactFloats } from './float/exact-floats.ts';
 import { EXACT_FLOATS } from './float/names.ts';

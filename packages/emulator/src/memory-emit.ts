@@ -1,7 +1,7 @@
 import type { Code, MemoryOp } from '@hanok/wasm';
 import type { IntegerBits, SegmentName, Value } from '@hanok/x86';
 import type { Emitter } from './emitter.ts';
-import { emitRip } from './emitter.ts';
+import { emitRip } from './rip-emit.ts';
 import type { Lowering } from './ir.ts';
 import { ADDRESS_KIND, CPU, SEGMENT_INDEX, SLOT, STACK_ACCESS, TLB } from './layout.ts';
 

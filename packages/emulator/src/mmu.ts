@@ -1,10 +1,10 @@
 import type { CodePages, GuestMemory, VcpuBus, VcpuGate } from '@hanok/machine';
-import { ACCESS, ALIGNED_TLB, type CpuState } from './cpu-state.ts';
+import { ALIGNED_TLB, type CpuState } from './cpu-state.ts';
 import type { DebugUnit } from './debug-unit.ts';
 import { RESTART_FAULT } from './helper.ts';
 import { LargePages } from './large-pages.ts';
-import { CPU, SEGMENT, SEGMENT_INDEX, STACK_ACCESS, TLB, TLB_TABLE_BYTES, vcpuBlockAddress } from './layout.ts';
-import { type AccessKind, isCanonicalHalf, PageWalker } from './page-walker.ts';
+import { CPU, STACK_ACCESS, TLB, TLB_TABLE_BYTES, vcpuBlockAddress } from './layout.ts';
+import { type AccessKind, isCanonicalHalf, nextPage, PageWalker } from './page-walker.ts';
 import { PhysicalAccess } from './physical-access.ts';
 
 const ENTRY_WORDS = TLB.entryBytes / 4;
@@ -389,31 +389,7 @@ export class Mmu {
       if (this.#holds(at, pageLow, high)) this.#forget(at);
     }
   }
-
-  /** The import `segmentLinear`: checks type and limit outside 64-bit mode (SDM vol. 3A §5.3, §5.4). */
-  segmentLinear(index: number, offset: number, sizeAndWrite: number): number {
-    const at = CPU.segments + index * SEGMENT.sizeBytes;
-    const access = this.#state.word(at + SEGMENT.access);
-    const limit = this.#state.word(at + SEGMENT.limit);
-    const write = (sizeAndWrite & 0x100) !== 0;
-    const first = offset >>> 0;
-    const last = first + (sizeAndWrite & 0xff) - 1;
-    const isCode = (access & ACCESS.code) !== 0;
-    const allowed = isCode ? !write && (access & ACCESS.readable) !== 0 : !write || (access & ACCESS.writable) !== 0;
-    const top = access & ACCESS.big ? 0xffffffff : 0xffff;
-    const inside = !isCode && access & ACCESS.expandDown ? first > limit && last <= top : last <= limit;
-    const typed = allowed || !this.#state.isProtected || this.#state.isVirtual8086;
-    if (access & ACCESS.present && !(access & ACCESS.unusable) && typed && inside) return (this.#state.word(at) + first) % 0x100000000;
-    this.#state.setWord(CPU.faultVector, (index === SEGMENT_INDEX.SS ? 12 : 13) | 0x80000000);
-    this.#state.setWord(CPU.faultErrorCode, 0);
-    return -1;
-  }
 }
 
 /** Offset of a linear address's entry in a TLB, as generated code finds it. */
 const tlbOffset = (low: number) => ((low >>> 12) & (TLB.entryCount - 1)) * TLB.entryBytes;
-
-export function nextPage(low: number, high: number): { low: number; high: number } {
-  const next = ((low & 0xfffff000) >>> 0) + 4096;
-  return { low: next >>> 0, high: (high + (next > 0xffffffff ? 1 : 0)) | 0 };
-}

@@ -185,3 +185,9 @@ export class PageWalker {
     return true;
   }
 }
+
+/** The linear address of the next page, in halves. */
+export function nextPage(low: number, high: number): { low: number; high: number } {
+  const next = ((low & 0xfffff000) >>> 0) + 4096;
+  return { low: next >>> 0, high: (high + (next > 0xffffffff ? 1 : 0)) | 0 };
+}

@@ -1,7 +1,7 @@
 import type { Code, ModuleBuilder } from '@hanok/wasm';
 import { Vector } from '@hanok/x86';
 import { NEAR_LIMIT_BYTES } from './code-limit.ts';
-import { emitRip } from './emitter.ts';
+import { emitRip } from './rip-emit.ts';
 import { BREAK_FAULT } from './helper.ts';
 import type { Handler, ImportIndices } from './interpreter.ts';
 import { type Callees, type Flow, Lowering } from './ir.ts';

@@ -6,7 +6,8 @@ import { MSR, PLAIN_MSRS } from './helpers/msr.ts';
 import { CPU, REPEAT_STEPS, SEGMENT_INDEX } from './layout.ts';
 import { fullTagWord, gatherCondition1, spreadCondition1 } from './x87/registers.ts';
 
-const NO_SHADOW = 1n << 63n;
+/** No instruction starts here: the address is not canonical. */
+export const NO_SHADOW = 1n << 63n;
 const REAL_CODE = 0x9b;
 const REAL_DATA = 0x93;
 

@@ -6,31 +6,12 @@ import { emitLoad, emitStore, LOAD_OPS, STORE_OPS } from '../memory-emit.ts';
 import type { CompiledInstruction } from './control-flow.ts';
 import { fold, simplifyZeroExtend } from './fold.ts';
 import { assemble, bytesOf, type ByteSource, foldBytes, replaceHalf } from './fold-vector.ts';
+import { type Branch, NotCompilable, type RegionExits } from './region-exits.ts';
 import type { FlagState, RegionFlags } from './region-flags.ts';
 import type { RegionState } from './region-state.ts';
 
-/** What the code around an instruction offers it. */
-export interface RegionExits {
-  /** How the flags are held where code is being written. */
-  flagsHere: FlagState;
-  /** Leaves so that the interpreter runs this instruction from its start; nothing it did may be visible. */
-  interpret(l: Lowering): void;
-  /** Leaves after this instruction for the RIP on the stack. */
-  leave(l: Lowering): void;
-  /** Calls a helper with the whole state in the state block, where it finds its arguments too. */
-  callHelper(l: Lowering, number: number, argumentCount: number): void;
-}
-
 /** Vector registers follow the general ones in a mask of registers. */
 const VECTOR_SHIFT = 16;
-
-/** Instructions whose bodies ask for this cannot be part of a region; the interpreter runs them. */
-export class NotCompilable extends Error {}
-
-/** The relative branch that ends an instruction. */
-export interface Branch {
-  readonly condition: Value | undefined;
-}
 
 /** Builds the code of one instruction in a region: its operands are known, and registers are locals. */
 export class RegionEmitter extends Emitter {

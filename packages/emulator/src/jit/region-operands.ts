@@ -4,7 +4,8 @@ import type { Node } from '../ir.ts';
 import { CPU, SEGMENT, SEGMENT_INDEX, segmentField } from '../layout.ts';
 import { emitLoad, emitLockedLoad, emitLockedStore, emitModifyPointer, emitStore, LOAD_OPS, type LockedAccess, STORE_OPS } from '../memory-emit.ts';
 import { type Access, decodedField, isMemoryOperand, VECTOR_LOADS } from '../operands.ts';
-import { NotCompilable, type RegionEmitter } from './region-emitter.ts';
+import type { RegionEmitter } from './region-emitter.ts';
+import { NotCompilable } from './region-exits.ts';
 
 const RIP_BASE = 16;
 const ALIGNMENT_MASK = 15;
