@@ -48,8 +48,8 @@ function emitTranslation(l: Lowering, linear: number, tag: number, sizeBytes: nu
   code.block('i32');
   emitPointer(l, linear, entry);
   emitHit(l, linear, entry, tag, sizeBytes);
-  code.brIf(0).op('drop');
-  code.localGet(l.cpu).localGet(linear).i32(access).call(slow).localTee(pointer).op('i32.eqz').if();
+  code.hint(true).brIf(0).op('drop');
+  code.localGet(l.cpu).localGet(linear).i32(access).call(slow).localTee(pointer).op('i32.eqz').hint(false).if();
   l.flow.fault(code);
   code.op('end').localGet(pointer).op('end');
 }
@@ -67,12 +67,12 @@ export function emitStore(l: Lowering, linear: number, value: number, op: Memory
   const { code } = l;
   const entry = emitEntry(l, linear);
   emitHit(l, linear, entry, TLB.tagWrite, sizeBytes);
-  code.if();
+  code.hint(true).if();
   emitPointer(l, linear, entry);
   code.localGet(value).memory(op, 0, 1);
   code.op('else');
   code.localGet(l.cpu).localGet(value).memory(op, CPU.scratch, 1);
-  code.localGet(l.cpu).localGet(linear).i32(accessWord(sizeBytes, onStack)).call(l.callees.slowWrite).op('i32.eqz').if();
+  code.localGet(l.cpu).localGet(linear).i32(accessWord(sizeBytes, onStack)).call(l.callees.slowWrite).op('i32.eqz').hint(false).if();
   l.flow.fault(code);
   code.op('end').op('end');
 }

@@ -224,7 +224,7 @@ export class RegionWriter implements Flow, RegionExits {
     const isBack = block.order <= from.order;
     if (block.isMerge || block.isLoopHeader) this.#flags.recordKind(this.#lowering, this.#flags.state);
     if (isBack) {
-      code.localGet(this.#state.budget).i32(REGION_INSTRUCTIONS_MAX).op('i32.le_s').if();
+      code.localGet(this.#state.budget).i32(REGION_INSTRUCTIONS_MAX).op('i32.le_s').hint(false).if();
       this.#exit(block.code.start, Lookup, 0);
       code.op('end');
     }
