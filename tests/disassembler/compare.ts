@@ -29,6 +29,7 @@ const EXCEPTIONS: readonly Exception[] = [
   { reason: '66 before a short branch is shown, but the target stays whole', applies: (d, prefixes) => d.row.operands[0]?.text === 'Jb' && prefixes.includes(0x66) },
   { reason: '3E before an indirect branch hides the segment outside 64-bit mode', applies: (d, prefixes) => d.mode !== 64 && named(d, 'JMP', 'CALL') && prefixes.includes(0x3e) },
   { reason: 'the immediates 2 and 3 of PCLMULQDQ are taken for 0x10 and 0x11', applies: (d) => named(d, 'PCLMULQDQ') && (d.immediate === 2n || d.immediate === 3n) },
+  { reason: '66 before RDFSBASE and kin makes the register 16 bits wide', applies: (d, prefixes) => named(d, 'RDFSBASE', 'RDGSBASE', 'WRFSBASE', 'WRGSBASE') && prefixes.includes(0x66) },
   { reason: '66 63 reads a word on Intel, a doubleword on AMD', applies: (d, prefixes) => named(d, 'MOVSXD') && prefixes.includes(0x66) },
 ];
 

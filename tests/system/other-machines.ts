@@ -58,7 +58,7 @@ export function runQemu(image: Uint8Array): GuestReport {
 export function runBochs(image: Uint8Array): GuestReport {
   return inDirectory(image, (directory, rom) => {
     const configuration = [
-      'display_library: term', 'megs: 32', `romimage: file=${rom}`, 'port_e9_hack: enabled=1', 'cpu: model=corei7_icelake_u, reset_on_triple_fault=0, ips=50000000', 'panic: action=fatal', 'error: action=ignore',
+      'display_library: term', 'megs: 32', `romimage: file=${rom}`, 'port_e9_hack: enabled=1', 'cpu: model=corei7_icelake_u, reset_on_triple_fault=0, ignore_bad_msrs=0, ips=50000000', 'panic: action=fatal', 'error: action=ignore',
       `log: ${join(directory, 'log')}`, 'plugin_ctrl: unmapped=1, biosdev=0, speaker=0, extfpuirq=0, parallel=0, serial=0',
     ];
     const path = join(directory, 'bochsrc');

@@ -1,3 +1,5 @@
+import { CR4 } from './cpu-state.ts';
+
 /** Which of a package's processors one is: each vCPU is a core with one thread. */
 export interface Place {
   readonly apicId: number;
@@ -9,6 +11,8 @@ export interface CpuModel {
   readonly name: string;
   /** Time-stamp counter frequency in Hz. */
   readonly tscHz: number;
+  /** Bits of CR4 that some features add to what every model has. */
+  readonly cr4Features: bigint;
   cpuid(leaf: number, subleaf: number, place: Place): readonly [number, number, number, number];
 }
 
@@ -26,13 +30,16 @@ type FeatureRegister = 'leaf1Ecx' | 'leaf7Ebx' | 'leaf7Ecx' | 'extendedEcx';
 /** Features in which models differ, as Linux names them (SDM vol. 2A tables 3-8, 3-10). */
 const FEATURES = {
   pni: ['leaf1Ecx', 0], pclmulqdq: ['leaf1Ecx', 1], ssse3: ['leaf1Ecx', 9], cx16: ['leaf1Ecx', 13], sse4_1: ['leaf1Ecx', 19], sse4_2: ['leaf1Ecx', 20],
-  movbe: ['leaf1Ecx', 22], popcnt: ['leaf1Ecx', 23], aes: ['leaf1Ecx', 25],
-  bmi1: ['leaf7Ebx', 3], bmi2: ['leaf7Ebx', 8], rdseed: ['leaf7Ebx', 18], adx: ['leaf7Ebx', 19], clflushopt: ['leaf7Ebx', 23], clwb: ['leaf7Ebx', 24], sha_ni: ['leaf7Ebx', 29],
-  rdpid: ['leaf7Ecx', 22],
+  pcid: ['leaf1Ecx', 17], xsave: ['leaf1Ecx', 26], movbe: ['leaf1Ecx', 22], popcnt: ['leaf1Ecx', 23], aes: ['leaf1Ecx', 25],
+  fsgsbase: ['leaf7Ebx', 0], invpcid: ['leaf7Ebx', 10], bmi1: ['leaf7Ebx', 3], bmi2: ['leaf7Ebx', 8], rdseed: ['leaf7Ebx', 18], adx: ['leaf7Ebx', 19], clflushopt: ['leaf7Ebx', 23], clwb: ['leaf7Ebx', 24], sha_ni: ['leaf7Ebx', 29],
+  umip: ['leaf7Ecx', 2], rdpid: ['leaf7Ecx', 22],
   lahf_lm: ['extendedEcx', 0], abm: ['extendedEcx', 5], '3dnowprefetch': ['extendedEcx', 8],
 } as const satisfies Record<string, readonly [FeatureRegister, number]>;
 
 type Feature = keyof typeof FEATURES;
+
+/** Bits of CR4 that come with features (SDM vol. 3A §2.5). */
+const CR4_FEATURES: Partial<Record<Feature, bigint>> = { fsgsbase: CR4.FSGSBASE, pcid: CR4.PCIDE, umip: CR4.UMIP, xsave: CR4.OSXSAVE };
 
 /** What every model has: a virtual machine's own needs, and what kernels of 64 bits take for granted. */
 const COMMON: Readonly<Record<FeatureRegister, number>> = {
@@ -42,7 +49,7 @@ const COMMON: Readonly<Record<FeatureRegister, number>> = {
   extendedEcx: 0,
 };
 const LEAF1_EDX = bits(
-  0 /* FPU */, 2 /* DE */, 3 /* PSE */, 4 /* TSC */, 5 /* MSR */, 6 /* PAE */, 7 /* MCE */, 8 /* CX8 */, 9 /* APIC */, 11 /* SEP */, 13 /* PGE */,
+  0 /* FPU */, 2 /* DE */, 3 /* PSE */, 4 /* TSC */, 5 /* MSR */, 6 /* PAE */, 7 /* MCE */, 8 /* CX8 */, 9 /* APIC */, 11 /* SEP */, 12 /* MTRR */, 13 /* PGE */,
   14 /* MCA */, 15 /* CMOV */, 16 /* PAT */, 17 /* PSE-36 */, 19 /* CLFSH */, 23 /* MMX */, 24 /* FXSR */, 25 /* SSE */, 26 /* SSE2 */,
 );
 const LEAF7_EDX = bits(26 /* IBRS, IBPB */, 27 /* STIBP */, 29 /* ARCH_CAPABILITIES */, 31 /* SSBD */);
@@ -57,14 +64,16 @@ const SIGNATURE = 0x000206c1;
 function defineModel(name: string, features: readonly Feature[]): CpuModel {
   const registers = { ...COMMON };
   for (const [register, bit] of features.map((feature) => FEATURES[feature])) registers[register] = (registers[register] | bits(bit)) >>> 0;
-  const leaves = defineLeaves(registers);
-  return { name, tscHz: TSC_HZ, cpuid: (leaf, subleaf, place) => leaves.get(leaf)?.(subleaf, place) ?? [0, 0, 0, 0] };
+  const leaves = defineLeaves(registers, features.includes('xsave'));
+  const cr4Features = features.reduce((sum, feature) => sum | (CR4_FEATURES[feature] ?? 0n), 0n);
+  return { name, tscHz: TSC_HZ, cr4Features, cpuid: (leaf, subleaf, place) => leaves.get(leaf)?.(subleaf, place) ?? [0, 0, 0, 0] };
 }
 
 /** What the levels of the System V ABI add (x86-64 supplement, §3.1.1). */
 const LEVEL_2: readonly Feature[] = ['pni', 'ssse3', 'cx16', 'sse4_1', 'sse4_2', 'popcnt', 'lahf_lm'];
 /** All else this processor can do. */
 const EXTENSIONS: readonly Feature[] = [
+  'fsgsbase', 'pcid', 'invpcid', 'umip', 'xsave',
   'movbe', 'abm', 'bmi1', 'bmi2', 'adx', 'aes', 'pclmulqdq', 'sha_ni', 'rdseed', 'rdpid', 'clflushopt', 'clwb', '3dnowprefetch',
 ];
 
@@ -72,7 +81,7 @@ type Leaf = (subleaf: number, place: Place) => readonly [number, number, number,
 
 const brandLeaf = (part: number): Leaf => () => [0, 4, 8, 12].map((offset) => text(BRAND, part * 16 + offset)) as unknown as [number, number, number, number];
 
-const defineLeaves = (registers: Readonly<Record<FeatureRegister, number>>) => new Map<number, Leaf>([
+const defineLeaves = (registers: Readonly<Record<FeatureRegister, number>>, xsave: boolean) => new Map<number, Leaf>([
   [0, () => [0x16, text(VENDOR, 0), text(VENDOR, 8), text(VENDOR, 4)]],
   [1, (_, { apicId, vcpuCount }) => [
     SIGNATURE, ((apicId << 24) | (2 ** coreBits(vcpuCount) << 16) | (8 << 8)) >>> 0, registers.leaf1Ecx, vcpuCount > 1 ? (LEAF1_EDX | HTT) >>> 0 : LEAF1_EDX,
@@ -82,6 +91,7 @@ const defineLeaves = (registers: Readonly<Record<FeatureRegister, number>>) => n
   [6, () => [bits(2 /* ARAT */), 0, 0, 0]],
   [7, (subleaf) => (subleaf === 0 ? [0, registers.leaf7Ebx, registers.leaf7Ecx, LEAF7_EDX] : [0, 0, 0, 0])],
   [0xb, (subleaf, place) => topologyLeaf(subleaf, place)],
+  [0xd, (subleaf) => (xsave ? (STATE_LEAVES[subleaf] ?? [0, 0, 0, 0]) : [0, 0, 0, 0])],
   [0x15, () => [1, TSC_HZ / CRYSTAL_HZ, CRYSTAL_HZ, 0]],
   [0x16, () => [TSC_HZ / 1e6, TSC_HZ / 1e6, 100, 0]],
   [0x80000000, () => [0x80000008, 0, 0, 0]],
@@ -93,6 +103,9 @@ const defineLeaves = (registers: Readonly<Record<FeatureRegister, number>>) => n
   [0x80000007, () => [0, 0, 0, bits(8 /* invariant TSC */)]],
   [0x80000008, () => [40 | (48 << 8), 0, 0, 0]],
 ]);
+
+/** Extended states: x87 and SSE, 576 bytes in either form; XSAVEOPT, XSAVEC and XGETBV with ECX = 1 (SDM vol. 1 §13.2). */
+const STATE_LEAVES: readonly (readonly [number, number, number, number])[] = [[3, 576, 576, 0], [7, 576, 0, 0]];
 
 /** More than one APIC id in the package (SDM vol. 2A table 3-11). */
 const HTT = bits(28);

@@ -232,6 +232,9 @@ export class ExecutionContext implements SystemContext {
   readTimeStamp(): bigint {
     return this.#services.timeStamp.read();
   }
+  get cr4Features(): bigint {
+    return this.#services.model.cr4Features;
+  }
   cpuid(leaf: number, subleaf: number): readonly [number, number, number, number] {
     if (this.#paravirt && leaf >= KVM_LEAF_FIRST && leaf <= KVM_LEAF_LAST) return kvmCpuid(leaf);
     const [eax, ebx, ecx, edx] = this.#services.model.cpuid(leaf, subleaf, { apicId: this.#services.apicId, vcpuCount: this.#services.vcpuCount ?? 1 });

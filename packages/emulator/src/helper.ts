@@ -57,6 +57,8 @@ export interface SystemContext extends HelperContext {
   readExternalMsr(number: number): bigint | undefined;
   writeExternalMsr(number: number, value: bigint): boolean;
   readTimeStamp(): bigint;
+  /** Bits of CR4 that the CPU model's features add. */
+  readonly cr4Features: bigint;
   cpuid(leaf: number, subleaf: number): readonly [number, number, number, number];
   /** What a hypercall gives; undefined where there is no hypervisor to be seen. */
   hypercall(number: bigint, args: readonly [bigint, bigint, bigint, bigint]): bigint | undefined;

@@ -101,11 +101,12 @@ export function exportState(state: CpuState, msrs: MsrFile, cr8: number): VcpuSt
     xmm: Uint8Array.from({ length: 256 }, (_, index) => state.view.getUint8(CPU.xmm + index)),
     mxcsr: state.word(CPU.mxcsr),
     x87: exportX87(state),
+    xcr0: state.get(CPU.xcr0),
     msrs: all,
   };
 }
 
-const SCALARS = [['rip', CPU.rip], ['cr0', CPU.cr0], ['cr2', CPU.cr2], ['cr3', CPU.cr3], ['cr4', CPU.cr4], ['efer', CPU.efer]] as const;
+const SCALARS = [['rip', CPU.rip], ['cr0', CPU.cr0], ['cr2', CPU.cr2], ['cr3', CPU.cr3], ['cr4', CPU.cr4], ['efer', CPU.efer], ['xcr0', CPU.xcr0]] as const;
 
 /** Takes over what is given; the rest stays. */
 export function importState(state: CpuState, msrs: MsrFile, given: Partial<VcpuState>): void {

@@ -66,6 +66,7 @@ export interface VcpuState {
   readonly mxcsr: number;
   /** x87: eight registers of 10 bytes in stack order, 80 in all, and the control, status and (full) tag words. */
   readonly x87: { readonly registers: Uint8Array; readonly control: number; readonly status: number; readonly tag: number };
+  readonly xcr0: bigint;
   /** Other model-specific registers, by number. */
   readonly msrs: ReadonlyMap<number, bigint>;
 }

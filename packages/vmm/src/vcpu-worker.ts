@@ -1,5 +1,6 @@
 import { webcrypto } from 'node:crypto';
 import { parentPort, workerData } from 'node:worker_threads';
+import { FIRMWARE_MSRS } from '@hanok/boot';
 import { LOCAL_APIC_BASE, LOCAL_APIC_SIZE_BYTES, LocalApic, IO_APIC_BASE } from '@hanok/devices';
 import { buildInterpreter, CPU_MODELS, EmulatedVcpu, type ParavirtHost, postedInterruptsOf, TimeStamp, vcpuBlockAddress } from '@hanok/emulator';
 import { CodePages, ExitCounters, GuestMemory, VcpuGate, type VcpuBus } from '@hanok/machine';
@@ -114,6 +115,7 @@ const vcpu = new EmulatedVcpu({
     log: (line) => send({ kind: 'log', line: vcpuCount === 1 ? line : `vCPU ${index}: ${line}` }),
   },
 });
+vcpu.setState({ msrs: FIRMWARE_MSRS });
 if (initial) vcpu.setState(initial);
 runUntilStopped();
 

@@ -20,7 +20,7 @@ const WORD_IN_MEMORY = new Set(['SLDT', 'STR', 'SMSW', 'LAR', 'LSL']);
 /** Instructions that name the doubleword register whose low byte or word they use. */
 const DOUBLEWORD_REGISTER = new Set(['PINSRB', 'PINSRW', 'PEXTRB', 'PEXTRW']);
 /** Instructions whose memory operand objdump leaves without a size. */
-const UNSIZED = new Set(['LDDQU']);
+const UNSIZED = new Set(['LDDQU', 'INVPCID']);
 /** Opcodes whose byte immediate is sign-extended to the operand size: PUSH, IMUL and group 1 (SDM vol. 2D table A-2). */
 const SIGN_EXTENDED = new Set([0x6a, 0x6b, 0x83]);
 

@@ -2,10 +2,15 @@ import { Vector } from '@hanok/x86';
 import { ACCESS, CR0, CR4, EFER, RFLAGS } from '../cpu-state.ts';
 import type { SystemContext, SystemHelper } from '../helper.ts';
 import { CPU, SEGMENT_INDEX } from '../layout.ts';
+import { isCanonical } from './msr.ts';
 import { preventUserMode } from './segments.ts';
 
 const CR0_DEFINED = CR0.PE | CR0.MP | CR0.EM | CR0.TS | CR0.ET | CR0.NE | CR0.WP | CR0.AM | CR0.NW | CR0.CD | CR0.PG;
-const CR4_OFFERED = CR4.VME | CR4.TSD | CR4.DE | CR4.PSE | CR4.PAE | CR4.MCE | CR4.PGE | CR4.PCE | CR4.OSFXSR | CR4.OSXMMEXCPT | CR4.UMIP | CR4.SMEP | CR4.SMAP;
+/** What every model has; virtual-8086 extensions are not offered. */
+const CR4_COMMON = CR4.TSD | CR4.DE | CR4.PSE | CR4.PAE | CR4.MCE | CR4.PGE | CR4.PCE | CR4.OSFXSR | CR4.OSXMMEXCPT | CR4.SMEP | CR4.SMAP;
+const PCID_MASK = 0xfffn;
+/** MOV to CR3 that keeps what is cached of its address space (SDM vol. 3A §4.10.4.1). */
+const NO_FLUSH = 1n << 63n;
 const PHYSICAL_MASK = (1n << 40n) - 1n;
 
 function requireKernel(context: SystemContext): void {
@@ -26,7 +31,7 @@ function setCr0(context: SystemContext, value: bigint): void {
     if (!(state.get(CPU.cr4) & CR4.PAE) || csLong) context.raise(Vector.GP, 0);
     state.set(CPU.efer, efer | EFER.LMA);
   }
-  if (pagingOff && state.mode === 64) context.raise(Vector.GP, 0);
+  if (pagingOff && (state.mode === 64 || state.get(CPU.cr4) & CR4.PCIDE)) context.raise(Vector.GP, 0);
   if (pagingOff) state.set(CPU.efer, efer & ~EFER.LMA);
   state.set(CPU.cr0, next);
   if ((old ^ next) & (CR0.PG | CR0.WP | CR0.PE)) context.flushTlb(false);
@@ -36,18 +41,24 @@ function setCr0(context: SystemContext, value: bigint): void {
 function setCr4(context: SystemContext, value: bigint): void {
   const { state } = context;
   const old = state.get(CPU.cr4);
-  if (value & ~CR4_OFFERED || (state.isLong && !(value & CR4.PAE))) context.raise(Vector.GP, 0);
+  if (value & ~(CR4_COMMON | context.cr4Features) || (state.isLong && !(value & CR4.PAE))) context.raise(Vector.GP, 0);
+  // Address-space identifiers begin with 0, in long mode (SDM vol. 3A §4.10.1).
+  if (value & ~old & CR4.PCIDE && (!state.isLong || state.get(CPU.cr3) & PCID_MASK)) context.raise(Vector.GP, 0);
   state.set(CPU.cr4, value);
   if ((old ^ value) & CR4.DE) context.debugChanged();
-  if ((old ^ value) & (CR4.PSE | CR4.PAE | CR4.PGE | CR4.SMEP | CR4.SMAP)) context.flushTlb(false);
+  if ((old ^ value) & (CR4.PSE | CR4.PAE | CR4.PGE | CR4.PCIDE | CR4.SMEP | CR4.SMAP)) context.flushTlb(false);
   state.updateMode();
 }
 
 function setCr3(context: SystemContext, value: bigint): void {
   const { state } = context;
-  if (state.isLong && value & ~PHYSICAL_MASK) context.raise(Vector.GP, 0);
-  state.set(CPU.cr3, value);
-  context.flushTlb(true);
+  const identifies = state.get(CPU.cr4) & CR4.PCIDE;
+  const next = identifies ? value & ~NO_FLUSH : value;
+  if (state.isLong && next & ~PHYSICAL_MASK) context.raise(Vector.GP, 0);
+  // The TLBs hold one address space: what they keep is of use only where it stays the same.
+  const keeps = identifies && value & NO_FLUSH && next === state.get(CPU.cr3);
+  state.set(CPU.cr3, next);
+  if (!keeps) context.flushTlb(true);
 }
 
 const writeControl: Record<number, (context: SystemContext, value: bigint) => void> = {
@@ -131,6 +142,22 @@ export const CONTROL_HELPERS: Record<string, SystemHelper> = {
     requireKernel(context);
     context.count('tlb invalidate');
     context.flushPage(linear!);
+    context.jump(context.nextRip);
+  },
+  'invalidate-process-context'(context, type, linear) {
+    requireKernel(context);
+    if (type! > 3n) context.raise(Vector.GP, 0);
+    const identifier = context.readMemory(linear!, 64);
+    const address = context.readMemory(linear! + 8n, 64);
+    if (identifier & ~PCID_MASK) context.raise(Vector.GP, 0);
+    const named = type! < 2n && identifier !== 0n && !(context.state.get(CPU.cr4) & CR4.PCIDE);
+    if (named || (type === 0n && !isCanonical(address))) context.raise(Vector.GP, 0);
+    context.count('tlb invalidate');
+    // Other address spaces have nothing cached (SDM vol. 2A, "INVPCID").
+    const current = (context.state.get(CPU.cr3) & PCID_MASK) === identifier;
+    if (type === 0n && current) context.flushPage(address);
+    else if (type === 2n) context.flushTlb(false);
+    else if (type === 3n || current) context.flushTlb(true);
     context.jump(context.nextRip);
   },
   'write-back-caches': (context) => requireKernel(context),

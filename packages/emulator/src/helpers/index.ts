@@ -1,5 +1,6 @@
 import type { Helper, SystemHelper } from '../helper.ts';
 import { SSE_HELPERS } from '../sse/helpers.ts';
+import { XSAVE_HELPERS } from '../x87/xsave.ts';
 import { X87_HELPERS } from '../x87/helpers.ts';
 import { CONTROL_HELPERS } from './control-registers.ts';
 import { FLAG_HELPERS } from './flags.ts';
@@ -13,7 +14,7 @@ import { TRANSFER_HELPERS } from './transfers.ts';
 /** Every helper by the name that instruction bodies use. */
 export function systemHelpers(msrs: MsrFile): Record<string, Helper | SystemHelper> {
   return {
-    ...CONTROL_HELPERS, ...FLAG_HELPERS, ...PORT_HELPERS, ...SEGMENT_HELPERS, ...TRANSFER_HELPERS, ...X87_HELPERS, ...SSE_HELPERS,
+    ...CONTROL_HELPERS, ...FLAG_HELPERS, ...PORT_HELPERS, ...SEGMENT_HELPERS, ...TRANSFER_HELPERS, ...X87_HELPERS, ...XSAVE_HELPERS, ...SSE_HELPERS,
     ...miscHelpers(msrs), ...msrHelpers(msrs), ...systemCallHelpers(msrs),
   };
 }

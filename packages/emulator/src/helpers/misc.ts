@@ -56,7 +56,10 @@ export function miscHelpers(msrs: MsrFile): Record<string, SystemHelper> {
     cpuid(context) {
       const { state } = context;
       context.count('cpuid');
-      const values = context.cpuid(Number(state.register(RAX) & 0xffffffffn), Number(state.register(RCX) & 0xffffffffn));
+      const leaf = Number(state.register(RAX) & 0xffffffffn);
+      const values = [...context.cpuid(leaf, Number(state.register(RCX) & 0xffffffffn))];
+      // OSXSAVE tells programs that the system uses XSAVE.
+      if (leaf === 1 && state.get(CPU.cr4) & CR4.OSXSAVE) values[2]! |= 1 << 27;
       [RAX, RBX, RCX, RDX].forEach((register, index) => state.setRegister(register, BigInt(values[index]! >>> 0)));
     },
     random: (context) => context.randomWord(),

@@ -2,11 +2,12 @@ import { Vector } from '@hanok/x86';
 import { CR0, type CpuState, EFER } from '../cpu-state.ts';
 import type { SystemContext, SystemHelper } from '../helper.ts';
 import { CPU, SEGMENT_INDEX } from '../layout.ts';
+import { hasValidTypes, MEMORY_TYPE_MSRS } from './memory-types.ts';
 
 /** Numbers of model-specific registers (SDM vol. 4 chapter 2). */
 export const MSR = {
   PlatformId: 0x17, ApicBase: 0x1b, SpecCtrl: 0x48, PredCmd: 0x49, BiosSignature: 0x8b, ArchCapabilities: 0x10a, FlushCmd: 0x10b,
-  SysenterCs: 0x174, SysenterEsp: 0x175, SysenterEip: 0x176, McgCap: 0x179, McgStatus: 0x17a, MiscEnable: 0x1a0, DebugCtl: 0x1d9, Pat: 0x277,
+  SysenterCs: 0x174, SysenterEsp: 0x175, SysenterEip: 0x176, McgCap: 0x179, McgStatus: 0x17a, MiscEnable: 0x1a0, DebugCtl: 0x1d9,
   Efer: 0xc0000080, Star: 0xc0000081, Lstar: 0xc0000082, Cstar: 0xc0000083, Fmask: 0xc0000084,
   FsBase: 0xc0000100, GsBase: 0xc0000101, KernelGsBase: 0xc0000102, TscAux: 0xc0000103,
 } as const;
@@ -34,12 +35,12 @@ export const PLAIN_MSRS: ReadonlyMap<number, { reset: bigint; writable: bigint }
   [MSR.McgStatus, { reset: 0n, writable: 7n }],
   [MSR.MiscEnable, { reset: 1n, writable: 1n }],
   [MSR.DebugCtl, { reset: 0n, writable: 3n }],
-  [MSR.Pat, { reset: 0x0007040600070406n, writable: ~0n }],
   [MSR.Star, { reset: 0n, writable: ~0n }],
   [MSR.Lstar, { reset: 0n, writable: ~0n }],
   [MSR.Cstar, { reset: 0n, writable: ~0n }],
   [MSR.Fmask, { reset: 0n, writable: 0xffffffffn }],
   [MSR.TscAux, { reset: 0n, writable: 0xffffffffn }],
+  ...MEMORY_TYPE_MSRS,
 ]);
 
 const PRETENDED = new Set<number>([MSR.PredCmd, MSR.FlushCmd, MSR.BiosSignature]);
@@ -121,7 +122,7 @@ export function writeMsr(context: SystemContext, msrs: MsrFile, number: number, 
   if (!plain) return context.writeExternalMsr(number, value);
   if (PRETENDED.has(number)) return true;
   if (plain.writable === 0n) return false;
-  if (value & ~BigInt.asUintN(64, plain.writable)) return false;
+  if (value & ~BigInt.asUintN(64, plain.writable) || !hasValidTypes(number, value)) return false;
   msrs.set(number, value);
   return true;
 }

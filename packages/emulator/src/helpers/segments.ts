@@ -1,7 +1,7 @@
 import { Vector } from '@hanok/x86';
 import { ACCESS, CR4, type Segment } from '../cpu-state.ts';
 import type { SystemContext, SystemHelper } from '../helper.ts';
-import { CPU, SEGMENT_INDEX } from '../layout.ts';
+import { CPU, SEGMENT, SEGMENT_INDEX } from '../layout.ts';
 import { isCanonical } from './msr.ts';
 
 /** A descriptor as read from a table, with where it lies. */
@@ -148,6 +148,11 @@ function visible(context: SystemContext, selector: number, systemTypes: readonly
   return dpl >= context.state.cpl && dpl >= (selector & 3) ? descriptor : undefined;
 }
 
+/** RDFSBASE and kin are undefined until the system allows them (SDM vol. 2B, "RDFSBASE"). */
+function requireBaseAccess(context: SystemContext): void {
+  if (!(context.state.get(CPU.cr4) & CR4.FSGSBASE)) context.raise(Vector.UD);
+}
+
 const FOUND = 1n << 63n;
 
 /** User-mode instruction prevention: SGDT, SIDT, SLDT, STR and SMSW are for privilege level 0 (SDM vol. 3A §2.5). */
@@ -207,5 +212,14 @@ export const SEGMENT_HELPERS: Record<string, SystemHelper> = {
     preventUserMode(context);
     context.writeMemory(linear!, state.get(which === 0n ? CPU.gdtLimit : CPU.idtLimit), 16);
     context.writeMemory(linear! + 2n, state.get(which === 0n ? CPU.gdtBase : CPU.idtBase), state.mode === 64 ? 64 : 32);
+  },
+  'read-segment-base'(context, index) {
+    requireBaseAccess(context);
+    return context.state.segment(Number(index!)).base;
+  },
+  'write-segment-base'(context, index, base) {
+    requireBaseAccess(context);
+    if (!isCanonical(base!)) context.raise(Vector.GP, 0);
+    context.state.set(CPU.segments + Number(index!) * SEGMENT.sizeBytes, base!);
   },
 };

@@ -115,6 +115,25 @@ const MEMORY_MANAGEMENT = [
   viaHelper('INVLPG', 'invalidate-page', [row('0F 01 /7', 'Mb', ends)], linear(0)),
   viaHelper('INVD', 'write-back-caches', [row('0F 08')]),
   viaHelper('WBINVD', 'write-back-caches', [row('0F 09')]),
+  viaHelper('INVPCID', 'invalidate-process-context', [row('66 0F 38 82 /r', 'Gy,Mdq', { force64: true, ends: true })], value(0), linear(1)),
+];
+
+const readBase = (name: string, extension: number, segment: number) =>
+  insn(name, { system: true, rows: [row(`F3 0F AE /${extension}`, 'Ry', { only64: true })], body: (e, o) => o.write(0, e.helper('read-segment-base', e.constant(segment))) });
+const writeBase = (name: string, extension: number, segment: number) =>
+  viaHelper(name, 'write-segment-base', [row(`F3 0F AE /${extension}`, 'Ry', { only64: true })], (e) => e.constant(segment), value(0));
+const SEGMENT_BASES = [readBase('RDFSBASE', 0, 4), readBase('RDGSBASE', 1, 5), writeBase('WRFSBASE', 2, 4), writeBase('WRGSBASE', 3, 5)];
+
+/** XSAVE and kin, with 64-bit pointers of the x87 under REX.W; the helper checks that the system uses them. */
+const extendedState = (name: string, helper: string, encoding: string, ...flags: number[]) =>
+  [0, 1].map((wide) => viaHelper(wide ? `${name}64` : name, helper, [row(`NP ${wide ? 'REX.W' : 'W0'} ${encoding}`, 'M')], linear(0), ...[wide, ...flags].map((flag) => (e: Emit) => e.constant(flag))));
+const EXTENDED_STATES = [
+  ...extendedState('XSAVE', 'x87-xsave', '0F AE /4', 0),
+  ...extendedState('XRSTOR', 'x87-xrstor', '0F AE /5'),
+  ...extendedState('XSAVEOPT', 'x87-xsave', '0F AE /6', 0),
+  ...extendedState('XSAVEC', 'x87-xsave', '0F C7 /4', 1),
+  viaHelper('XGETBV', 'get-extended-control', [row('NP 0F 01 D0')]),
+  viaHelper('XSETBV', 'set-extended-control', [row('NP 0F 01 D1')]),
 ];
 
 const CALLS = [
@@ -182,5 +201,5 @@ const RANDOM = [random('RDRAND', 6), random('RDSEED', 7)];
 
 export const SYSTEM = [
   ...MOVES, ...SEGMENT_LOADS, ...DESCRIPTOR_TABLES, ...INSPECTION, ARPL, ...MACHINE_STATUS, ...MODEL_SPECIFIC, ...MEMORY_MANAGEMENT, ...CALLS,
-  IN, OUT, CMPXCHG8B, CMPXCHG16B, ...RANDOM, RDPID,
+  IN, OUT, CMPXCHG8B, CMPXCHG16B, ...RANDOM, RDPID, ...SEGMENT_BASES, ...EXTENDED_STATES,
 ];
