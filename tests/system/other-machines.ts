@@ -49,7 +49,7 @@ export const hasBochs = () => installed('bochs', '--help');
 export function runQemu(image: Uint8Array): GuestReport {
   return inDirectory(image, (_, rom) => {
     const args = ['-accel', 'tcg', '-cpu', 'max,vendor=GenuineIntel', '-m', '16', '-bios', rom, '-display', 'none', '-vga', 'none', '-net', 'none', '-serial', 'none', '-monitor', 'none', '-no-reboot'];
-    const { stdout, stderr, signal } = spawnSync('qemu-system-x86_64', [...args, '-debugcon', 'stdio', '-device', 'isa-debug-exit,iobase=0xf4,iosize=4'], { encoding: 'utf8', timeout: SECONDS_MAX * 1000 });
+    const { stdout, stderr, signal } = spawnSync('qemu-system-x86_64', [...args, '-debugcon', 'stdio', '-device', 'isa-debug-exit,iobase=0xf4,iosize=4'], { encoding: 'utf8', timeout: SECONDS_MAX * 1000, killSignal: 'SIGKILL' });
     return parseReport(stdout, signal ? `no end in ${SECONDS_MAX} s` : `QEMU ended: ${stderr.trim() || 'reset'}`);
   });
 }
@@ -64,7 +64,7 @@ export function runBochs(image: Uint8Array): GuestReport {
     const path = join(directory, 'bochsrc');
     writeFileSync(path, configuration.map((line) => `${line}\n`).join(''));
     // Debian's Bochs starts in its debugger.
-    const { stdout, stderr, signal } = spawnSync('bochs', ['-q', '-f', path], { encoding: 'latin1', input: 'c\nq\n', timeout: SECONDS_MAX * 1000, cwd: directory, env: { ...process.env, TERM: 'xterm' } });
+    const { stdout, stderr, signal } = spawnSync('bochs', ['-q', '-f', path], { encoding: 'latin1', input: 'c\nq\n', timeout: SECONDS_MAX * 1000, killSignal: 'SIGKILL', cwd: directory, env: { ...process.env, TERM: 'xterm' } });
     return parseReport(stdout, signal ? `no end in ${SECONDS_MAX} s` : `Bochs ended: ${/following message:\n(.*)/.exec(stderr)?.[1] ?? stderr}`);
   });
 }

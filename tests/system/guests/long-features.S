@@ -269,30 +269,6 @@ main:
     CLEAR_CR0 0x40000
     movq $0x3002, user_flags
 
-    TEST "control registers' reserved bits"
-    movq %cr4, %rax
-    btsq $30, %rax
-    FAULT 13, 0, movq %rax, %cr4
-    movq %cr4, %rax
-    btrq $5, %rax
-    FAULT 13, 0, movq %rax, %cr4
-    movq %cr0, %rax
-    btrq $31, %rax
-    FAULT 13, 0, movq %rax, %cr0
-    movq %cr0, %rax
-    btsq $32, %rax
-    FAULT 13, 0, movq %rax, %cr0
-    movq %cr0, %rax
-    btsq $29, %rax
-    FAULT 13, 0, movq %rax, %cr0
-    movq %cr0, %rax
-    btrq $0, %rax
-    FAULT 13, 0, movq %rax, %cr0
-    movq %cr3, %rax
-    btsq $52, %rax
-    FAULT 13, 0, movq %rax, %cr3
-    movl $16, %eax
-    FAULT 13, 0, movq %rax, %cr8
     TEST "control registers that do not exist"
     FAULT 6, NO_ERROR, .byte 0x0f, 0x20, 0xc8
     FAULT 6, NO_ERROR, .byte 0x0f, 0x22, 0xe8

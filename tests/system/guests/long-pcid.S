@@ -1,4 +1,4 @@
-# Process-context identifiers (SDM vol. 3A §4.10.1, vol. 2A "INVPCID").
+# Process-context identifiers and what control registers refuse (SDM vol. 3A §4.10.1, vol. 2A "INVPCID").
 .include "long.inc"
 
 .set PCIDE, 0x20000
@@ -111,6 +111,30 @@ main:
     movl $1, %eax
     FAULT 13, 0, invpcid AREA, %rax
 
+    TEST "control registers' reserved bits"
+    movq %cr4, %rax
+    btsq $30, %rax
+    FAULT 13, 0, movq %rax, %cr4
+    movq %cr4, %rax
+    btrq $5, %rax
+    FAULT 13, 0, movq %rax, %cr4
+    movq %cr0, %rax
+    btrq $31, %rax
+    FAULT 13, 0, movq %rax, %cr0
+    movq %cr0, %rax
+    btsq $32, %rax
+    FAULT 13, 0, movq %rax, %cr0
+    movq %cr0, %rax
+    btsq $29, %rax
+    FAULT 13, 0, movq %rax, %cr0
+    movq %cr0, %rax
+    btrq $0, %rax
+    FAULT 13, 0, movq %rax, %cr0
+    movq %cr3, %rax
+    btsq $52, %rax
+    FAULT 13, 0, movq %rax, %cr3
+    movl $16, %eax
+    FAULT 13, 0, movq %rax, %cr8
     THE_END
 
 user_invpcid:
