@@ -113,7 +113,8 @@ export class CpuState {
   /** SDM vol. 3A §14.1.1, table 2-2. */
   #floatTag(): number {
     const cr0 = this.word(CPU.cr0);
-    const x87 = cr0 & Number(CR0.EM | CR0.TS) ? BLOCK_TAG.x87Absent : 0;
+    const pointers = !this.isProtected || this.isVirtual8086 ? BLOCK_TAG.linearPointers : 0;
+    const x87 = pointers | (cr0 & Number(CR0.EM | CR0.TS) ? BLOCK_TAG.x87Absent : 0);
     if (cr0 & Number(CR0.EM) || !(this.word(CPU.cr4) & Number(CR4.OSFXSR))) return x87 | BLOCK_TAG.sseUndefined;
     return cr0 & Number(CR0.TS) ? x87 | BLOCK_TAG.sseAbsent : x87;
   }

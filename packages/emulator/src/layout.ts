@@ -100,10 +100,10 @@ export const CPU = {
 
 /**
  * Bits of `blockTag`: the code's width; single instructions, cached apart; that there are breakpoints on instructions, with a
- * mark before each of them; and that instructions with XMM registers raise #UD or #NM, or those of the x87 #NM, so that
- * those decoded while they work need not look.
+ * mark before each of them; that instructions with XMM registers raise #UD or #NM, or those of the x87 #NM, so that those
+ * decoded while they work need not look; and that the x87's pointers are linear addresses, as in real-address mode.
  */
-export const BLOCK_TAG = { mode: 0xff, step: 0x100, break: 0x200, sseUndefined: 0x400, sseAbsent: 0x800, x87Absent: 0x1000 } as const;
+export const BLOCK_TAG = { mode: 0xff, step: 0x100, break: 0x200, sseUndefined: 0x400, sseAbsent: 0x800, x87Absent: 0x1000, linearPointers: 0x2000 } as const;
 
 /** Where the block cache's hash table starts, and its entries `{ tag: i64, slot: i32, unused: i32 }`. */
 export const BLOCK_HASH = { offset: 0xa0000, entryCount: 0x10000, entryBytes: 16 } as const;

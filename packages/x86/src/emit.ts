@@ -74,7 +74,7 @@ export type ExactFloat =
  * offset. Those named by `register`, 32, 64 or 0 take a register, a float, a double, or a sign-extended integer.
  *
  * - `load.…`: (instruction, value, data), `load.extended`: (instruction, significand, head, data), `load.register`: (instruction, index).
- * - `add` and kin: `.register` (instruction, destination, source, pops), else (instruction, value, data).
+ * - `add` and kin: `.register` and `.pop` (instruction, destination, source), else (instruction, value, data).
  * - `compare`: `.register` (instruction, index, pops), else (instruction, value, pops, data). `order`: FCOMI, (instruction, index, pops); gives
  *   8 and ZF, PF and CF in bits 0 to 2.
  * - `store.32`, `store.64`, `store.extended`: (), `store.integer`: (bits, truncates): only compute what `x87Stored` gives. `stored` finishes
@@ -83,7 +83,7 @@ export type ExactFloat =
  *   condition). `control`, `status`: (), for `x87Stored`. `set-control`: (value).
  */
 export type X87Quick =
-  | `${'add' | 'mul' | 'sub' | 'subr' | 'div' | 'divr' | 'compare'}.${'register' | 0 | 32 | 64}`
+  | `${'add' | 'mul' | 'sub' | 'subr' | 'div' | 'divr'}.${'register' | 'pop' | 0 | 32 | 64}` | `compare.${'register' | 0 | 32 | 64}`
   | `load.${32 | 64 | 'integer' | 'extended' | 'register' | 'one' | 'zero'}`
   | `store.${32 | 64 | 'integer' | 'extended' | 'register'}` | 'stored'
   | 'order' | 'exchange' | 'sign' | 'move' | 'control' | 'status' | 'set-control';

@@ -29,7 +29,7 @@ const memory = (code: Code, floatBits: 0 | 32 | 64): Body => (e, o) => {
 };
 
 function registers(e: Emit, code: Code, destination: Value, source: Value, pops: 0 | 1): void {
-  quickly(e, `${QUICK[code]}.register`, [e.state('rip'), destination, source, e.constant(pops)], () => {
+  quickly(e, `${QUICK[code]}.${pops ? 'pop' : 'register'}`, [e.state('rip'), destination, source], () => {
     begin(e);
     e.helper('x87-arithmetic', e.constant(code), destination, source, e.constant(pops));
   });

@@ -1,7 +1,7 @@
 import type { Value, Variable } from '@hanok/x86';
 import { multiplyWide } from '../../float/arithmetic.ts';
 import type { Defined, FunctionWriter } from '../../float/function-writer.ts';
-import { BIAS, exponentOf, isNormal, isPlain, isZero, type Result, roundWide, signOfExtended, zeroOf } from './numbers.ts';
+import { areMiddle, BIAS, exponentOf, isPlain, isZero, type Result, roundWide, signOfExtended, zeroOf } from './numbers.ts';
 import type { Extended } from './stack.ts';
 
 /** Results of FADD, FSUB, FMUL and FDIV for normal numbers and zeros, rounded to nearest and 64 bits. */
@@ -40,15 +40,16 @@ class Outcome {
   }
 }
 
-/** An operation out of what it does with normal numbers, and with plain ones of which one at least is a zero; others fail. */
+/** An operation out of what it does with numbers in the middle of the range, and with plain ones of which one at least is a zero; others fail. */
 function operation(normal: (e: FunctionWriter, a: Extended, b: Extended, outcome: Outcome) => void, zero: (e: FunctionWriter, a: Extended, b: Extended, outcome: Outcome) => void): Operation {
   return (e, a, b) => {
     const outcome = new Outcome(e);
     e.if(
-      e.both(isNormal(e, a), isNormal(e, b)),
+      areMiddle(e, a, b),
       () => normal(e, a, b, outcome),
       () => {
         e.failUnless(e.both(isPlain(e, a), isPlain(e, b)));
+        e.failUnless(e.either(isZero(e, a), isZero(e, b)));
         zero(e, a, b, outcome);
       },
     );

@@ -56,13 +56,15 @@ function defineLoads(functions: QuickFunctions): void {
 }
 
 function defineOperation(functions: QuickFunctions, name: 'add' | 'mul' | 'sub' | 'subr' | 'div' | 'divr', operation: Operation): void {
-  functions.define(`${name}.register`, (e, stack, instruction, destination, source, pops) => {
-    stack.requireFilled(destination!, source!);
-    const { value, rounding } = operation(e, stack.get(destination!), stack.get(source!));
-    stack.record(instruction!);
-    stack.set(destination!, value);
-    e.if(e.nez(pops!), () => stack.commit({ move: pops!, freed: [e.constant(0)], rounding }), () => stack.commit({ rounding }));
-  }, true);
+  for (const form of ['register', 'pop'] as const) {
+    functions.define(`${name}.${form}`, (e, stack, instruction, destination, source) => {
+      stack.requireFilled(destination!, source!);
+      const { value, rounding } = operation(e, stack.get(destination!), stack.get(source!));
+      stack.record(instruction!);
+      stack.set(destination!, value);
+      stack.commit(form === 'pop' ? { move: e.constant(1), freed: [e.constant(0)], rounding } : { rounding });
+    }, true);
+  }
   for (const bits of [0, 32, 64] as const) {
     functions.define(`${name}.${bits}`, (e, stack, instruction, raw, data) => {
       const first = e.constant(0);

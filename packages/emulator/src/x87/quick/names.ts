@@ -13,7 +13,8 @@ const PARAMETERS: Readonly<Record<string, readonly string[]>> = {
   'load.one': ['instruction'],
   'load.zero': ['instruction'],
   ...Object.fromEntries(OPERATIONS.flatMap((name) => [
-    [`${name}.register`, ['instruction', 'destination', 'source', 'pops']],
+    [`${name}.register`, ['instruction', 'destination', 'source']],
+    [`${name}.pop`, ['instruction', 'destination', 'source']],
     ...MEMORY.map((bits) => [`${name}.${bits}`, ['instruction', 'raw', 'data']] as const),
   ])),
   'compare.register': ['instruction', 'index', 'pops'],

@@ -1,5 +1,5 @@
 import type { Value } from '@hanok/x86';
-import { CPU } from '../../layout.ts';
+import { BLOCK_TAG, CPU } from '../../layout.ts';
 import type { FunctionWriter } from '../../float/function-writer.ts';
 
 /** Control and status word (SDM vol. 1 §8.1.3, §8.1.5), as `Words` holds them: control, status, tags, 16 bits each. */
@@ -18,11 +18,9 @@ const TOP = 0x3800;
 const TOP_SHIFT = 11;
 const TAG_EMPTY = 3;
 const REGISTER_BYTES = 16;
-const CR0_PE_BIT = 0;
 /** Of twice TOP. */
 const TOP_MASK = 14;
 const RC_SHIFT = 10;
-const VM_BIT = 17;
 
 /** How a result was rounded (i32 conditions): PE and C1 come from it. */
 export interface Rounding {
@@ -52,8 +50,7 @@ export class Stack {
     // No exception may be pending, and the pointers must be offsets.
     const looked = e.and(this.words, e.constant(ordinaryRounding ? ES | RC | PC | PM : ES));
     e.failUnless(e.eq(looked, e.constant(ordinaryRounding ? PC | PM : 0)));
-    e.failUnless(e.bit(e.state('cr0'), CR0_PE_BIT));
-    e.failUnless(e.eqz(e.bit(e.state('systemFlags'), VM_BIT)));
+    e.failUnless(e.op('i32.eqz', e.op('i32.and', e.loadState('i32.load', CPU.blockTag), e.constant32(BLOCK_TAG.linearPointers))));
   }
 
   requireMaskedPrecision(): void {
@@ -75,10 +72,11 @@ export class Stack {
   }
   requireFilled(...indices: readonly Value[]): void {
     const { e } = this;
-    e.failUnless(e.eqz(e.bit(indices.map((index) => this.#emptiness(index)).reduce((a, b) => e.or(a, b)), 0)));
+    const anyEmpty = indices.map((index) => this.#emptiness(index)).reduce((a, b) => e.or(a, b));
+    e.failUnless(e.eqz(e.and(anyEmpty, e.constant(1))));
   }
   requireEmpty(index: Value): void {
-    this.e.failUnless(this.e.bit(this.#emptiness(index), 0));
+    this.e.failUnless(this.e.nez(this.e.and(this.#emptiness(index), this.e.constant(1))));
   }
 
   #address(index: Value): Value {
