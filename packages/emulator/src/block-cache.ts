@@ -167,7 +167,7 @@ export class BlockCache {
   /** Fills slots; the page of a crossing instruction's second half, -1 when there is none, -2 when it faults. */
   #decodeRun(gpa: number, linearLow: number, linearHigh: number): number {
     const mode = this.#state.mode as ModeBits;
-    const pageEnd = (gpa & ~0xfff) + 4096;
+    const pageEnd = gpa - (gpa & 0xfff) + 4096;
     const tag = this.#state.word(CPU.blockTag);
     const step = (tag & BLOCK_TAG.step) !== 0;
     const max = step ? 1 : BLOCK_INSTRUCTIONS_MAX;
@@ -261,7 +261,7 @@ export class BlockCache {
     this.#clear(slot);
     this.#view.setUint16(slot + SLOT.handler, handler, true);
     // Past the page's last byte the offset is 4096 or more, relative to the page the block began in.
-    this.#view.setUint16(slot + SLOT.pageOffset, at - (blockStart & ~0xfff), true);
+    this.#view.setUint16(slot + SLOT.pageOffset, at - blockStart + (blockStart & 0xfff), true);
     return slot;
   }
 

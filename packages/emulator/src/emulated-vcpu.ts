@@ -77,12 +77,12 @@ export class EmulatedVcpu implements Vcpu {
     this.#debug = new DebugUnit(this.state);
     this.#hotCode = new HotCode(this.state, this.#regions, codePages, index, options.compilePolicy ?? COMPILE_POLICY);
     this.#blocks = new BlockCache(this.state, memory, options.image, codePages, index, this.#hotCode, onUnknown, (linear) => this.#debug.executeHits(linear) !== 0n);
-    this.#mmu = new Mmu(this.state, memory, this.#services.bus, { codePages, gate, vcpu: index }, (page) => this.#blocks.dropPage(page));
+    this.#tally = new ExitTally(this.#services.exits, EXIT_KINDS);
+    this.#mmu = new Mmu(this.state, memory, this.#tally.counting(this.#services.bus), { codePages, gate, vcpu: index }, (page) => this.#blocks.dropPage(page));
     this.#blocks.connect(this.#mmu);
     this.#hotCode.connect(this.#mmu, this.#blocks);
-    this.#tally = new ExitTally(this.#services.exits, EXIT_KINDS);
     const { paravirt, timeStamp, model } = this.#services;
-    this.#paravirt = paravirt && new KvmParavirt(memory, timeStamp, model.tscHz, paravirt);
+    this.#paravirt = paravirt && new KvmParavirt(memory, timeStamp, model.tscHz, this.#services.interrupts, paravirt);
     this.#context = new ExecutionContext(this.state, this.#mmu, this.#services, this.#paravirt, this.#tally, new DataView(buffer), this.#debug, () => this.#debugChanged());
     this.#single = new SingleStep(this.state, this.#context, this.#debug, this.#mmu, ram, {
       debug: (bits) => this.#debugException(bits),
@@ -303,7 +303,7 @@ export class EmulatedVcpu implements Vcpu {
     this.#lookedNs = this.#services.nowNs();
     interrupts.tick(this.#lookedNs);
     this.#paravirt?.steal.update(this.#lookedNs);
-    this.#paravirt?.eoi.collect(interrupts);
+    this.#paravirt?.eoi.collect();
     this.#countQuietly();
     const kicked = this.#kicked;
     this.#kicked = false;
@@ -348,7 +348,7 @@ export class EmulatedVcpu implements Vcpu {
     }
     if (vector < 0 || (state.word(CPU.systemFlags) & Number(RFLAGS.IF)) === 0) return undefined;
     interrupts.acknowledge(vector);
-    this.#paravirt?.eoi.offer(interrupts);
+    this.#paravirt?.eoi.offer();
     state.setWord(CPU.interruptPending, interrupts.highestPending() >= 0 ? 1 : 0);
     return this.#interrupt(vector);
   }

@@ -54,7 +54,7 @@ export class PageWalker {
 
   constructor(state: CpuState, memory: GuestMemory) {
     this.#state = state;
-    this.#ram = new Int32Array(memory.memory.buffer as ArrayBufferLike, memory.baseBytes, memory.sizeBytes >> 2);
+    this.#ram = new Int32Array(memory.memory.buffer as ArrayBufferLike, memory.baseBytes, memory.sizeBytes / 4);
     this.#ramBytes = memory.sizeBytes;
   }
 

@@ -96,4 +96,20 @@ export class ExitTally {
   count(kind: ExitKind): void {
     this.#counters.count(this.#indices.get(kind)!);
   }
+
+  /** The bus, with memory-mapped accesses counted. Ports are counted where they are checked. */
+  counting(bus: VcpuBus): VcpuBus {
+    return {
+      readPort: (port, width) => bus.readPort(port, width),
+      writePort: (port, value, width) => bus.writePort(port, value, width),
+      readMmio: (gpa, width) => {
+        this.count('mmio read');
+        return bus.readMmio(gpa, width);
+      },
+      writeMmio: (gpa, value, width) => {
+        this.count('mmio write');
+        bus.writeMmio(gpa, value, width);
+      },
+    };
+  }
 }

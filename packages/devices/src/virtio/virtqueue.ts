@@ -52,7 +52,7 @@ export class Virtqueue {
     this.size = sizeMax;
     this.#host = host;
     this.#memory = host.memory;
-    this.#halfWords = new Uint16Array(host.memory.memory.buffer, host.memory.baseBytes, host.memory.sizeBytes >> 1);
+    this.#halfWords = new Uint16Array(host.memory.memory.buffer, host.memory.baseBytes, host.memory.sizeBytes / 2);
   }
 
   /** Starts the queue with the size and addresses in its registers; false when they make no usable rings. */

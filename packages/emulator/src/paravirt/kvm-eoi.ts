@@ -22,10 +22,12 @@ export class KvmEoi {
   /** What the guest wrote to the MSR. */
   value = 0n;
   readonly #memory: GuestMemory;
+  readonly #apic: EoiTarget;
   #offered = false;
 
-  constructor(memory: GuestMemory) {
+  constructor(memory: GuestMemory, apic: EoiTarget) {
     this.#memory = memory;
+    this.#apic = apic;
   }
 
   reset(): void {
@@ -36,8 +38,9 @@ export class KvmEoi {
   /** False where the value has reserved bits. */
   set(value: bigint): boolean {
     if (value & RESERVED) return false;
+    // The guest may have used an offer and end them all now, as Linux does before a reboot.
+    if (this.#offered) this.#takeBack();
     this.value = value;
-    this.#offered = false;
     return true;
   }
 
@@ -46,14 +49,18 @@ export class KvmEoi {
   }
 
   /** Before interrupts are looked at: takes the offer back, and learns whether the guest used it. */
-  collect(apic: EoiTarget): void {
-    if (!this.#offered || (!apic.hasRequests && apic.inServiceCount > 0 && this.#isOpen())) return;
+  collect(): void {
+    const { hasRequests, inServiceCount } = this.#apic;
+    if (this.#offered && (hasRequests || inServiceCount === 0 || !this.#isOpen())) this.#takeBack();
+  }
+
+  #takeBack(): void {
     this.#offered = false;
     const flag = this.#flag();
     if (!flag) return;
     const wasOpen = (flag[0]! & NO_EOI_REQUIRED) !== 0;
     flag[0]! &= ~NO_EOI_REQUIRED;
-    if (!wasOpen) apic.endOfInterrupt();
+    if (!wasOpen) this.#apic.endOfInterrupt();
   }
 
   #isOpen(): boolean {
@@ -61,8 +68,9 @@ export class KvmEoi {
   }
 
   /** After an interrupt was taken into service. */
-  offer(apic: EoiTarget): void {
-    if ((this.value & ENABLED) === 0n || apic.hasRequests || apic.inServiceCount !== 1 || apic.servesLevel) return;
+  offer(): void {
+    const { hasRequests, inServiceCount, servesLevel } = this.#apic;
+    if ((this.value & ENABLED) === 0n || hasRequests || inServiceCount !== 1 || servesLevel) return;
     const flag = this.#flag();
     if (!flag) return;
     flag[0]! |= NO_EOI_REQUIRED;

@@ -7,6 +7,7 @@ import { clockScale } from './kvm-clock.ts';
 import type { EoiTarget } from './kvm-eoi.ts';
 import { KvmParavirt, type ParavirtHost } from './kvm-paravirt.ts';
 
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 const WALL_NS = 1_700_000_000_250_000_000;
 
 function create(tscHz = 1_000_000_000) {
@@ -21,7 +22,8 @@ function create(tscHz = 1_000_000_000) {
     yield: () => void calls.push('yield'),
   };
   const timeStamp = new TimeStamp(() => time.nowNs, tscHz);
-  return { time, calls, memory, timeStamp, paravirt: new KvmParavirt(memory, timeStamp, tscHz, host) };
+  const apic: Mutable<EoiTarget> & { ended: number } = { hasRequests: false, inServiceCount: 1, servesLevel: false, ended: 0, endOfInterrupt: () => void apic.ended++ };
+  return { time, calls, memory, timeStamp, apic, paravirt: new KvmParavirt(memory, timeStamp, tscHz, apic, host) };
 }
 
 /** What a guest computes from a clock record at a count of its time-stamp counter. */
@@ -91,26 +93,38 @@ test('stolen time adds up; a sleeping vCPU can be asked to flush its TLB', () =>
 });
 
 test('an end of interrupt without an exit is offered only while nothing else waits', () => {
-  const { memory, paravirt } = create();
+  const { memory, apic, paravirt } = create();
   const { eoi } = paravirt;
-  const apic = { hasRequests: false, inServiceCount: 1, servesLevel: false, ended: 0, endOfInterrupt: () => void apic.ended++ } satisfies EoiTarget & { ended: number };
   const flag = memory.slice(0x4000, 1)!;
   paravirt.writeMsr(KVM_MSR.PV_EOI_EN, 0x4001n);
   for (const [key, value] of [['hasRequests', true], ['inServiceCount', 2], ['servesLevel', true]] as const) {
-    eoi.offer({ ...apic, [key]: value });
+    const before = { ...apic };
+    Object.assign(apic, { [key]: value });
+    eoi.offer();
     assert.equal(flag[0], 0, key);
+    Object.assign(apic, before);
   }
-  eoi.offer(apic);
+  eoi.offer();
   assert.equal(flag[0], 1);
-  eoi.collect(apic);
+  eoi.collect();
   assert.equal(flag[0], 1, 'still open');
   flag[0] = 0;
-  eoi.collect(apic);
+  eoi.collect();
   assert.equal(apic.ended, 1);
-  eoi.offer(apic);
-  eoi.collect({ ...apic, hasRequests: true });
+  eoi.offer();
+  apic.hasRequests = true;
+  eoi.collect();
   assert.equal(flag[0], 0, 'taken back');
-  eoi.collect(apic);
+  eoi.collect();
+  assert.equal(apic.ended, 1);
+});
+
+test('a guest that ends the offers keeps what it used of them', () => {
+  const { memory, apic, paravirt } = create();
+  paravirt.writeMsr(KVM_MSR.PV_EOI_EN, 0x4001n);
+  paravirt.eoi.offer();
+  memory.slice(0x4000, 1)![0] = 0;
+  paravirt.writeMsr(KVM_MSR.PV_EOI_EN, 0n);
   assert.equal(apic.ended, 1);
 });
 

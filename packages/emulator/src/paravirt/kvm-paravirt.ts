@@ -2,7 +2,7 @@ import { DeliveryMode, type GuestMemory } from '@hanok/machine';
 import type { TimeStamp } from '../system-services.ts';
 import { KVM_ERROR, KVM_HC, KVM_MSR } from './kvm-abi.ts';
 import { KvmClock } from './kvm-clock.ts';
-import { KvmEoi } from './kvm-eoi.ts';
+import { type EoiTarget, KvmEoi } from './kvm-eoi.ts';
 import { StealTime } from './steal-time.ts';
 
 /** What stands behind the interface. APIC ids are vCPU numbers. */
@@ -26,11 +26,11 @@ export class KvmParavirt {
   readonly #clock: KvmClock;
   readonly #host: ParavirtHost;
 
-  constructor(memory: GuestMemory, timeStamp: TimeStamp, tscHz: number, host: ParavirtHost) {
+  constructor(memory: GuestMemory, timeStamp: TimeStamp, tscHz: number, apic: EoiTarget, host: ParavirtHost) {
     this.#host = host;
     this.#clock = new KvmClock(memory, timeStamp, tscHz, () => host.wallStartNs());
     this.steal = new StealTime(memory, () => host.stolenNs());
-    this.eoi = new KvmEoi(memory);
+    this.eoi = new KvmEoi(memory, apic);
   }
 
   reset(): void {
