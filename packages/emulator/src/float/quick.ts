@@ -101,8 +101,10 @@ function placed(e: FunctionWriter, format: FloatFormat, a: Value, result: Value)
 }
 
 const IE_AND_IM = 0x81n;
+/** RC, FTZ and DAZ, and flags and masks of the exceptions that denormals bring: DE, UE and PE. */
+const TINY = { mask: 0xf972n, value: 0x1932n } as const;
 
-/** Infinities and NaNs, while no exception comes of them that is not masked and set already. */
+/** Infinities, NaNs and denormals, while no exception comes of them that is not masked and set already. */
 export function quickSpecial(e: FunctionWriter, name: QuickOperation, format: FloatFormat, a: Value, b: Value): Quick {
   const { vector } = FLOAT_FORMATS[format];
   const lanes = new Lanes(e, vector);
@@ -112,8 +114,12 @@ export function quickSpecial(e: FunctionWriter, name: QuickOperation, format: Fl
   // A divisor that is infinite makes an exact zero, one that is zero raises ZE.
   const infinite = lanes.all(lanes.isInfinite(raw), name === 'div' ? lanes.isInfinite(x) : lanes.any(lanes.isInfinite(x), lanes.isInfinite(y)));
   const zero = lanes.all(lanes.isZero(raw), name === 'div' ? lanes.any(lanes.isZero(x), lanes.isInfinite(y)) : exactZero(lanes, name, x, y, raw));
-  const isKnown = lanes.any(lanes.isNormal(raw), nan, infinite, zero);
-  const known = e.op('v128.andnot', isKnown, lanes.any(lanes.isDenormal(x), lanes.isDenormal(y)));
+  const isTinySilent = e.eq(e.and(e.state('mxcsr'), e.constant(TINY.mask)), e.constant(TINY.value));
+  const tiny = e.op('i32x4.splat', e.op('i32.sub', e.constant32(0), isTinySilent));
+  const finite = name === 'div' ? e.op('v128.andnot', lanes.isFinite(raw), lanes.isZero(y)) : lanes.isFinite(raw);
+  const isKnown = lanes.any(lanes.isNormal(raw), nan, infinite, zero, lanes.all(tiny, finite));
+  const hasDenormal = e.op('v128.andnot', lanes.any(lanes.isDenormal(x), lanes.isDenormal(y)), tiny);
+  const known = e.op('v128.andnot', isKnown, hasDenormal);
   const invalid = lanes.any(e.op('v128.andnot', nan, lanes.any(nanX, nanY)), lanes.isSignaling(x), lanes.isSignaling(y));
   const silent = e.either(e.eqz(e.op('v128.any_true', invalid)), e.eq(e.and(e.state('mxcsr'), e.constant(IE_AND_IM)), e.constant(IE_AND_IM)));
   const ofY = e.op('v128.bitselect', lanes.withBits(y, QUIET[vector]), splat(e, vector, INDEFINITE[vector]), nanY);
