@@ -40,9 +40,10 @@ function drawDisplacement(random: Random, bytes: 0 | 1 | 4): bigint {
 }
 
 /** A register the address may use: any but those with a value of their own. */
-function freeRegister(random: Random, taken: ReadonlySet<number>, excluded: readonly number[]): number | undefined {
+function freeRegister({ random, form }: Draft, taken: ReadonlySet<number>, excluded: readonly number[]): number | undefined {
+  const count = form.mode === 32 ? 8 : 16;
   for (let attempt = 0; attempt < 24; attempt++) {
-    const register = random.below(16);
+    const register = random.below(count);
     if (!taken.has(register) && !excluded.includes(register)) return register;
   }
   return undefined;
@@ -57,7 +58,7 @@ function assign(draft: Draft, register: number, value: bigint): void {
 function direct(draft: Draft, target: bigint): MemoryChoice | undefined {
   if (!fits(target, 4)) return undefined;
   const common = { base: undefined, index: undefined, displacement: Number(target), displacementBytes: 4 } as const;
-  return { ...common, scale: draft.random.pick([1, 2, 4, 8]), ripRelative: draft.random.oneIn(2) };
+  return { ...common, scale: draft.random.pick([1, 2, 4, 8]), ripRelative: draft.form.mode === 64 && draft.random.oneIn(2) };
 }
 
 /**
@@ -74,12 +75,12 @@ export function chooseAddress(draft: Draft, target: bigint, taken: ReadonlySet<n
   const displacementBytes = random.pick([0, 1, 4] as const);
   const displacement = drawDisplacement(random, displacementBytes);
   const scale = random.pick([1, 2, 4, 8] as const);
-  const index = mode < 5 ? freeRegister(random, taken, [4]) : undefined;
+  const index = mode < 5 ? freeRegister(draft, taken, [4]) : undefined;
   if (mode === 1 && index !== undefined) {
     const scaled = scaledOnly(draft, target, index, scale);
     if (scaled) return scaled;
   }
-  const base = freeRegister(random, taken, []);
+  const base = freeRegister(draft, taken, []);
   if (base === undefined) throw new Error(`no register is left to address 0x${target.toString(16)} with`);
   if (base !== undefined && index === base) return sameRegister(draft, target, base, scale);
   if (index !== undefined && random.oneIn(2)) gpr[index] = BigInt(random.below(0x800));

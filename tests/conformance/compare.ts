@@ -1,4 +1,5 @@
 import type { TestResult } from './driver.ts';
+import type { CaseMode } from './forms.ts';
 import type { GeneratedCase } from './generate.ts';
 import { FX, LAYOUT, TESTED_FLAGS } from './layout.ts';
 import { type Unspecified, unspecifiedOf } from './undefined-flags.ts';
@@ -33,16 +34,18 @@ function compareControl(out: Difference[], expected: TestResult, actual: TestRes
   }
 }
 
-function compareIntegers(out: Difference[], expected: TestResult, actual: TestResult, open: Unspecified): void {
-  for (let index = 0; index < 16; index++) {
-    const [a, b] = [expected.gpr[index]!, actual.gpr[index]!];
+/** After 32-bit code the upper halves of registers, and R8 to R15, are undefined (SDM vol. 1 §3.4.1.1). */
+function compareIntegers(out: Difference[], expected: TestResult, actual: TestResult, open: Unspecified, mode: CaseMode): void {
+  const [count, mask] = mode === 32 ? [8, 0xffff_ffffn] : [16, 0xffff_ffff_ffff_ffffn];
+  for (let index = 0; index < count; index++) {
+    const [a, b] = [expected.gpr[index]! & mask, actual.gpr[index]! & mask];
     if (a !== b && ((a ^ b) & ~(open.registers.get(index) ?? 0n)) !== 0n) {
       out.push({ aspect: 'gpr', what: REGISTER_NAMES[index]!, expected: hex(a, 16), actual: hex(b, 16) });
     }
   }
-  const mask = TESTED_FLAGS & ~open.flags;
-  if (((expected.rflags ^ actual.rflags) & mask) !== 0) {
-    out.push({ aspect: 'flags', what: 'RFLAGS', expected: describeFlags(expected.rflags & mask), actual: describeFlags(actual.rflags & mask) });
+  const flags = TESTED_FLAGS & ~open.flags;
+  if (((expected.rflags ^ actual.rflags) & flags) !== 0) {
+    out.push({ aspect: 'flags', what: 'RFLAGS', expected: describeFlags(expected.rflags & flags), actual: describeFlags(actual.rflags & flags) });
   }
 }
 
@@ -136,7 +139,7 @@ export function compareResults(generated: GeneratedCase, expected: TestResult, a
   if (open.exceptionOrder) return [];
   const out: Difference[] = [];
   compareControl(out, expected, actual, open);
-  compareIntegers(out, expected, actual, open);
+  compareIntegers(out, expected, actual, open, generated.form.mode);
   compareVectors(out, expected, actual, open);
   compareFloats(out, expected, actual, open);
   compareMemory(out, generated, expected, actual, open);

@@ -128,7 +128,7 @@ export class Drafts {
     return {
       random,
       form,
-      addressBits: random.oneIn(8) ? 32 : 64,
+      addressBits: form.mode === 32 || random.oneIn(8) ? 32 : 64,
       codeAddress: LAYOUT.codeBase + (nearPageEnd ? 0x1000 - random.between(1, 14) : 0xc00 + random.below(0x200)),
       gpr,
       fx,

@@ -1,5 +1,8 @@
+import type { CaseMode } from './forms.ts';
+
 /** State before one instruction. Everything is plain bytes so that both worlds take it without conversion. */
 export interface TestCase {
+  readonly mode: CaseMode;
   /** The bytes of one instruction, and the address they run at. */
   readonly code: Uint8Array;
   readonly codeAddress: number;

@@ -20,7 +20,7 @@ const memory = (choice: Partial<MemoryChoice>): OperandChoice => ({
 });
 
 function bytes(target: Row, bits: 16 | 32 | 64, operands: OperandChoice[], more: Partial<InstructionChoice> = {}): string | undefined {
-  const choice: InstructionChoice = { row: target, bits, addressBits: 64, lock: false, repeat: 0, segment: 0, emptyRex: false, padding: 0, operands, ...more };
+  const choice: InstructionChoice = { row: target, mode: 64, bits, addressBits: 64, lock: false, repeat: 0, segment: 0, emptyRex: false, padding: 0, operands, ...more };
   const code = encode(choice, ADDRESS);
   return code && Buffer.from(code).toString('hex');
 }

@@ -1,4 +1,5 @@
 import type { OperandSpec, Row } from '@hanok/x86';
+import type { CaseMode } from './forms.ts';
 
 /** How a memory operand is addressed. Register numbers 0-15; an address with neither base nor index is absolute. */
 export interface MemoryChoice {
@@ -21,6 +22,7 @@ export type OperandChoice =
 /** Everything that selects one encoding of a row. */
 export interface InstructionChoice {
   readonly row: Row;
+  readonly mode: CaseMode;
   /** Operand size of `v`, `z` and `y` operands. */
   readonly bits: 16 | 32 | 64;
   readonly addressBits: 32 | 64;
@@ -125,7 +127,7 @@ function legacyPrefixes(choice: InstructionChoice): number[] {
   const bytes: number[] = new Array<number>(choice.padding).fill(CS_PREFIX);
   if (choice.lock) bytes.push(0xf0);
   if (choice.segment) bytes.push(choice.segment);
-  if (choice.addressBits === 32) bytes.push(0x67);
+  if (choice.addressBits !== choice.mode) bytes.push(0x67);
   if (choice.bits === 16 && row.prefix !== 'none' && row.prefix !== 0x66) bytes.push(0x66);
   if (typeof row.prefix === 'number' && row.vexLength === undefined) bytes.push(row.prefix);
   if (choice.repeat) bytes.push(choice.repeat);
@@ -156,7 +158,7 @@ function vexPrefix(choice: InstructionChoice, rex: number): number[] {
 }
 
 /**
- * Machine code of the choice for execution at `address`, or undefined where x86-64 cannot express it (AH beside R8).
+ * Machine code of the choice for execution at `address`, or undefined where the mode cannot express it (AH beside R8).
  * A `highByte` register keeps its encoding number, 4-7.
  */
 export function encode(choice: InstructionChoice, address: number): Uint8Array | undefined {
@@ -172,8 +174,8 @@ export function encode(choice: InstructionChoice, address: number): Uint8Array |
     if (plusOperand.number > 7) rex |= 1;
   }
   const byte = byteRegisters(choice);
-  const useRex = rex !== 0 || byte.needsRex || choice.emptyRex;
-  if (useRex && byte.high) return undefined;
+  const useRex = (rex !== 0 && row.vexLength === undefined) || byte.needsRex || choice.emptyRex;
+  if (useRex && (byte.high || choice.mode === 32)) return undefined;
   const bytes = legacyPrefixes(choice);
   if (row.vexLength !== undefined) bytes.push(...vexPrefix(choice, rex));
   else {

@@ -13,7 +13,6 @@ const named = (...names: string[]) => (row: Row) => names.includes(row.insn.name
 /** Rows that are not compared with the host's processor, each with the reason. */
 const EXCLUSIONS: readonly Exclusion[] = [
   { reason: 'system instruction: its effects need privilege or belong to the host\'s kernel', applies: (row) => row.insn.system && !CHECKED_AT_CPL3.has(row.insn.name) },
-  { reason: 'invalid in 64-bit mode (SDM vol. 2, "64-Bit Mode" column), where the cases run', applies: (row) => row.options.not64 === true },
   {
     reason: 'the values are the processor\'s or the moment\'s own (SDM vol. 2, CPUID, RDTSC, RDTSCP, RDPMC, RDRAND, RDSEED, RDPID, XGETBV)',
     applies: named('CPUID', 'RDTSC', 'RDTSCP', 'RDPMC', 'RDRAND', 'RDSEED', 'RDPID', 'XGETBV'),

@@ -1,8 +1,12 @@
 import type { Row } from '@hanok/x86';
 
+/** 64-bit mode, or compatibility mode's 32-bit code. */
+export type CaseMode = 32 | 64;
+
 /** One way to use a row: what is fixed before registers, addresses and values are drawn. */
 export interface Form {
   readonly row: Row;
+  readonly mode: CaseMode;
   readonly bits: 16 | 32 | 64;
   /** ModRM.rm names memory. */
   readonly memory: boolean;
@@ -39,8 +43,15 @@ function comparesStrings(row: Row): boolean {
   return row.map === 0 && [0xa6, 0xa7, 0xae, 0xaf].includes(row.opcode);
 }
 
-/** Operand sizes that 64-bit mode gives the row (SDM vol. 2A §2.2.1.2; 66 before a near branch differs by vendor). */
-export function rowSizes(row: Row): (16 | 32 | 64)[] {
+/** Operand sizes that a mode gives the row (SDM vol. 2A §2.2.1.2). 66 before a near branch differs by vendor, or goes where no code is. */
+export function rowSizes(row: Row, mode: CaseMode): (16 | 32 | 64)[] {
+  if (mode === 64) return longSizes(row);
+  if (row.rexW === true) return [];
+  if (row.options.force64) return [32];
+  return row.options.default64 ? [16, 32] : longSizes(row).filter((bits) => bits !== 64);
+}
+
+function longSizes(row: Row): (16 | 32 | 64)[] {
   if (row.rexW === true || row.options.force64) return [64];
   const wide = row.operands.some((spec) => spec.size === 'v' || spec.size === 'y');
   const bySize = wide || row.operands.some((spec) => spec.size === 'z');
@@ -67,17 +78,17 @@ function memoryChoices(row: Row): boolean[] {
   return 'EWQ'.includes(rm.kind) ? [false, true] : [false];
 }
 
-/** Every form of a row that exists in 64-bit mode. */
-export function rowForms(row: Row): Form[] {
-  if (row.options.not64) return [];
+/** Every form of a row that exists in a mode. */
+export function rowForms(row: Row, mode: CaseMode = 64): Form[] {
+  if (mode === 64 ? row.options.not64 : row.options.only64) return [];
   const forms: Form[] = [];
   const repeats: Form['repeat'][] = !row.options.repeat ? [0] : comparesStrings(row) ? [0, 0xf3, 0xf2] : [0, 0xf3];
   const controls = usesVectors(row) || usesX87(row) ? [false, true] : [false];
-  for (const bits of rowSizes(row)) {
+  for (const bits of rowSizes(row, mode)) {
     for (const memory of memoryChoices(row)) {
       for (const lock of row.options.lock && memory ? [false, true] : [false]) {
         for (const repeat of repeats) {
-          for (const variedControl of controls) forms.push({ row, bits, memory, lock, repeat, variedControl });
+          for (const variedControl of controls) forms.push({ row, mode, bits, memory, lock, repeat, variedControl });
         }
       }
     }
@@ -88,6 +99,7 @@ export function rowForms(row: Row): Form[] {
 /** Short name of a form for reports. */
 export function describeForm(form: Form): string {
   const parts = [form.row.insn.name, `[${form.row.text}]`, `${form.bits}-bit`];
+  if (form.mode === 32) parts.push('in 32-bit mode');
   if (form.row.operands.some((spec) => 'EWQM'.includes(spec.kind))) parts.push(form.memory ? 'memory' : 'register');
   if (form.lock) parts.push('LOCK');
   if (form.repeat) parts.push(form.repeat === 0xf3 ? 'REP' : 'REPNE');

@@ -19,8 +19,8 @@ export interface GeneratedCase {
 
 const ATTEMPTS = 64;
 const GS_PREFIX = 0x65;
-/** CS, SS, DS and ES: without effect in 64-bit mode. */
-const IDLE_SEGMENT_PREFIXES = [0x2e, 0x36, 0x3e, 0x26];
+/** CS, SS, DS and ES: without effect in 64-bit mode, and flat in 32-bit mode, where only CS cannot be written. */
+const FLAT_SEGMENT_PREFIXES = [0x2e, 0x36, 0x3e, 0x26];
 
 function drawImmediate(draft: Draft, spec: OperandSpec): bigint {
   const bytes = immediateBytes(spec, { bits: draft.form.bits, addressBits: draft.addressBits });
@@ -34,13 +34,18 @@ function drawRegister(draft: Draft, spec: OperandSpec, reserved: readonly number
   if (spec.kind === 'S') return register(random.below(6));
   if (spec.kind === 'C') return register(random.pick([0, 2, 3, 4, 8]));
   if (spec.kind === 'D') return register(random.pick([0, 1, 2, 3, 6, 7]));
-  if ('VWU'.includes(spec.kind)) return register(random.below(16));
-  if (operandBits(spec, form.bits) === 8 && random.oneIn(5)) return register(random.between(4, 7), true);
+  const count = registerCount(form);
+  if ('VWU'.includes(spec.kind)) return register(random.below(count));
+  const isByte = operandBits(spec, form.bits) === 8;
+  if (isByte && random.oneIn(5)) return register(random.between(4, 7), true);
   for (;;) {
-    const number = random.below(16);
+    // Without REX, byte registers from 4 on are AH to BH.
+    const number = random.below(isByte && form.mode === 32 ? 4 : count);
     if (!reserved.includes(number) || random.oneIn(32)) return register(number);
   }
 }
+
+const registerCount = ({ mode }: Form) => (mode === 32 ? 8 : 16);
 
 /** All operands but the address of a memory operand, whose place an immediate holds until then. */
 function drawOperands(draft: Draft, preparation: Preparation): OperandChoice[] {
@@ -98,7 +103,7 @@ function drawSegment(draft: Draft): number {
   // Branch hints and CET prefixes share these bytes; strings take the override for their source only.
   const explicit = row.operands.some((spec) => isMemory(form, spec));
   if (!explicit) return 0;
-  return random.oneIn(2) ? GS_PREFIX : random.pick(IDLE_SEGMENT_PREFIXES);
+  return form.mode === 64 && random.oneIn(2) ? GS_PREFIX : random.pick(FLAT_SEGMENT_PREFIXES);
 }
 
 /** Two vector or x87 operands alike, now and then: comparisons and subtractions of equals. */
@@ -124,10 +129,10 @@ function attempt(random: Random, drafts: Drafts, form: Form): GeneratedCase | un
   placeMemory(draft, operands, preparation, segment);
   draft.operands = operands;
   preparation.apply?.(draft);
-  const { row, bits, repeat } = form;
+  const { row, mode, bits, repeat } = form;
   // LOCK where it is not allowed raises #UD.
   const lock = form.lock || random.oneIn(96);
-  const plain: InstructionChoice = { row, bits, addressBits: draft.addressBits, lock, repeat, segment, emptyRex: random.oneIn(8), padding: 0, operands };
+  const plain: InstructionChoice = { row, mode, bits, addressBits: draft.addressBits, lock, repeat, segment, emptyRex: mode === 64 && random.oneIn(8), padding: 0, operands };
   // One fault of decoding at a time: which of two comes first is not said (SDM vol. 3A table 6-2).
   const choice = lock === form.lock && random.oneIn(64) ? padded(random, plain, draft.codeAddress) : plain;
   const code = encode(choice, draft.codeAddress);
@@ -138,8 +143,14 @@ function attempt(random: Random, drafts: Drafts, form: Form): GeneratedCase | un
     const operand = operands[index]!;
     if (spec.kind === 'J' && operand.kind === 'immediate') exits.push(next + Number(operand.value));
   });
-  const test = { code, codeAddress: draft.codeAddress, exits, gpr: draft.gpr, rflags: draft.rflags, fx: draft.fx, memory: draft.memory };
+  if (mode === 32) keepLowHalves(draft.gpr);
+  const test = { mode, code, codeAddress: draft.codeAddress, exits, gpr: draft.gpr, rflags: draft.rflags, fx: draft.fx, memory: draft.memory };
   return { form, choice, test, operandAddress: draft.operandAddress };
+}
+
+/** Registers as 32-bit code sees them. */
+function keepLowHalves(gpr: BigUint64Array): void {
+  gpr.forEach((value, index) => { gpr[index] = index < 8 ? value & 0xffff_ffffn : 0n; });
 }
 
 /** Draws one case of a form. Combinations that have no encoding are drawn again. */

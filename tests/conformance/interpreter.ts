@@ -1,6 +1,8 @@
 import type { GuestMemory, Vcpu, VcpuState } from '@hanok/machine';
 import type { ConformanceDriver, TestCase, TestException, TestResult } from './driver.ts';
+import type { CaseMode } from './forms.ts';
 import { FX, GS_BASE, LAYOUT, TESTED_FLAGS } from './layout.ts';
+import { USER_CODE, USER_CODE_32, USER_DATA } from './native-stub.ts';
 
 /** Guest-physical addresses of what the case needs; the page tables make the virtual ones those of LAYOUT. */
 const GPA = { pml4: 0x1000, pdpt: 0x2000, directory: 0x3000, table: 0x4000, code: 0x1_0000, window: 0x2_0000, tss: 0x3_0000 } as const;
@@ -40,13 +42,14 @@ function mapPages(memory: GuestMemory): void {
   memory.writeU16(GPA.tss + 0x66, TSS_LIMIT + 1);
 }
 
-/** Long mode at privilege level 3, with the selectors Linux gives programs. */
-function programState(): Partial<VcpuState> {
+/** Long mode at privilege level 3, in code of 64 or 32 bits, with the selectors Linux gives programs. */
+function programState(mode: CaseMode): Partial<VcpuState> {
   const none = { selector: 0, base: 0n, limit: 0, access: 0 };
-  const code = { selector: 0x33, base: 0n, limit: 0xffff_ffff, access: 0xa0fb };
-  const stack = { selector: 0x2b, base: 0n, limit: 0xffff_ffff, access: 0xc0f3 };
+  const flat = (selector: number, access: number) => ({ selector, base: 0n, limit: 0xffff_ffff, access });
+  const code = mode === 64 ? flat(USER_CODE, 0xa0fb) : flat(USER_CODE_32, 0xc0fb);
+  const data = flat(USER_DATA, 0xc0f3);
   return {
-    segments: [none, code, stack, none, none, { ...none, base: GS_BASE }],
+    segments: [data, code, data, data, none, { ...none, base: GS_BASE }],
     ldtr: none,
     tr: { selector: 0x40, base: BigInt(TSS_LINEAR), limit: TSS_LIMIT, access: 0x8b },
     gdtr: { base: 0n, limit: 0 },
@@ -126,7 +129,7 @@ export class InterpreterDriver implements ConformanceDriver {
   readonly #compiled: boolean;
   readonly #vcpu: Vcpu;
   readonly #memory: GuestMemory;
-  readonly #fixed = programState();
+  readonly #fixed = { 32: programState(32), 64: programState(64) };
 
   /** With `compiled` each case runs twice, the second time in the region that the first one led to. */
   constructor(vcpu: Vcpu, memory: GuestMemory, compiled = false) {
@@ -166,7 +169,7 @@ export class InterpreterDriver implements ConformanceDriver {
   #loadData(test: TestCase): void {
     this.#memory.write(GPA.window, test.memory);
     this.#vcpu.setState({
-      ...this.#fixed,
+      ...this.#fixed[test.mode],
       ...floatState(test.fx),
       gpr: Array.from(test.gpr),
       rip: BigInt(test.codeAddress),

@@ -22,9 +22,13 @@ export const STATE = {
 } as const;
 
 /** Linux `ucontext_t` on x86-64: offsets of the saved registers a handler needs (asm/sigcontext.h). */
-const UCONTEXT = { rip: 0xa8, flags: 0xb0, errorCode: 0xc0, trapNumber: 0xc8, cr2: 0xd8 } as const;
+const UCONTEXT = { rip: 0xa8, flags: 0xb0, codeSegment: 0xb8, errorCode: 0xc0, trapNumber: 0xc8, cr2: 0xd8 } as const;
 
 const STACK_POINTER = 4;
+/** Selectors of programs under Linux (asm/segment.h): code of 64 and 32 bits, data. */
+export const USER_CODE = 0x33;
+export const USER_CODE_32 = 0x23;
+export const USER_DATA = 0x2b;
 /** TF and AC would raise exceptions in the stub itself. */
 const TRAP_AND_ALIGNMENT_FLAGS = 0x4_0100;
 
@@ -56,6 +60,8 @@ class Code {
 export interface Stub {
   readonly bytes: Uint8Array;
   readonly captureAddress: number;
+  /** Where 32-bit code goes to be captured. */
+  readonly farCaptureAddress: number;
   readonly handlerAddress: number;
 }
 
@@ -68,6 +74,7 @@ function entry(code: Code): void {
   code.storeRegister(STACK_POINTER, STATE.hostStack);
   code.raw(0x48, 0x0f, 0xae).state(0, STATE.fxHost); // fxsave64
   code.raw(0x48, 0x0f, 0xae).state(1, STATE.fxIn); // fxrstor64
+  code.raw(0xb8).dword(USER_DATA).raw(0x8e, 0xd8, 0x8e, 0xc0); // mov eax, USER_DATA; mov ds, eax; mov es, eax
   for (let register = 0; register < 16; register++) if (register !== STACK_POINTER) code.loadRegister(register, STATE.gprIn + 8 * register);
   code.raw(0x48, 0xc7, 0xc4).dword(LAYOUT.stateBase + STATE.frame); // mov rsp, frame
   code.raw(0x48, 0xcf); // iretq
@@ -104,6 +111,7 @@ function handler(code: Code, captureAddress: number): void {
     code.raw(0x48, 0x8b, 0x82).dword(field).storeRegister(0, target);
   }
   code.raw(0x48, 0xc7, 0x82).dword(UCONTEXT.rip).dword(captureAddress); // mov qword [rdx + rip], capture
+  code.raw(0x66, 0xc7, 0x82).dword(UCONTEXT.codeSegment).raw(USER_CODE, 0); // mov word [rdx + codeSegment], USER_CODE
   code.raw(0x81, 0xa2).dword(UCONTEXT.flags).dword(~TRAP_AND_ALIGNMENT_FLAGS); // and dword [rdx + flags], …
   code.raw(0xc3);
   code.bytes[branchAt + 1] = code.bytes.length - (branchAt + 2);
@@ -120,10 +128,12 @@ export function buildStub(): Stub {
   capture(code);
   const handlerAddress = LAYOUT.stubBase + code.bytes.length;
   handler(code, captureAddress);
-  return { bytes: Uint8Array.from(code.bytes), captureAddress, handlerAddress };
+  const farCaptureAddress = LAYOUT.stubBase + code.bytes.length;
+  code.raw(0xea).dword(captureAddress).raw(USER_CODE, 0); // jmp USER_CODE:capture, of 32-bit code
+  return { bytes: Uint8Array.from(code.bytes), captureAddress, farCaptureAddress, handlerAddress };
 }
 
-/** What stands at exit `index` (from 1) of a case: it notes which exit this is and stores the state. */
+/** What stands at exit `index` (from 1) of a case, in code of either mode: it notes which exit this is and goes to store the state. */
 export function buildExit(index: number, address: number, captureAddress: number): Uint8Array {
   const code = new Code();
   code.raw(0xc7).state(0, STATE.exit).dword(index); // mov dword [exit], index

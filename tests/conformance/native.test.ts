@@ -36,7 +36,7 @@ function run(code: readonly number[], inputs: Inputs = {}): TestResult {
   for (const [index, lanes] of Object.entries(inputs.xmm ?? {})) lanes.forEach((lane, at) => view.setFloat32(FX.xmm + 16 * Number(index) + 4 * at, lane, true));
   const memory = new Uint8Array(LAYOUT.windowBytes);
   for (const [offset, value] of Object.entries(inputs.memory ?? {})) memory[Number(offset)] = value;
-  return native!.run({ code: Uint8Array.from(code), codeAddress: CODE, exits: [CODE + code.length, TAKEN], gpr, rflags: inputs.rflags ?? 0, fx, memory });
+  return native!.run({ mode: 64, code: Uint8Array.from(code), codeAddress: CODE, exits: [CODE + code.length, TAKEN], gpr, rflags: inputs.rflags ?? 0, fx, memory });
 }
 
 const { CF, PF, AF, ZF, OF, SF, DF } = FLAG;

@@ -1,7 +1,7 @@
 import koffi from 'koffi';
 import type { ConformanceDriver, TestCase, TestResult } from './driver.ts';
 import { EXIT_BYTES, FX, GS_BASE, LAYOUT, TESTED_FLAGS } from './layout.ts';
-import { buildExit, buildStub, STATE, type Stub } from './native-stub.ts';
+import { buildExit, buildStub, STATE, type Stub, USER_CODE, USER_CODE_32, USER_DATA } from './native-stub.ts';
 
 /** Linux constants (asm-generic/mman.h, asm/signal.h, asm/prctl.h, asm/unistd_64.h). */
 const PROT_NONE = 0;
@@ -18,9 +18,6 @@ const SIGACTION = { sizeBytes: 152, handler: 0, flags: 136 } as const;
 
 const INT3 = 0xcc;
 const STACK_POINTER = 4;
-/** Selectors of programs (asm/segment.h). */
-const USER_CS = 0x33n;
-const USER_SS = 0x2bn;
 const PAGE_FAULT = 14;
 
 /** Why this host cannot be the oracle, or undefined when it can. */
@@ -138,13 +135,15 @@ export class NativeDriver implements ConformanceDriver {
 
   #load(test: TestCase): void {
     this.#code.set(test.code, test.codeAddress - LAYOUT.codeBase);
+    const capture = test.mode === 32 ? this.#stub.farCaptureAddress : this.#stub.captureAddress;
     test.exits.forEach((address, index) => {
-      this.#code.set(buildExit(index + 1, address, this.#stub.captureAddress), address - LAYOUT.codeBase);
+      this.#code.set(buildExit(index + 1, address, capture), address - LAYOUT.codeBase);
     });
     this.#fxIn.set(test.fx);
     this.#gprIn.set(test.gpr);
     this.#window.set(test.memory);
-    const frame = [BigInt(test.codeAddress), USER_CS, BigInt(test.rflags | 0x202), test.gpr[STACK_POINTER]!, USER_SS];
+    const codeSegment = BigInt(test.mode === 32 ? USER_CODE_32 : USER_CODE);
+    const frame = [BigInt(test.codeAddress), codeSegment, BigInt(test.rflags | 0x202), test.gpr[STACK_POINTER]!, BigInt(USER_DATA)];
     frame.forEach((value, index) => this.#state.setBigUint64(STATE.frame + 8 * index, value, true));
     this.#state.setUint32(STATE.exit, 0, true);
   }

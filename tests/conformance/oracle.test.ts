@@ -1,19 +1,21 @@
 /**
- * Every instruction that programs can run, on the emulated processor, interpreted and compiled, and on the host's own, from the same states.
+ * Every instruction that programs can run, on the emulated processor and on the host's own, from the same states: in 64-bit
+ * mode, interpreted and compiled, and in 32-bit code, which is interpreted.
  * HANOK_ORACLE_SEED repeats a run, HANOK_ORACLE_CASES sets the cases a form, HANOK_ORACLE_ONLY names instructions.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ALL_INSNS, type Insn } from '@hanok/x86';
+import { ALL_INSNS, type Insn, type Row } from '@hanok/x86';
 import { createInterpreterDriver } from './emulated.ts';
 import { exclusionOf, missingFeature } from './exclusions.ts';
+import type { CaseMode } from './forms.ts';
 import { hostFlags } from './host.ts';
 import { NativeDriver, nativeOracleUnavailable } from './native.ts';
 import { describeRow, Oracle, type RowReport } from './oracle.ts';
 
 const DEFAULT_CASES = 40;
-/** Compiled code is compared on this part of the cases. */
-const COMPILED_SHARE = 5;
+/** Compiled code and 32-bit code are compared on this part of the cases. */
+const OTHER_SHARE = 5;
 
 function numberFrom(name: string, fallback: number): number {
   const text = process.env[name];
@@ -40,10 +42,16 @@ interface Totals {
   readonly excluded: Map<string, string[]>;
 }
 
+/** Whether a mode has the row at all (SDM vol. 2, the columns "64-Bit Mode" and "Compat/Leg Mode"). */
+function existsIn(row: Row, mode: CaseMode): boolean {
+  return mode === 64 ? !row.options.not64 : !row.options.only64 && row.rexW !== true;
+}
+
 /** Runs all rows of one name and returns what disagreed. */
-function checkInstruction(oracle: Oracle, insns: readonly Insn[], flags: ReadonlySet<string>, totals: Totals): RowReport[] {
+function checkInstruction(oracle: Oracle, insns: readonly Insn[], mode: CaseMode, flags: ReadonlySet<string>, totals: Totals): RowReport[] {
   const failures: RowReport[] = [];
   for (const row of insns.flatMap((insn) => insn.rows)) {
+    if (!existsIn(row, mode)) continue;
     const missing = missingFeature(row.insn, flags);
     const reason = exclusionOf(row) ?? (missing && `this host's processor lacks ${missing}`);
     if (reason) {
@@ -75,24 +83,31 @@ if (unavailable) {
   const seed = numberFrom('HANOK_ORACLE_SEED', 1);
   const casesPerForm = numberFrom('HANOK_ORACLE_CASES', DEFAULT_CASES);
   const reference = new NativeDriver();
-  compareEngine(reference, false, seed, casesPerForm);
+  compareEngine(reference, { mode: 64, compiled: false }, seed, casesPerForm);
+  compareEngine(reference, { mode: 32, compiled: false }, seed, Math.ceil(casesPerForm / OTHER_SHARE));
   // A case compiles a module of its own, so there are fewer.
-  compareEngine(reference, true, seed, Math.ceil(casesPerForm / COMPILED_SHARE));
+  compareEngine(reference, { mode: 64, compiled: true }, seed, Math.ceil(casesPerForm / OTHER_SHARE));
+}
+
+interface Engine {
+  readonly mode: CaseMode;
+  readonly compiled: boolean;
 }
 
 /** Compares the interpreter, or compiled regions, with the host's processor. */
-function compareEngine(reference: NativeDriver, compiled: boolean, seed: number, casesPerForm: number): void {
+function compareEngine(reference: NativeDriver, { mode, compiled }: Engine, seed: number, casesPerForm: number): void {
   const flags = hostFlags();
   const subject = createInterpreterDriver(compiled);
-  const oracle = new Oracle({ reference, subject, seed, casesPerForm });
+  const name = `${subject.name}, ${mode}-bit mode`;
+  const oracle = new Oracle({ reference, subject, seed, casesPerForm, mode });
   const totals: Totals = { rows: 0, forms: 0, cases: 0, exceptions: 0, differingRows: [], excluded: new Map() };
-  test(`${subject.name}: conformance with the host processor, HANOK_ORACLE_SEED=${seed}, ${casesPerForm} cases a form`, async (t) => {
-    for (const [name, insns] of byName()) {
-      await t.test(name, () => {
-        const failures = checkInstruction(oracle, insns, flags, totals);
+  test(`${name}: conformance with the host processor, HANOK_ORACLE_SEED=${seed}, ${casesPerForm} cases a form`, async (t) => {
+    for (const [instruction, insns] of byName()) {
+      await t.test(instruction, () => {
+        const failures = checkInstruction(oracle, insns, mode, flags, totals);
         assert.equal(failures.length, 0, failures.map(describeRow).join('\n'));
       });
     }
-    for (const line of summary(totals).split('\n')) t.diagnostic(`${subject.name}: ${line}`);
+    for (const line of summary(totals).split('\n')) t.diagnostic(`${name}: ${line}`);
   });
 }

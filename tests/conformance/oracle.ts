@@ -2,7 +2,7 @@ import type { Row } from '@hanok/x86';
 import { compareResults, type Difference } from './compare.ts';
 import { Drafts } from './draft.ts';
 import type { ConformanceDriver, TestResult } from './driver.ts';
-import { rowForms } from './forms.ts';
+import { type CaseMode, rowForms } from './forms.ts';
 import { generateCase, type GeneratedCase } from './generate.ts';
 import { Random } from './random.ts';
 import { describeCase } from './report.ts';
@@ -25,6 +25,7 @@ export interface OracleOptions {
   readonly subject: ConformanceDriver;
   readonly seed: number;
   readonly casesPerForm: number;
+  readonly mode: CaseMode;
 }
 
 /** Stream of a row: its cases do not depend on which rows ran before. */
@@ -67,10 +68,10 @@ export class Oracle {
 
   /** Runs all forms of a row. */
   check(row: Row): RowReport {
-    const { reference, subject, seed, casesPerForm } = this.#options;
+    const { reference, subject, seed, casesPerForm, mode } = this.#options;
     const random = new Random(seed, streamOf(row));
     const report: RowReport = { row, forms: 0, cases: 0, exceptions: 0, mismatches: 0, aspects: new Map(), first: undefined };
-    for (const form of rowForms(row)) {
+    for (const form of rowForms(row, mode)) {
       report.forms++;
       for (let count = 0; count < casesPerForm; count++) {
         const generated = generateCase(random, this.#drafts, form);

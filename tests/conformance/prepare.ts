@@ -297,7 +297,7 @@ const textStrings: Preparation = {
 const NONE: Preparation = {};
 
 const ONE_BYTE = new Map<number, Preparation>([
-  [0xd7, translate], [0xc8, enter], [0xc9, leave], [0xc2, ret], [0xc3, ret], [0x9c, stack], [0x9d, popFlags], [0x68, stack], [0x6a, stack],
+  [0x06, stack], [0x0e, stack], [0x16, stack], [0x1e, stack], [0x60, stack], [0x61, stack], [0xd7, translate], [0xc8, enter], [0xc9, leave], [0xc2, ret], [0xc3, ret], [0x9c, stack], [0x9d, popFlags], [0x68, stack], [0x6a, stack],
   [0x8f, stack], [0xe8, relative], [0xe9, relative], [0xeb, relative], [0xcd, softwareInterrupt],
 ]);
 

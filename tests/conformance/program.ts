@@ -69,7 +69,7 @@ function instruction(random: Random): number[] {
     if (operands.some((operand) => !operand)) continue;
     const usesHigh = operands.some((operand) => operand?.kind === 'register' && operand.highByte);
     const bytes = encode({
-      row, bits: form.bits, addressBits: 64, lock: false, repeat: 0, segment: 0, emptyRex: !usesHigh, padding: 0, operands: operands as OperandChoice[],
+      row, mode: 64, bits: form.bits, addressBits: 64, lock: false, repeat: 0, segment: 0, emptyRex: !usesHigh, padding: 0, operands: operands as OperandChoice[],
     }, 0);
     if (!bytes || highByteOfReserved(operands as OperandChoice[])) continue;
     // CMP RCX, RBP
@@ -131,7 +131,7 @@ export function generateProgram(random: Random): TestCase {
   const starts = [...blocks.map(({ start }) => start), over, routine.start];
   const code = blocks.flatMap((block) => [...block.bytes, ...terminatorBytes(random, block.end, block.start + block.bytes.length, starts)]);
   code.push(...jump32([0xe9], over, exit), ...routine.bytes, RET);
-  return { code: Uint8Array.from(code), codeAddress, exits: [exit], ...startState(random) };
+  return { mode: 64 as const, code: Uint8Array.from(code), codeAddress, exits: [exit], ...startState(random) };
 }
 
 function startState(random: Random): Pick<TestCase, 'gpr' | 'rflags' | 'fx' | 'memory'> {

@@ -29,7 +29,7 @@ function execute(code: string, registers: Registers): { xmm1: Uint8Array; rax: b
   gpr[1] = registers.rcx ?? 0n;
   const bytes = fromHex(code);
   const codeAddress = LAYOUT.codeBase + 0x100;
-  const test = { code: bytes, codeAddress, exits: [codeAddress + bytes.length], gpr, rflags: 0, fx, memory: new Uint8Array(LAYOUT.windowBytes) };
+  const test = { mode: 64 as const, code: bytes, codeAddress, exits: [codeAddress + bytes.length], gpr, rflags: 0, fx, memory: new Uint8Array(LAYOUT.windowBytes) };
   const result = driver.run(test);
   assert.equal(result.exception, undefined);
   return { xmm1: result.fx.slice(FX.xmm + 16, FX.xmm + 32), rax: result.gpr[0]! };

@@ -34,7 +34,7 @@ function describeOperand(generated: GeneratedCase, operand: OperandChoice, index
 function describeInstruction(generated: GeneratedCase): string {
   const { choice, test, form } = generated;
   const prefixes = [
-    choice.lock ? 'lock' : '', choice.repeat ? (choice.repeat === 0xf3 ? 'rep' : 'repne') : '', choice.addressBits === 32 ? 'addr32' : '',
+    choice.lock ? 'lock' : '', choice.repeat ? (choice.repeat === 0xf3 ? 'rep' : 'repne') : '', choice.addressBits !== choice.mode ? 'addr32' : '',
     choice.segment ? `segment ${hex(choice.segment)}` : '',
   ].filter(Boolean);
   const operands = choice.operands.map((operand, index) => describeOperand(generated, operand, index)).join(', ');

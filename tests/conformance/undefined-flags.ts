@@ -109,6 +109,9 @@ const integerRules: readonly Rule[] = [
   { names: ['TZCNT', 'LZCNT'], cites: 'SDM vol. 2, TZCNT, LZCNT: OF, SF, PF and AF are undefined', mark: (open) => { open.flags |= OF | SF | PF | AF; } },
   { names: ['ANDN', 'BLSI', 'BLSMSK', 'BLSR', 'BZHI'], cites: 'SDM vol. 2, ANDN, BLSI, BLSMSK, BLSR, BZHI: AF and PF are undefined', mark: (open) => { open.flags |= AF | PF; } },
   { names: ['BEXTR'], cites: 'SDM vol. 2A, BEXTR: AF, SF and PF are undefined', mark: (open) => { open.flags |= AF | SF | PF; } },
+  { names: ['AAA', 'AAS'], cites: 'SDM vol. 2A, AAA, AAS: OF, SF, ZF and PF are undefined', mark: (open) => { open.flags |= OF | SF | ZF | PF; } },
+  { names: ['AAD', 'AAM'], cites: 'SDM vol. 2A, AAD, AAM: OF, AF and CF are undefined', mark: (open) => { open.flags |= OF | AF | CF; } },
+  { names: ['DAA', 'DAS'], cites: 'SDM vol. 2A, DAA, DAS: OF is undefined', mark: (open) => { open.flags |= OF; } },
   {
     names: ['BSWAP'],
     cites: 'SDM vol. 2A, BSWAP: a 16-bit operand gives an undefined result',
@@ -208,11 +211,44 @@ const faultRules: readonly Rule[] = [
     mark: (open, _, expected) => { if (expected.exception?.vector === PAGE_FAULT) open.memory.push({ from: 0, to: 10 }); },
   },
   {
+    names: ['MASKMOVQ', 'MASKMOVDQU'],
+    cites: 'SDM vol. 2B, MASKMOVQ: whether an empty mask still raises what the address would is up to the implementation',
+    mark: (open, generated, expected) => { open.exceptionOrder = expected.exception !== undefined && masksAll(generated); },
+  },
+  {
+    names: ['FXSAVE', 'FXSAVE64', 'FXRSTOR', 'FXRSTOR64'],
+    cites: 'SDM vol. 2A, FXSAVE: with alignment checked, whether #AC or #GP is raised varies',
+    mark: (open, { test, operandAddress }) => { open.exceptionOrder = (test.rflags & FLAG.AC) !== 0 && (operandAddress ?? 0) % 16 !== 0; },
+  },
+  {
+    names: ['POPA'],
+    cites: 'SDM vol. 3A §6.5: a fault leaves what is needed to run the instruction again; registers are loaded one by one and ESP last',
+    mark(open, _, expected) {
+      if (expected.exception) for (const register of [0, 1, 2, 3, 5, 6, 7]) open.registers.set(register, 0xffff_ffffn);
+    },
+  },
+  {
     names: ['MOVD', 'MOVQ', 'MOVNTQ', 'MASKMOVQ', 'CVTPS2PI', 'CVTTPS2PI', 'CVTPD2PI', 'CVTTPD2PI', 'CVTPI2PS'],
     cites: 'SDM vol. 3A §6.5: a fault restores the state before the instruction; on Intel family 6 a faulting MMX store or conversion has set TOP and the tags all the same',
     mark: (open, _, expected) => { if (expected.exception) open.status |= TOP; },
   },
 ];
+
+const CS_PREFIX = 0x2e;
+
+/** CS cannot be written; in 64-bit mode its prefix is without effect. */
+function overridesWithCs({ form, choice }: GeneratedCase): boolean {
+  return form.mode === 32 && (choice.segment === CS_PREFIX || (choice.segment === 0 && choice.padding > 0));
+}
+
+/** Whether MASKMOVQ's or MASKMOVDQU's mask selects no byte. */
+function masksAll({ form, choice, test }: GeneratedCase): boolean {
+  const operand = choice.operands[1]!;
+  if (operand.kind !== 'register') return false;
+  const top = (new DataView(test.fx.buffer, test.fx.byteOffset).getUint16(FX.status, true) >> 11) & 7;
+  const [at, sizeBytes] = form.row.insn.name === 'MASKMOVQ' ? [FX.registers + 16 * ((operand.number - top) & 7), 8] : [FX.xmm + 16 * operand.number, 16];
+  return test.fx.subarray(at, at + sizeBytes).every((byte) => byte < 0x80);
+}
 
 /** Whether the x87 came to have an unmasked exception pending (SDM vol. 1 §8.1.3.3). */
 function isUnmaskedByIt(before: Uint8Array, after: Uint8Array): boolean {
@@ -221,9 +257,11 @@ function isUnmaskedByIt(before: Uint8Array, after: Uint8Array): boolean {
   return (status(before) & ES) === 0 && (status(after) & ES) !== 0;
 }
 
-/** Whether the memory operand is beyond the window, or misaligned where that counts. */
-function operandFaults({ form, operandAddress, test }: GeneratedCase): boolean {
+/** Whether a store to the memory operand faults: beyond the window, misaligned where that counts, through CS. */
+function operandFaults(generated: GeneratedCase): boolean {
+  const { form, operandAddress, test } = generated;
   if (operandAddress === undefined) return false;
+  if (overridesWithCs(generated)) return true;
   const sizeBytes = memoryOperandBytes(form);
   const at = operandAddress - LAYOUT.windowBase;
   return at < 0 || at + sizeBytes > LAYOUT.windowBytes || ((test.rflags & FLAG.AC) !== 0 && operandAddress % Math.min(sizeBytes, 8) !== 0);

@@ -9,6 +9,7 @@ import type { Rule } from './undefined-flags.ts';
 const LONGEST = 15;
 const UPPER_HALF = 0xffff_ffff_0000_0000n;
 const RCX = 1;
+const RSP = 4;
 const RSI = 6;
 const RDI = 7;
 const { CF, PF, AF, ZF, SF, OF } = FLAG;
@@ -31,6 +32,15 @@ export const AMD_RULES: readonly Rule[] = [
     names: ['SCAS', 'CMPS'],
     cites: 'SDM vol. 2B, REP: a fault restores RFLAGS as before the instruction; APM vol. 3 does not say so, and AMD leaves those of the last element',
     mark: (open, _, expected) => { if (expected.exception) open.flags |= CF | PF | AF | ZF | SF | OF; },
+  },
+  {
+    names: ['PUSH'],
+    cites: 'SDM vol. 2B, PUSH: of four bytes for a segment register processors may write two or all',
+    mark(open, { form, test }) {
+      if (form.bits !== 32 || form.row.operands[0]!.fixedClass !== 'segment') return;
+      const address = Number(test.gpr[RSP]!);
+      open.memory.push({ from: address - 2, to: address });
+    },
   },
   {
     names: ['DPPS', 'DPPD'],

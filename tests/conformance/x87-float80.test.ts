@@ -103,7 +103,7 @@ function runCase(native: NativeDriver, eager: EagerProcessor, random: Random, ro
   const rflags = random.u32() & ARITHMETIC_FLAGS;
   const code = encode(row, number, bits);
   const gpr = new BigUint64Array(16);
-  const result = native.run({ code, codeAddress: LAYOUT.codeBase, exits: [LAYOUT.codeBase + code.length], gpr, rflags, fx, memory });
+  const result = native.run({ mode: 64, code, codeAddress: LAYOUT.codeBase, exits: [LAYOUT.codeBase + code.length], gpr, rflags, fx, memory });
   eager.memory.set(memory);
   eager.flags = rflags;
   eager.rax = 0n;

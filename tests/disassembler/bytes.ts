@@ -36,7 +36,7 @@ export function encodeForm(random: Random, form: Form, address: number): Uint8Ar
   const { row, bits, lock, repeat } = form;
   const addressBits = random.oneIn(5) ? 32 : 64;
   const segment = form.memory && random.oneIn(5) ? random.pick([0x64, 0x65]) : 0;
-  return encode({ row, bits, addressBits, lock, repeat, segment, emptyRex: false, padding: 0, operands: high }, address);
+  return encode({ row, mode: 64, bits, addressBits, lock, repeat, segment, emptyRex: false, padding: 0, operands: high }, address);
 }
 
 /** The bytes of a row with random prefixes, ModRM and what follows; often too many of these, never too few. */

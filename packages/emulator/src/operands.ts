@@ -215,7 +215,8 @@ export class SlotOperands implements Operands {
     if (!this.isMemory(index)) throw new Error(`${this.#form.row.text}: operand ${index} is not memory`);
     return operandOffset(this.#e);
   }
-  linear(index: number): Value {
+  linear(index: number, purpose?: 'write'): Value {
+    if (purpose) this.access.writes.add(index);
     return this.#linearAddress(index);
   }
   displace(_index: number, byteOffset: Value): void {

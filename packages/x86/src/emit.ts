@@ -262,8 +262,8 @@ export interface Operands {
   writeVector(index: number, value: Value): void;
   /** Effective address of a memory operand, without its segment's base (LEA). */
   offset(index: number): Value;
-  /** Linear address of a memory operand (INVLPG and helpers). */
-  linear(index: number): Value;
+  /** Linear address of a memory operand (INVLPG and helpers). With `write` the segment must be writable. */
+  linear(index: number, purpose?: 'write'): Value;
   /** For BT and kin: a memory operand moved by `byteOffset` (i64) before it is read or written. */
   displace(index: number, byteOffset: Value): void;
   /** Register number (0-15, or control/debug/segment/x87/MMX register number) of a register operand, as i64. */

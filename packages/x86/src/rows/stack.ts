@@ -46,8 +46,15 @@ export const PUSH_SEGMENT = insn('PUSH', {
     row('16', 'SS', { ...stack, not64: true }),
     row('1E', 'DS', { ...stack, not64: true }),
   ],
-  body: (e, o) => push(e, o.read(0), o.bits),
+  body: (e, o) => (o.bits === 32 ? pushWord(e, o.read(0)) : push(e, o.read(0), o.bits)),
 });
+
+/** Takes four bytes and writes two, as newer processors do (SDM vol. 2B, "PUSH"). */
+function pushWord(e: Emit, value: Value): void {
+  const pointer = movedStackPointer(e, e.register(RSP), -4);
+  e.store('SS', stackOffset(e, pointer), value, 16);
+  e.setRegister(RSP, pointer);
+}
 
 export const POP = insn('POP', {
   rows: [row('58+r', 'Zv', stack), row('8F /0', 'Ev', stack)],
@@ -62,9 +69,9 @@ export const POP = insn('POP', {
     const before = e.register(RSP);
     const after = movedStackPointer(e, before, o.bits / 8);
     e.setRegister(RSP, after);
-    o.linear(0);
+    const offset = o.offset(0);
     e.setRegister(RSP, before);
-    o.write(0, value);
+    e.store('data', offset, value, o.bits);
     e.setRegister(RSP, after);
   },
 });

@@ -8,7 +8,7 @@ function viaHelper(name: string, helper: string, rows: ReturnType<typeof row>[],
 
 const value = (index: number) => (_: Emit, o: Operands) => o.read(index);
 const number = (index: number) => (_: Emit, o: Operands) => o.number(index);
-const linear = (index: number) => (_: Emit, o: Operands) => o.linear(index);
+const linear = (index: number, purpose?: 'write') => (_: Emit, o: Operands) => o.linear(index, purpose);
 const bits = (e: Emit, o: Operands) => e.constant(o.bits);
 const ends = { ends: true } as const;
 /** Control and debug registers are as wide as the mode, whatever the prefixes say. */
@@ -56,8 +56,8 @@ const privileged = (name: string, helper: string, encoding: ReturnType<typeof ro
   });
 
 const DESCRIPTOR_TABLES = [
-  viaHelper('SGDT', 'store-descriptor-table', [row('0F 01 /0', 'Ms', { force64: true })], (e) => e.constant(0), linear(0), bits),
-  viaHelper('SIDT', 'store-descriptor-table', [row('0F 01 /1', 'Ms', { force64: true })], (e) => e.constant(1), linear(0), bits),
+  viaHelper('SGDT', 'store-descriptor-table', [row('0F 01 /0', 'Ms', { force64: true })], (e) => e.constant(0), linear(0, 'write'), bits),
+  viaHelper('SIDT', 'store-descriptor-table', [row('0F 01 /1', 'Ms', { force64: true })], (e) => e.constant(1), linear(0, 'write'), bits),
   viaHelper('LGDT', 'load-descriptor-table', [row('0F 01 /2', 'Ms', { force64: true })], (e) => e.constant(0), linear(0), bits),
   viaHelper('LIDT', 'load-descriptor-table', [row('0F 01 /3', 'Ms', { force64: true })], (e) => e.constant(1), linear(0), bits),
   insn('SLDT', { system: true, rows: [row('0F 00 /0', 'Ev')], body: (e, o) => o.writeSelector(0, e.helper('store-system-selector', e.constant(6))) }),
@@ -178,7 +178,7 @@ const CMPXCHG8B = insn('CMPXCHG8B', {
 
 const CMPXCHG16B = insn('CMPXCHG16B', {
   rows: [row('REX.W 0F C7 /1', 'Mdq', { lock: true })],
-  body: (e, o) => e.flagsSet({ ZF: e.narrow(e.helper('compare-exchange-16', o.linear(0))) }),
+  body: (e, o) => e.flagsSet({ ZF: e.narrow(e.helper('compare-exchange-16', o.linear(0, 'write'))) }),
 });
 
 const random = (name: string, extension: number) =>

@@ -25,15 +25,15 @@ const readWord = (name: 'control' | 'status'): Body => (e, o) => {
 };
 
 /** The image's format follows the operand size. */
-const environment = (helper: string, begin: (e: Emit) => void): Body => (e, o) => {
+const environment = (helper: string, begin: (e: Emit) => void, purpose?: 'write'): Body => (e, o) => {
   begin(e);
-  e.helper(helper, o.linear(0), e.constant(o.bits));
+  e.helper(helper, o.linear(0, purpose), e.constant(o.bits));
 };
 
 /** @param wide REX.W: instruction and data pointer have 64 bits in the area */
-const extended = (helper: string, wide: number): Body => (e, o) => {
+const extended = (helper: string, wide: number, purpose?: 'write'): Body => (e, o) => {
   beginNoWait(e);
-  e.helper(helper, o.linear(0), e.constant(wide));
+  e.helper(helper, o.linear(0, purpose), e.constant(wide));
 };
 
 export const X87_CONTROL: Insn[] = [
@@ -73,11 +73,11 @@ export const X87_CONTROL: Insn[] = [
   insn('FNSTCW', { rows: [row('D9 /7', 'Mw')], body: readWord('control') }),
   insn('FNSTSW', { rows: [row('DD /7', 'Mw'), row('DF E0', 'AX')], body: readWord('status') }),
   insn('FLDENV', { rows: [row('D9 /4', 'M')], body: environment('x87-load-environment', beginWaiting) }),
-  insn('FNSTENV', { rows: [row('D9 /6', 'M')], body: environment('x87-store-environment', beginNoWait) }),
+  insn('FNSTENV', { rows: [row('D9 /6', 'M')], body: environment('x87-store-environment', beginNoWait, 'write') }),
   insn('FRSTOR', { rows: [row('DD /4', 'M')], body: environment('x87-restore', beginWaiting) }),
-  insn('FNSAVE', { rows: [row('DD /6', 'M')], body: environment('x87-save', beginNoWait) }),
-  insn('FXSAVE', { rows: [row('NP W0 0F AE /0', 'M')], body: extended('x87-fxsave', 0) }),
-  insn('FXSAVE64', { rows: [row('NP REX.W 0F AE /0', 'M')], body: extended('x87-fxsave', 1) }),
+  insn('FNSAVE', { rows: [row('DD /6', 'M')], body: environment('x87-save', beginNoWait, 'write') }),
+  insn('FXSAVE', { rows: [row('NP W0 0F AE /0', 'M')], body: extended('x87-fxsave', 0, 'write') }),
+  insn('FXSAVE64', { rows: [row('NP REX.W 0F AE /0', 'M')], body: extended('x87-fxsave', 1, 'write') }),
   insn('FXRSTOR', { rows: [row('NP W0 0F AE /1', 'M')], body: extended('x87-fxrstor', 0) }),
   insn('FXRSTOR64', { rows: [row('NP REX.W 0F AE /1', 'M')], body: extended('x87-fxrstor', 1) }),
 ];

@@ -23,9 +23,9 @@ const loadInteger: Body = (e, o) => {
     e.helper('x87-load-integer', value, offset);
   });
 };
-const memoryHelper = (name: string): Body => (e, o) => {
+const memoryHelper = (name: string, purpose?: 'write'): Body => (e, o) => {
   begin(e);
-  e.helper(name, o.linear(0), o.offset(0));
+  e.helper(name, o.linear(0, purpose), o.offset(0));
 };
 /** Whether ten bytes at a linear address lie on one page, so that both parts of an extended number fault, or none. */
 const onOnePage = (e: Emit, linear: Value): Value => e.ltU(e.and(linear, e.constant(0xfff)), e.constant(0x1000 - 9));
@@ -46,7 +46,7 @@ const loadExtended: Body = (e, o) => {
 };
 const storeExtended: Body = (e, o) => {
   waitPending(e);
-  const [linear, offset] = [o.linear(0), o.offset(0)];
+  const [linear, offset] = [o.linear(0, 'write'), o.offset(0)];
   const found = e.op('i32.and', onOnePage(e, linear), e.x87('store.extended'));
   e.rarely(e.eqz(found), () => {
     begin(e);
@@ -127,7 +127,7 @@ const MOVES: Insn[] = [
   one('FISTTP', 'DF /1', 'Mw', storeInteger(16, 1, 1)),
   one('FISTTP', 'DB /1', 'Md', storeInteger(32, 1, 1)),
   one('FISTTP', 'DD /1', 'Mq', storeInteger(64, 1, 1)),
-  one('FBSTP', 'DF /6', 'Mt', memoryHelper('x87-store-bcd')),
+  one('FBSTP', 'DF /6', 'Mt', memoryHelper('x87-store-bcd', 'write')),
   // DD and DF /1 are the undocumented FXCH4 and FXCH7.
   insn('FXCH', {
     rows: [row('D9 /1', 'Tt'), row('DD /1', 'Tt'), row('DF /1', 'Tt')],
