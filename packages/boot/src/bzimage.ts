@@ -1,6 +1,6 @@
 import type { VcpuState } from '@hanok/machine';
 import { BootError, hex } from './boot-error.ts';
-import { checkMemoryMap, claimLowMemory, enter64, LowMemory, mustWrite, writeCommandLine } from './low-memory.ts';
+import { checkMemoryMap, claimLowMemory, enter32, enter64, LowMemory, mustWrite, writeCommandLine } from './low-memory.ts';
 import type { KernelImage } from './low-memory.ts';
 import { Placement } from './placement.ts';
 
@@ -56,6 +56,8 @@ export function isBzImage(file: Uint8Array): boolean {
 
 interface Header {
   readonly endOffset: number;
+  /** Has the 64-bit entry; i386 kernels have the 32-bit one only. */
+  readonly is64Bit: boolean;
   readonly payload: Uint8Array;
   readonly loadAddress: number;
   readonly initSizeBytes: number;
@@ -75,9 +77,6 @@ function parseHeader(file: Uint8Array): Header {
   if (file.length < HEADER_END_MAX || endOffset < HEADER_END_MIN || endOffset > HEADER_END_MAX) {
     throw new BootError(`kernel: the setup header ends at ${hex(endOffset)}, outside what the protocol allows; the file is damaged`);
   }
-  if ((data.getUint16(Setup.xloadflags, true) & XLF_KERNEL_64) === 0) {
-    throw new BootError('kernel: this is a 32-bit x86 (i386) kernel without a 64-bit entry; use an amd64 kernel');
-  }
   if ((data.getUint8(Setup.loadflags) & LOADED_HIGH) === 0) {
     throw new BootError('kernel: this is a zImage, which loads under 1 MiB; use a bzImage');
   }
@@ -95,6 +94,7 @@ function parseHeader(file: Uint8Array): Header {
     throw new BootError(`kernel: its preferred address ${hex(loadAddress)} is above 4 GiB; the file is damaged`);
   return {
     endOffset,
+    is64Bit: (data.getUint16(Setup.xloadflags, true) & XLF_KERNEL_64) !== 0,
     payload: file.subarray(setupSizeBytes, setupSizeBytes + payloadSizeBytes),
     loadAddress: Number(loadAddress),
     initSizeBytes: data.getUint32(Setup.init_size, true),
@@ -103,7 +103,7 @@ function parseHeader(file: Uint8Array): Header {
   };
 }
 
-/** Loads a bzImage by the 64-bit boot protocol. */
+/** Loads a bzImage by the 64-bit boot protocol, an i386 kernel by the 32-bit one. */
 export function loadBzImage(image: KernelImage): Partial<VcpuState> {
   const { memory, kernel, initrd } = image;
   checkMemoryMap(image.memoryMap);
@@ -118,6 +118,7 @@ export function loadBzImage(image: KernelImage): Partial<VcpuState> {
   mustWrite(memory, header.loadAddress, header.payload);
   if (hasInitrd) mustWrite(memory, initrdAddress, initrd);
   mustWrite(memory, LowMemory.BootParams, bootParams(image, header, initrdAddress));
+  if (!header.is64Bit) return enter32(memory, header.loadAddress, { esi: LowMemory.BootParams });
   return enter64(memory, header.loadAddress + ENTRY64_OFFSET, LowMemory.BootParams);
 }
 

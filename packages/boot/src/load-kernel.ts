@@ -20,7 +20,7 @@ const NOT_KERNELS: readonly { readonly offset: number; readonly bytes: readonly 
 ];
 
 /**
- * Loads a kernel by what the file is: a bzImage through the 64-bit Linux boot protocol, an ELF file through PVH. Gives
+ * Loads a kernel by what the file is: a bzImage through the 64-bit Linux boot protocol (an i386 one through the 32-bit protocol), an ELF file through PVH. Gives
  * the state in which the boot processor starts. Throws a BootError, and nothing else, for whatever the files contain.
  */
 export function loadKernel(image: KernelImage): Partial<VcpuState> {
@@ -30,6 +30,6 @@ export function loadKernel(image: KernelImage): Partial<VcpuState> {
   if (kernel.length === 0) throw new BootError('kernel: the file is empty; copy it again');
   const found = NOT_KERNELS.find(({ offset, bytes }) => bytes.every((byte, index) => kernel[offset + index] === byte));
   throw new BootError(
-    `kernel: this is ${found?.what ?? 'no x86-64 Linux kernel; use a bzImage (vmlinuz) or an ELF file with a PVH entry'}`,
+    `kernel: this is ${found?.what ?? 'no x86 Linux kernel; use a bzImage (vmlinuz) or an ELF file with a PVH entry'}`,
   );
 }

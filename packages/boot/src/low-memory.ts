@@ -130,10 +130,10 @@ export function enter64(memory: GuestMemory, rip: number, bootParams: number): P
   };
 }
 
-/** The state of PVH: 32-bit protected mode without paging, EBX at the start info. */
-export function enter32(memory: GuestMemory, eip: number, startInfo: number): Partial<VcpuState> {
+/** The state of PVH (EBX at the start info) and of the 32-bit Linux boot protocol (ESI at the boot parameters): protected mode without paging. */
+export function enter32(memory: GuestMemory, eip: number, { ebx, esi }: { ebx?: number; esi?: number }): Partial<VcpuState> {
   return {
-    gpr: generalRegisters(RBX, startInfo),
+    gpr: ebx === undefined ? generalRegisters(RSI, esi ?? 0) : generalRegisters(RBX, ebx),
     rip: BigInt(eip),
     rflags: 2n,
     ...flatSegments(ACCESS_CODE32),

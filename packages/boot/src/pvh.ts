@@ -43,7 +43,7 @@ export function loadPvh(image: KernelImage): Partial<VcpuState> {
   }
   if (hasInitrd) mustWrite(memory, initrdAddress, initrd);
   mustWrite(memory, LowMemory.StartInfo, startInfo(image, initrdAddress));
-  return enter32(memory, entry, LowMemory.StartInfo);
+  return enter32(memory, entry, { ebx: LowMemory.StartInfo });
 }
 
 /** hvm_start_info version 1, with the module list and the memory map behind it. */
