@@ -87,7 +87,7 @@ export class EmulatedVcpu implements Vcpu {
     this.#single = new SingleStep(this.state, this.#context, this.#debug, this.#mmu, ram, {
       debug: (bits) => this.#debugException(bits),
       generalProtection: () => {
-        this.#recordFault(new GuestFault(Vector.GP, 0));
+        this.#context.recordFault(new GuestFault(Vector.GP, 0));
         if (this.#raiseAtRip() === 2) this.#shutDown = !this.#intercepted;
       },
     });
@@ -170,16 +170,11 @@ export class EmulatedVcpu implements Vcpu {
       return context.status;
     } catch (error) {
       if (!(error instanceof GuestFault)) throw error;
-      this.#recordFault(error);
+      this.#context.recordFault(error);
       return STATUS.Fault;
     } finally {
       spreadCondition1(view);
     }
-  }
-
-  #recordFault(fault: GuestFault): void {
-    this.state.setWord(CPU.faultVector, fault.vector | (fault.errorCode === undefined ? 0 : 0x80000000));
-    this.state.setWord(CPU.faultErrorCode, fault.errorCode ?? 0);
   }
 
   /** Delivers the recorded exception of the instruction at the state block's RIP: 1 goes on, 2 stops. */
@@ -192,6 +187,7 @@ export class EmulatedVcpu implements Vcpu {
       return 2;
     }
     if (vector === BREAK_FAULT) return this.#shutDown ? 2 : 1;
+    this.#context.moveToFault();
     const errorCode = word & 0x80000000 ? this.state.word(CPU.faultErrorCode) : undefined;
     this.#tally.count(vector === Vector.PF ? 'page fault' : 'exception');
     if (this.#intercept(vector, errorCode)) return 2;

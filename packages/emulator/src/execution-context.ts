@@ -27,6 +27,8 @@ export class ExecutionContext implements SystemContext {
   delivered = false;
   /** The instruction decides about its own single-step trap. */
   stepsByNewFlags = false;
+  /** Where a task switch that failed half-way has moved on to. */
+  faultRip: bigint | undefined;
   /** Where debug exceptions wait for one instruction after SS was loaded. */
   stackShadowRip: bigint | undefined;
   readonly #mmu: Mmu;
@@ -80,6 +82,17 @@ export class ExecutionContext implements SystemContext {
     if (this.state.mode === 16) this.nextRip &= 0xffffn;
     this.state.set(CPU.rip, this.rip);
     this.status = STATUS.Next;
+  }
+
+  recordFault({ vector, errorCode, rip }: GuestFault): void {
+    this.state.setWord(CPU.faultVector, vector | (errorCode === undefined ? 0 : 0x80000000));
+    this.state.setWord(CPU.faultErrorCode, errorCode ?? 0);
+    this.faultRip = rip;
+  }
+
+  moveToFault(): void {
+    if (this.faultRip !== undefined) this.state.set(CPU.rip, this.faultRip);
+    this.faultRip = undefined;
   }
 
   raise(vector: number, errorCode?: number): never {

@@ -44,12 +44,13 @@ const SEGMENT_LOADS = [
   farLoad('LGS', 5, '0F B5'),
 ];
 
-/** The privilege is checked before the operand is read. */
-const privileged = (name: string, helper: string, encoding: ReturnType<typeof row>) =>
+/** The privilege is checked before the operand is read, and before it what `first` checks. */
+const privileged = (name: string, helper: string, encoding: ReturnType<typeof row>, first?: string) =>
   insn(name, {
     system: true,
     rows: [encoding],
     body(e, o) {
+      if (first) e.helper(first);
       e.if(e.nez(e.state('cpl')), () => e.fault(Vector.GP, 0));
       e.helper(helper, o.read(0));
     },
@@ -62,8 +63,8 @@ const DESCRIPTOR_TABLES = [
   viaHelper('LIDT', 'load-descriptor-table', [row('0F 01 /3', 'Ms', { force64: true })], (e) => e.constant(1), linear(0), bits),
   insn('SLDT', { system: true, rows: [row('0F 00 /0', 'Ev')], body: (e, o) => o.writeSelector(0, e.helper('store-system-selector', e.constant(6))) }),
   insn('STR', { system: true, rows: [row('0F 00 /1', 'Ev')], body: (e, o) => o.writeSelector(0, e.helper('store-system-selector', e.constant(7))) }),
-  privileged('LLDT', 'load-local-descriptor-table', row('0F 00 /2', 'Ew')),
-  privileged('LTR', 'load-task-register', row('0F 00 /3', 'Ew')),
+  privileged('LLDT', 'load-local-descriptor-table', row('0F 00 /2', 'Ew'), 'check-protected-mode'),
+  privileged('LTR', 'load-task-register', row('0F 00 /3', 'Ew'), 'check-protected-mode'),
   insn('VERR', { system: true, rows: [row('0F 00 /4', 'Ew')], body: (e, o) => e.flagsSet({ ZF: e.narrow(e.helper('verify-segment', o.read(0), e.constant(0))) }) }),
   insn('VERW', { system: true, rows: [row('0F 00 /5', 'Ew')], body: (e, o) => e.flagsSet({ ZF: e.narrow(e.helper('verify-segment', o.read(0), e.constant(1))) }) }),
 ];
