@@ -54,6 +54,7 @@ memory.onWritten((gpa, lengthBytes) => codePages.deviceWrote(gpa, lengthBytes));
 
 const relax = () => stolen.waiting(() => posted.wait(YIELD_MS));
 const paravirt: ParavirtHost = {
+  nowNs: () => clock.nowNs(),
   wallStartNs: () => Date.now() * 1e6 - clock.nowNs(),
   stolenNs: () => stolen.read(),
   sendIpi(vcpus, mode, vector) {

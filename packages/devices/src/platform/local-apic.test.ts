@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { FakeClock, PostedInterrupts } from '@hanok/machine';
 import { IA32_APIC_BASE, IA32_TSC_DEADLINE } from './local-apic-registers.ts';
 import { LocalApic } from './local-apic.ts';
-import type { IpiMessage } from './local-apic-ipi.ts';
+import type { ApicAddress, IpiMessage } from './local-apic-ipi.ts';
 
 const CRYSTAL_HZ = 25_000_000;
 const TSC_HZ = 2_000_000_000;
@@ -13,6 +13,7 @@ function setUp(id = 0) {
   const tsc = { offset: 0n };
   const eois: number[] = [];
   const ipis: IpiMessage[] = [];
+  const addresses: (ApicAddress | undefined)[] = [];
   const apic = new LocalApic({
     id,
     bootProcessor: id === 0,
@@ -23,13 +24,14 @@ function setUp(id = 0) {
     tscNow: () => BigInt(clock.nowNs()) * 2n + tsc.offset,
     onEoi: (vector) => eois.push(vector),
     sendIpi: (message) => ipis.push(message),
+    onAddress: (address) => addresses.push(address),
   });
   const advance = (deltaNs: number): void => {
     clock.advance(deltaNs);
     apic.tick(clock.nowNs());
   };
   apic.write(0xf0, 0x1ff, 4);
-  return { apic, clock, tsc, eois, ipis, advance };
+  return { apic, clock, tsc, eois, ipis, addresses, advance };
 }
 
 const X2APIC = 0xfee00000n | 0xd00n;
@@ -322,4 +324,30 @@ test('save and restore', () => {
   ];
   for (const [field, value] of bad) assert.throws(() => other.apic.restore({ ...state, [field]: value }), /local-apic-0/, field);
   assert.deepEqual(other.apic.save(), apic.save(), 'a refused state changes nothing');
+});
+
+test('tells how it can be addressed whenever that changes', () => {
+  const { apic, addresses } = setUp(2);
+  assert.deepEqual(addresses.at(-1), { x2apic: false, id: 2, logicalDestination: 0, destinationFormat: 0xffffffff });
+  apic.write(0xd0, 0x04000000, 4);
+  assert.equal(addresses.at(-1)!.logicalDestination, 0x04000000);
+  apic.write(0xe0, 0x0fffffff, 4);
+  assert.equal(addresses.at(-1)!.destinationFormat, 0x0fffffff);
+  apic.writeMsr(IA32_APIC_BASE, X2APIC & ~0x100n);
+  assert.deepEqual([addresses.at(-1)!.x2apic, addresses.at(-1)!.logicalDestination], [true, 1 << 2]);
+  apic.writeMsr(IA32_APIC_BASE, 0xfee00000n);
+  assert.equal(addresses.at(-1), undefined);
+});
+
+test('says what is requested and in service, and ends it', () => {
+  const { apic, eois } = setUp();
+  apic.accept(0x51, true);
+  apic.accept(0x41, false);
+  assert.equal(apic.hasRequests, true);
+  apic.acknowledge(0x51);
+  assert.deepEqual([apic.inServiceCount, apic.servesLevel], [1, true]);
+  apic.endOfInterrupt();
+  assert.deepEqual(eois, [0x51]);
+  apic.acknowledge(0x41);
+  assert.deepEqual([apic.hasRequests, apic.inServiceCount, apic.servesLevel], [false, 1, false]);
 });

@@ -16,10 +16,10 @@ export const KVM_MSR = {
   WALL_CLOCK: 0x11, SYSTEM_TIME: 0x12, WALL_CLOCK_NEW: 0x4b564d00, SYSTEM_TIME_NEW: 0x4b564d01, STEAL_TIME: 0x4b564d03, PV_EOI_EN: 0x4b564d04,
 } as const;
 
-export const KVM_HC = { KICK_CPU: 5, SEND_IPI: 10, SCHED_YIELD: 11 } as const;
+export const KVM_HC = { KICK_CPU: 5, CLOCK_PAIRING: 9, SEND_IPI: 10, SCHED_YIELD: 11 } as const;
 
 /** Errors of hypercalls, negative as Linux returns them. */
-export const KVM_ERROR = { ENOSYS: -1000n, EPERM: -1n, EINVAL: -22n } as const;
+export const KVM_ERROR = { ENOSYS: -1000n, EOPNOTSUPP: -95n, EFAULT: -14n, EPERM: -1n, EINVAL: -22n } as const;
 
 /** Leaf 1, ECX: there is a hypervisor. */
 export const HYPERVISOR_BIT = 1 << 31;

@@ -5,6 +5,15 @@ const NS_PER_S = 1_000_000_000;
 const ENABLED = 1n;
 const TSC_STABLE_BIT = 1;
 const TIME_INFO_BYTES = 32;
+const PAIRING_BYTES = 64;
+
+/** The host's time. */
+export interface ClockSource {
+  /** Machine time. */
+  nowNs(): number;
+  /** Wall-clock time, in ns since 1970, at machine time 0. */
+  wallStartNs(): number;
+}
 
 /**
  * How a time-stamp counter becomes nanoseconds: ((ticks << shift) * multiplier) >> 32, the multiplier with its top bit
@@ -29,16 +38,15 @@ export class KvmClock {
   wallClock = 0n;
   readonly #memory: GuestMemory;
   readonly #timeStamp: TimeStamp;
-  readonly #wallStartNs: () => number;
+  readonly #source: ClockSource;
   readonly #scale: ReturnType<typeof clockScale>;
   #version = 0;
 
-  /** `wallStartNs` gives the wall-clock time, since 1970, at machine time 0. */
-  constructor(memory: GuestMemory, timeStamp: TimeStamp, tscHz: number, wallStartNs: () => number) {
+  constructor(memory: GuestMemory, timeStamp: TimeStamp, tscHz: number, source: ClockSource) {
     this.#memory = memory;
     this.#timeStamp = timeStamp;
     this.#scale = clockScale(tscHz);
-    this.#wallStartNs = wallStartNs;
+    this.#source = source;
   }
 
   reset(): void {
@@ -67,11 +75,24 @@ export class KvmClock {
   /** Writes the wall-clock time of the machine's beginning where the guest asked for it, once. */
   setWallClock(value: bigint): void {
     this.wallClock = value;
-    const wallNs = this.#wallStartNs();
+    const { seconds, ns } = split(this.#source.wallStartNs());
     const record = new DataView(new ArrayBuffer(12));
     record.setUint32(0, 2, true);
-    record.setUint32(4, Math.floor(wallNs / NS_PER_S), true);
-    record.setUint32(8, Math.floor(wallNs % NS_PER_S), true);
+    record.setUint32(4, seconds, true);
+    record.setUint32(8, ns, true);
     this.#memory.write(Number(value), new Uint8Array(record.buffer));
   }
+
+  /** Writes wall-clock time and the time-stamp counter of one moment (hypercalls.rst, KVM_HC_CLOCK_PAIRING). */
+  pair(gpa: number): boolean {
+    const nowNs = this.#source.nowNs();
+    const { seconds, ns } = split(this.#source.wallStartNs() + nowNs);
+    const record = new DataView(new ArrayBuffer(PAIRING_BYTES));
+    record.setBigInt64(0, BigInt(seconds), true);
+    record.setBigInt64(8, BigInt(ns), true);
+    record.setBigUint64(16, this.#timeStamp.at(nowNs), true);
+    return this.#memory.write(gpa, new Uint8Array(record.buffer));
+  }
 }
+
+const split = (wallNs: number) => ({ seconds: Math.floor(wallNs / NS_PER_S), ns: Math.floor(wallNs % NS_PER_S) });

@@ -15,6 +15,7 @@ function create(tscHz = 1_000_000_000) {
   const calls: unknown[] = [];
   const memory = new GuestMemory(new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true }), 0, 65536);
   const host: ParavirtHost = {
+    nowNs: () => time.nowNs,
     wallStartNs: () => WALL_NS,
     stolenNs: () => time.stolenNs,
     sendIpi: (...call) => calls.push(call) && call[0].length,
@@ -72,6 +73,16 @@ test('wall-clock time of the beginning', () => {
   assert.equal(memory.readU32(0x2004), 1_700_000_000);
   // Nanoseconds since 1970 are more than a number of JavaScript holds exactly.
   assert.ok(Math.abs(memory.readU32(0x2008)! - 250_000_000) < 1000);
+});
+
+test('wall-clock time and time-stamp counter of one moment', () => {
+  const { time, memory, timeStamp, paravirt } = create();
+  time.nowNs = 3_000_000_000;
+  assert.equal(paravirt.hypercall(BigInt(KVM_HC.CLOCK_PAIRING), [0x5000n, 0n, 0n, 0n]), 0n);
+  assert.equal(memory.readU64(0x5000), 1_700_000_003n);
+  assert.equal(memory.readU64(0x5010), timeStamp.read());
+  assert.equal(paravirt.hypercall(BigInt(KVM_HC.CLOCK_PAIRING), [0x5000n, 1n, 0n, 0n]), -95n);
+  assert.equal(paravirt.hypercall(BigInt(KVM_HC.CLOCK_PAIRING), [0xfff0n, 0n, 0n, 0n]), -14n);
 });
 
 test('stolen time adds up; a sleeping vCPU can be asked to flush its TLB', () => {

@@ -1,14 +1,14 @@
 import { DeliveryMode, type GuestMemory } from '@hanok/machine';
 import type { TimeStamp } from '../system-services.ts';
 import { KVM_ERROR, KVM_HC, KVM_MSR } from './kvm-abi.ts';
-import { KvmClock } from './kvm-clock.ts';
+import { type ClockSource, KvmClock } from './kvm-clock.ts';
 import { type EoiTarget, KvmEoi } from './kvm-eoi.ts';
 import { StealTime } from './steal-time.ts';
 
+const CLOCK_PAIRING_WALLCLOCK = 0n;
+
 /** What stands behind the interface. APIC ids are vCPU numbers. */
-export interface ParavirtHost {
-  /** Wall-clock time, in ns since 1970, at machine time 0. */
-  wallStartNs(): number;
+export interface ParavirtHost extends ClockSource {
   /** How long this vCPU's thread has been ready to run and did not. */
   stolenNs(): number;
   /** Sends an interrupt (mode Fixed or Nmi) to those of the vCPUs that exist; gives how many. */
@@ -28,7 +28,7 @@ export class KvmParavirt {
 
   constructor(memory: GuestMemory, timeStamp: TimeStamp, tscHz: number, apic: EoiTarget, host: ParavirtHost) {
     this.#host = host;
-    this.#clock = new KvmClock(memory, timeStamp, tscHz, () => host.wallStartNs());
+    this.#clock = new KvmClock(memory, timeStamp, tscHz, host);
     this.steal = new StealTime(memory, () => host.stolenNs());
     this.eoi = new KvmEoi(memory, apic);
   }
@@ -86,6 +86,9 @@ export class KvmParavirt {
     switch (Number(number)) {
       case KVM_HC.KICK_CPU:
         return this.#host.kick(Number(args[1])) ? 0n : KVM_ERROR.EINVAL;
+      case KVM_HC.CLOCK_PAIRING:
+        if (args[1] !== CLOCK_PAIRING_WALLCLOCK) return KVM_ERROR.EOPNOTSUPP;
+        return this.#clock.pair(Number(args[0])) ? 0n : KVM_ERROR.EFAULT;
       case KVM_HC.SEND_IPI:
         return this.#sendIpi(...args);
       case KVM_HC.SCHED_YIELD:
