@@ -22,6 +22,7 @@ import { SliceLength } from './slice-length.ts';
 import { SingleStep, type Step } from './single-step.ts';
 import { ProcessorActivity } from './processor-activity.ts';
 import { NO_SHADOW, exportState, importState, initState, resetState } from './state-exchange.ts';
+import { noticingBus } from './noticing-bus.ts';
 import { ExitTally, type VcpuServices } from './system-services.ts';
 import { unknownReporter } from './unknown-encoding.ts';
 import { soloGate } from './vcpu-sharing.ts';
@@ -78,7 +79,7 @@ export class EmulatedVcpu implements Vcpu {
     this.#hotCode = new HotCode(this.state, this.#regions, codePages, index, options.compilePolicy ?? COMPILE_POLICY);
     this.#blocks = new BlockCache(this.state, memory, options.image, codePages, index, this.#hotCode, onUnknown, (linear) => this.#debug.executeHits(linear) !== 0n);
     this.#tally = new ExitTally(this.#services.exits, EXIT_KINDS);
-    this.#mmu = new Mmu(this.state, memory, this.#tally.counting(this.#services.bus), { codePages, gate, vcpu: index }, (page) => this.#blocks.dropPage(page));
+    this.#mmu = new Mmu(this.state, memory, noticingBus(this.#tally.counting(this.#services.bus), this.#services, this.state), { codePages, gate, vcpu: index }, (page) => this.#blocks.dropPage(page));
     this.#blocks.connect(this.#mmu);
     this.#hotCode.connect(this.#mmu, this.#blocks);
     const { paravirt, timeStamp, model } = this.#services;

@@ -16,6 +16,8 @@ const NO_EXECUTE = 0x80000000;
 /** Physical addresses have 40 bits: these of an entry's high half must be zero. */
 const RESERVED_HIGH = 0x000fff00;
 
+const PSE_RESERVED = 0x200000;
+
 const WP = Number(CR0.WP);
 const PG = Number(CR0.PG);
 const PSE = Number(CR4.PSE);
@@ -140,7 +142,12 @@ export class PageWalker {
     this.#pass(at >>> 2, entry);
     if (entry & LARGE && cr4 & PSE) {
       this.pageShift = 22;
-      this.gpa = ((entry & 0xffc00000) | (low & 0x3ff000)) >>> 0;
+      // Bits 20 to 13 are address bits 39 to 32 (SDM vol. 3A table 4-4).
+      if (entry & PSE_RESERVED) {
+        this.errorCode |= 9;
+        return false;
+      }
+      this.gpa = (((entry & 0xffc00000) | (low & 0x3ff000)) >>> 0) + ((entry >>> 13) & 0xff) * 0x100000000;
       return this.#finish(entry, entry, false, kind, user, cr0, cr4);
     }
     const leafAt = ((entry & 0xfffff000) >>> 0) + ((low >>> 12) & 0x3ff) * 4;

@@ -13,6 +13,7 @@ export const STATE_OFFSETS: Record<Exclude<StateName, 'rip'>, number> = {
   stackMask: CPU.stackMask,
   shadowRip: CPU.shadowRip,
   repeatSteps: CPU.repeatSteps,
+  interruptPending: CPU.interruptPending,
   gsBase: segmentField(SEGMENT_INDEX.GS, 'base'),
   kernelGsBase: CPU.kernelGsBase,
   gdtBase: CPU.gdtBase,

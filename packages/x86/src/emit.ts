@@ -41,10 +41,11 @@ export const Vector = { DE: 0, DB: 1, NMI: 2, BP: 3, OF: 4, BR: 5, UD: 6, NM: 7,
  * Processor state that bodies name, as i64. `rip` is the address of this instruction; `systemFlags` is RFLAGS without the six arithmetic flags;
  * `x87Words` has the x87's control, status and tag word, 16 bits each; `stackMask` has the bits of RSP that the stack segment uses; `shadowRip` is where interrupts wait one instruction;
  * `repeatSteps` is how many elements a repeated instruction may do before it lets interrupts and debug traps in;
+ * `interruptPending` is nonzero while an interrupt waits that only RFLAGS.IF may hold back;
  * `nmiBlocked` is nonzero from an NMI to the next IRET.
  */
 export type StateName =
-  | 'rip' | 'x87Words' | 'systemFlags' | 'mxcsr' | 'cpl' | 'cr0' | 'cr4' | 'efer' | 'stackMask' | 'shadowRip' | 'repeatSteps'
+  | 'rip' | 'x87Words' | 'systemFlags' | 'mxcsr' | 'cpl' | 'cr0' | 'cr4' | 'efer' | 'stackMask' | 'shadowRip' | 'repeatSteps' | 'interruptPending'
   | 'gsBase' | 'kernelGsBase' | 'gdtBase' | 'gdtLimit' | 'star' | 'lstar' | 'fmask' | 'nmiBlocked' | 'dr7' | 'selectorES' | 'selectorDS' | 'selectorFS' | 'selectorGS';
 
 /** The four forms of a floating-point instruction, told apart by the mandatory prefix (SDM vol. 2A §2.1.2). */

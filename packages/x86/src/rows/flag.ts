@@ -23,6 +23,14 @@ function checkInterruptPrivilege(e: Emit): void {
   e.if(e.ltU(ioPrivilege, e.state('cpl')), () => e.fault(Vector.GP, 0));
 }
 
+/** Where an interrupt waits the engine takes over behind this instruction: a CLI may follow, and it must not come too late. */
+function letInterruptsIn(e: Emit): void {
+  e.if(e.nez(e.state('interruptPending')), () => {
+    e.interruptWindow();
+    e.jump(e.nextRip());
+  });
+}
+
 export const CLI = insn('CLI', {
   system: true,
   rows: [row('FA')],
@@ -40,7 +48,7 @@ export const STI = insn('STI', {
     e.if(e.op('i32.eqz', e.bit(e.state('systemFlags'), IF_BIT)), () => {
       changeSystemFlags(e, (flags) => e.or(flags, e.constant(IF)));
       e.setState('shadowRip', e.nextRip());
-      e.interruptWindow();
+      letInterruptsIn(e);
     });
   },
 });
@@ -87,7 +95,7 @@ export const POPF = insn('POPF', {
       },
       () => void e.helper('set-flags', value, e.constant(o.bits)),
     );
-    e.if(e.bit(value, IF_BIT), () => e.interruptWindow());
+    e.if(e.bit(value, IF_BIT), () => letInterruptsIn(e));
   },
 });
 
