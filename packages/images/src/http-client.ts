@@ -22,13 +22,17 @@ export interface HttpRequestOptions {
 
 /** An HTTP GET client that keeps connections, follows redirects and goes through proxies. */
 export class HttpClient {
-  readonly #http: HttpAgent;
-  readonly #https: HttpsAgent;
+  readonly #findProxies: () => Promise<ProxySettings>;
+  #agents: Promise<{ http: HttpAgent; https: HttpsAgent }> | undefined;
 
-  constructor(proxies: ProxySettings = {}) {
-    const options = { keepAlive: true, maxSockets: 4, proxyEnv: { ...proxies } };
-    this.#http = new HttpAgent(options);
-    this.#https = new HttpsAgent(options);
+  /** Proxies given as a function are looked for at the first request. */
+  constructor(proxies: ProxySettings | (() => Promise<ProxySettings>) = {}) {
+    this.#findProxies = typeof proxies === 'function' ? proxies : async () => proxies;
+  }
+
+  async #makeAgents(): Promise<{ http: HttpAgent; https: HttpsAgent }> {
+    const options = { keepAlive: true, maxSockets: 4, proxyEnv: { ...(await this.#findProxies()) } };
+    return { http: new HttpAgent(options), https: new HttpsAgent(options) };
   }
 
   /** The response to GET `url`, whatever its status; the caller consumes or destroys the body. */
@@ -50,18 +54,21 @@ export class HttpClient {
 
   /** Closes idle connections, so that the process can end. */
   close(): void {
-    this.#http.destroy();
-    this.#https.destroy();
+    void this.#agents?.then(({ http, https }) => {
+      http.destroy();
+      https.destroy();
+    });
   }
 
-  #getOnce(url: URL, options: HttpRequestOptions): Promise<IncomingMessage> {
+  async #getOnce(url: URL, options: HttpRequestOptions): Promise<IncomingMessage> {
+    const { http, https } = await (this.#agents ??= this.#makeAgents());
     const secure = url.protocol === 'https:';
     const headers = { 'user-agent': 'hanok', 'accept-encoding': 'identity', ...options.headers };
-    return new Promise((resolve, reject) => {
+    return await new Promise((resolve, reject) => {
       const common = { headers, ...(options.signal ? { signal: options.signal } : {}) };
       const request: ClientRequest = secure
-        ? httpsRequest(url, { ...common, agent: this.#https })
-        : httpRequest(url, { ...common, agent: this.#http });
+        ? httpsRequest(url, { ...common, agent: https })
+        : httpRequest(url, { ...common, agent: http });
       const idleTimeoutMs = options.idleTimeoutMs ?? IDLE_TIMEOUT_MS;
       request.setTimeout(idleTimeoutMs, () => {
         request.destroy(Object.assign(new Error(`no data for ${idleTimeoutMs / 1000} s`), { code: 'ETIMEDOUT' }));

@@ -1,3 +1,4 @@
+import { readdir } from 'node:fs/promises';
 import type { ImageCache, NoticeListener } from '../cache.ts';
 import { sha256Hex } from '../cache.ts';
 import type { Downloader } from '../downloader.ts';
@@ -105,14 +106,23 @@ export class DebianArchive {
   }
 }
 
+/** The mirror that a suite was last asked of, and whether what it said still counts. */
+export async function rememberedMirror(cache: ImageCache, suite: string, nowMs = Date.now()): Promise<{ mirror: URL; isFresh: boolean } | undefined> {
+  const names = (await readdir(cache.path('debian')).catch(() => [])).filter((name) => name.startsWith(`${suite}-`) && name.endsWith('.json'));
+  const records = (await Promise.all(names.map((name) => cache.readRecord(cache.path('debian', name))))).filter(isSuiteRecord);
+  const [last] = records.toSorted((a, b) => b.checkedAtMs - a.checkedAtMs);
+  return last && { mirror: new URL(last.mirror), isFresh: isFresh(last, nowMs) };
+}
+
+const isFresh = ({ checkedAtMs }: SuiteRecord, nowMs: number) => nowMs >= checkedAtMs && nowMs - checkedAtMs < INDEX_FRESH_MS;
+
 async function currentRecord(options: DebianArchiveOptions, mirror: URL): Promise<SuiteRecord> {
   const { cache, downloader, suite, onNotice } = options;
   const nowMs = (options.wallMs ?? Date.now)();
   const path = cache.path('debian', `${suite}-${sha256Hex(mirror.href).slice(0, 16)}.json`);
   const found = await cache.readRecord(path);
   const remembered = isSuiteRecord(found) && found.mirror === mirror.href && found.suite === suite ? found : undefined;
-  const ageMs = remembered ? nowMs - remembered.checkedAtMs : Infinity;
-  if (remembered && !options.refresh && ageMs >= 0 && ageMs < INDEX_FRESH_MS) return remembered;
+  if (remembered && !options.refresh && isFresh(remembered, nowMs)) return remembered;
 
   const url = new URL(`dists/${suite}/InRelease`, mirror);
   try {

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import type { NoticeListener } from '../cache.ts';
 import { ImageCache, defaultCacheDirectory, sha256Hex } from '../cache.ts';
 import { writeCpio } from '../cpio.ts';
-import { DebianArchive } from '../debian/archive.ts';
+import { DebianArchive, rememberedMirror } from '../debian/archive.ts';
 import type { TreeEntry } from '../debian/deb-file.ts';
 import { readDebTree } from '../debian/deb-file.ts';
 import { candidateMirrors } from '../debian/mirror.ts';
@@ -55,8 +55,8 @@ export async function buildTiny(options: BuildTinyOptions = {}): Promise<TinyIma
   const { signal, onProgress, onNotice = () => {}, suite = 'bookworm', environment = process.env, run = runCommand } = options;
   signal?.throwIfAborted();
   const cache = new ImageCache(options.cacheDirectory ?? defaultCacheDirectory(environment), onNotice);
-  const mirrors = await candidateMirrors(options.mirror, environment, run, signal);
-  const client = new HttpClient(await discoverProxies(mirrors[0]!.hostname, environment, run, signal));
+  const mirrors = await findMirrors(options, cache, suite, environment, run);
+  const client = new HttpClient(() => discoverProxies(mirrors[0]!.hostname, environment, run, signal));
   try {
     const downloader = new Downloader({ cache, client, signal, onProgress, onNotice, retryDelaysMs: options.retryDelaysMs });
     const keyrings = options.keyrings ?? (await findDebianKeyrings());
@@ -64,6 +64,20 @@ export async function buildTiny(options: BuildTinyOptions = {}): Promise<TinyIma
     return await imageFrom(archive, cache, { signal, onNotice, onProgress });
   } finally {
     client.close();
+  }
+}
+
+/** Asking apt takes a while: what it said of this suite today still counts, and is all there is where it says nothing. */
+async function findMirrors({ mirror, refresh, signal }: BuildTinyOptions, cache: ImageCache, suite: string, environment: NodeJS.ProcessEnv, run: CommandRunner): Promise<URL[]> {
+  const isNamed = Boolean(mirror || environment['HANOK_DEBIAN_MIRROR']);
+  const known = isNamed ? undefined : await rememberedMirror(cache, suite);
+  if (known?.isFresh && !refresh) return [known.mirror];
+  try {
+    return await candidateMirrors(mirror, environment, run, signal);
+  } catch (error) {
+    signal?.throwIfAborted();
+    if (!known) throw error;
+    return [known.mirror];
   }
 }
 
