@@ -1,4 +1,5 @@
 import { webcrypto } from 'node:crypto';
+import { setFlagsFromString } from 'node:v8';
 import { parentPort, workerData } from 'node:worker_threads';
 import { FIRMWARE_MSRS } from '@hanok/boot';
 import { LOCAL_APIC_BASE, LOCAL_APIC_SIZE_BYTES, LocalApic, IO_APIC_BASE } from '@hanok/devices';
@@ -18,6 +19,13 @@ const HALT_MS_MAX = 1000;
 const RUN_INSTRUCTIONS = 2_000_000;
 /** How long a vCPU that yields leaves the host's processor to others, unless it is needed sooner. */
 const YIELD_MS = 0.05;
+
+/**
+ * Work that V8's baseline code does before it is optimized; V8's own default suits few functions that run long. A guest
+ * has thousands of regions, each of which is worth optimizing after milliseconds in all.
+ */
+const TIERING_BUDGET = 50_000;
+setFlagsFromString(`--wasm-tiering-budget=${TIERING_BUDGET}`);
 
 const { shared, index, interpreter, initial } = workerData as VcpuWorkerData;
 const { vcpuCount } = shared;

@@ -97,6 +97,10 @@ export class RegionFlags {
   /** Pushes one flag, held as `state` says. */
   push(l: Lowering, name: FlagName, state: FlagState): void {
     const { code } = l;
+    if (state === 'dynamic' && (name === 'ZF' || name === 'CF')) {
+      this.#pushDynamic(l, name);
+      return;
+    }
     if (state === 'memory' || state === 'dynamic') {
       this.spill(l, state);
       if (name === 'ZF') code.localGet(l.cpu).memory('i64.load', CPU.flagResult).op('i64.eqz');
@@ -109,6 +113,24 @@ export class RegionFlags {
     else if (state === 'explicit' || state === 'partial') code.localGet(this.#bit(name));
     else if (state === 'logic') code.i32(0);
     else this.#ofArithmetic(l, name, state);
+  }
+
+  /** ZF and CF at a loop's top, where counting loops read them: by the local `kind`, without a call for what loops leave. */
+  #pushDynamic(l: Lowering, name: 'ZF' | 'CF'): void {
+    const { code } = l;
+    const inMemory = () => this.push(l, name, 'memory');
+    if (name === 'ZF') {
+      code.localGet(this.#kind).if('i32').localGet(this.#result).op('i64.eqz').op('else');
+      inMemory();
+      code.op('end');
+      return;
+    }
+    const carry = this.#bit('CF');
+    code.localGet(this.#kind).i32(Partial + 1).op('i32.eq').if('i32').localGet(carry).op('else');
+    code.localGet(this.#kind).i32(Sub + 1).op('i32.eq').if('i32').localGet(this.#a).localGet(this.#b).op('i64.lt_u').op('else');
+    this.spill(l, 'dynamic');
+    inMemory();
+    code.op('end').op('end');
   }
 
   #parity(l: Lowering, state: FlagState): void {
