@@ -105,6 +105,13 @@ export class BlockCache {
     }
   }
 
+  /** Enter slots of the blocks that begin on a physical page. */
+  enterSlots(page: number): number[] {
+    const pageStart = this.#memory.baseBytes + page * 4096;
+    const here = (this.#blocksByPage.get(page) ?? []).filter(({ address }) => address >= pageStart && address < pageStart + 4096);
+    return here.map(({ firstSlot }) => firstSlot).filter((slot) => this.#view.getUint16(slot + SLOT.handler, true) === SPECIAL.Enter);
+  }
+
   /** Whether a block, decoded as code is now, begins at a guest-physical address. */
   isDecoded(gpa: number): boolean {
     return this.#hasBlock(this.#memory.baseBytes + gpa, this.#state.word(CPU.blockTag));

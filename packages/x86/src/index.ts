@@ -1,4 +1,4 @@
-export { CALL, RET } from './rows/control.ts';
+export { CALL, JMP_INDIRECT, RET } from './rows/control.ts';
 export * from './decode.ts';
 export * from './disassemble.ts';
 export * from './emit.ts';

@@ -1,10 +1,12 @@
-import { CALL, type Decoded, type DecodeFailure, type Decoder, INSTRUCTION_BYTES_MAX, type OperandSpec, RET, type Row } from '@hanok/x86';
+import { CALL, type Decoded, type DecodeFailure, type Decoder, INSTRUCTION_BYTES_MAX, JMP_INDIRECT, type OperandSpec, RET, type Row } from '@hanok/x86';
 import { type Traits, traitsOf } from './traits.ts';
 
 /** Instructions of one region at most. */
 export const REGION_INSTRUCTIONS_MAX = 200;
 /** Pages it lies on at most. */
 const REGION_PAGES_MAX = 4;
+/** Blocks that an indirect jump is tried for in the region itself. */
+const JUMP_TARGETS_MAX = 12;
 const PAGE_BYTES = 4096;
 
 /** One instruction of a region. */
@@ -23,7 +25,7 @@ export interface RegionBlock {
   /** Where control goes on after the last instruction, and where its branch leads; outside the region too. */
   next: number | undefined;
   target: number | undefined;
-  /** Where the near return at its end may lead: behind the calls of the region. */
+  /** Where the near return at its end may lead (behind the calls of the region), or its indirect jump. */
   returns: readonly number[];
   /** The block ends because the interpreter must run what follows. */
   endsUncompilable: boolean;
@@ -37,6 +39,8 @@ export interface CodeSource {
   pageStart(page: number): number;
   /** Whether code at this offset has run. */
   hasRun(offset: number): boolean;
+  /** Where blocks begin on the page of this offset that have run often, those that ran most first. */
+  hotBlocks(offset: number): number[];
   /** Whether the instruction may be executed at all in this state of the control registers. */
   works(row: Row): boolean;
 }
@@ -66,6 +70,7 @@ class Discovery {
     const instructions = this.#instructions;
     const leaders = new Set([entry]);
     const returns: number[] = [];
+    const jumpTargets = new Set<number>();
     const work = [entry];
     while (work.length > 0) {
       let at = work.shift()!;
@@ -82,6 +87,13 @@ class Discovery {
           work.push(target);
         }
         if (instruction.traits.endsRegion) break;
+        if (isIndirectJump(decoded)) {
+          for (const hot of this.#source.hotBlocks(at).slice(0, JUMP_TARGETS_MAX)) {
+            jumpTargets.add(hot);
+            leaders.add(hot);
+            work.push(hot);
+          }
+        }
         if (decoded.row.options.ends) {
           if (follows && isCall(decoded)) {
             returns.push(next);
@@ -94,8 +106,8 @@ class Discovery {
         at = next;
       }
     }
-    const sites = returns.filter((site) => instructions.get(site));
-    return { blocks: formBlocks(instructions, leaders, entry, sites), pages: this.#pages };
+    const present = (sites: Iterable<number>) => [...sites].filter((site) => instructions.get(site));
+    return { blocks: formBlocks(instructions, leaders, entry, { returns: present(returns), jumps: present(jumpTargets) }), pages: this.#pages };
   }
 
   #pageStart(page: number): number {
@@ -133,21 +145,28 @@ class Discovery {
 const isRelative = (spec: OperandSpec) => spec.kind === 'J';
 const isCall = ({ row }: Decoded) => row.insn === CALL;
 const isReturn = ({ row }: Decoded) => row.insn === RET;
+const isIndirectJump = ({ row }: Decoded) => row.insn === JMP_INDIRECT;
+
+/** Blocks of the region that its returns and its indirect jumps may lead to. */
+interface Sites {
+  readonly returns: readonly number[];
+  readonly jumps: readonly number[];
+}
 
 function relativeTarget({ decoded, pageOffset }: CompiledInstruction): number | undefined {
   return decoded.row.operands.some(isRelative) ? pageOffset + decoded.lengthBytes + Number(decoded.immediate) : undefined;
 }
 
-function formBlocks(instructions: ReadonlyMap<number, CompiledInstruction | undefined>, leaders: ReadonlySet<number>, entry: number, returns: readonly number[]): RegionBlock[] {
+function formBlocks(instructions: ReadonlyMap<number, CompiledInstruction | undefined>, leaders: ReadonlySet<number>, entry: number, sites: Sites): RegionBlock[] {
   const blocks: RegionBlock[] = [];
   for (const start of [entry, ...leaders].filter((leader, index, all) => all.indexOf(leader) === index)) {
     if (!instructions.get(start)) continue;
-    blocks.push(formBlock(instructions, leaders, start, returns));
+    blocks.push(formBlock(instructions, leaders, start, sites));
   }
   return blocks;
 }
 
-function formBlock(instructions: ReadonlyMap<number, CompiledInstruction | undefined>, leaders: ReadonlySet<number>, start: number, returns: readonly number[]): RegionBlock {
+function formBlock(instructions: ReadonlyMap<number, CompiledInstruction | undefined>, leaders: ReadonlySet<number>, start: number, sites: Sites): RegionBlock {
   const block: RegionBlock = { start, instructions: [], next: undefined, target: undefined, returns: [], endsUncompilable: false };
   for (let at = start; ; ) {
     const instruction = instructions.get(at);
@@ -159,7 +178,8 @@ function formBlock(instructions: ReadonlyMap<number, CompiledInstruction | undef
     block.instructions.push(instruction);
     const next = at + instruction.decoded.lengthBytes;
     block.target = relativeTarget(instruction);
-    if (isReturn(instruction.decoded)) block.returns = returns;
+    if (isReturn(instruction.decoded)) block.returns = sites.returns;
+    if (isIndirectJump(instruction.decoded)) block.returns = sites.jumps;
     if (instruction.decoded.row.options.ends || instruction.traits.endsRegion) break;
     at = next;
     if (block.target !== undefined || leaders.has(at)) {

@@ -17,6 +17,8 @@ export interface CompilePolicy {
 
 export const COMPILE_POLICY: CompilePolicy = { hotCount: 1500, doublingsMax: 10, batchRegions: 16, batchSlices: 8 };
 const NEVER = 0x7fffffff;
+/** A block that ran this part of what makes it worth compiling is a likely target of a jump. */
+const HOT_BLOCK_PART = 20;
 const PAGE_BYTES = 4096;
 
 /** Which code is hot, which of it is compiled, and what must be forgotten when a page is written. */
@@ -71,8 +73,22 @@ export class HotCode {
       const start = pageStart(Math.floor(offset / PAGE_BYTES));
       return start >= 0 && this.#blocks!.isDecoded(start + (offset & (PAGE_BYTES - 1)));
     };
-    const code = this.#regions.discover({ pageStart, hasRun, works: (row) => this.#blocks!.raises(row) === undefined }, view.getUint16(slot + SLOT.pageOffset, true));
+    const hotBlocks = (offset: number) => {
+      const page = Math.floor(offset / PAGE_BYTES);
+      const start = pageStart(page);
+      return start < 0 ? [] : this.#hotOffsets(start / PAGE_BYTES).map((inPage) => page * PAGE_BYTES + inPage);
+    };
+    const code = this.#regions.discover({ pageStart, hasRun, hotBlocks, works: (row) => this.#blocks!.raises(row) === undefined }, view.getUint16(slot + SLOT.pageOffset, true));
     if (code) this.#waiting.push({ slot, code });
+  }
+
+  /** Where on a physical page blocks begin that are compiled or on the way to it, those that ran most first. */
+  #hotOffsets(page: number): number[] {
+    const view = this.#view;
+    const worth = this.countdown(page) / HOT_BLOCK_PART;
+    const runs = (slot: number) => (view.getInt32(slot + ENTER.region, true) !== 0 ? Infinity : this.countdown(page) - view.getInt32(slot + ENTER.countdown, true));
+    const blocks = this.#blocks!.enterSlots(page).map((slot) => ({ offset: view.getUint16(slot + SLOT.pageOffset, true), runs: runs(slot) }));
+    return blocks.filter((block) => block.runs >= worth).toSorted((a, b) => b.runs - a.runs).map(({ offset }) => offset);
   }
 
   /** After each slice: compiles the code that became hot and is still what it was. */
