@@ -46,6 +46,8 @@ export class EagerProcessor {
       const { view, at } = this.#locate(linear, bits / 8);
       for (let index = 0; index < bits / 8; index++) view.setUint8(at + index, Number((number >> BigInt(index * 8)) & 0xffn));
     },
+    wasmMemory: this.view,
+    plainAddress: () => 0,
     probeWrite: (linear, lengthBytes) => void this.#locate(linear, lengthBytes),
   };
 

@@ -105,6 +105,13 @@ export class ExecutionContext implements SystemContext {
     throw new GuestFault(vector & 0x1ff, vector & 0x80000000 ? this.state.word(CPU.faultErrorCode) : undefined);
   }
 
+  get wasmMemory(): DataView {
+    return this.#memory;
+  }
+  plainAddress(linear: bigint, lengthBytes: number, write: boolean): number {
+    return this.#mmu.hostArea(Number(linear & 0xffffffffn), Number(BigInt.asUintN(32, linear >> 32n)), lengthBytes, write);
+  }
+
   readMemory(linear: bigint, bits: 8 | 16 | 32 | 64): bigint {
     const at = this.#mmu.hostRead(Number(linear & 0xffffffffn), Number(BigInt.asUintN(32, linear >> 32n)), bits / 8);
     if (at === 0) this.#pendingFault();

@@ -12,6 +12,9 @@ export interface HelperContext {
   /** Linear memory at the current privilege level, with page faults raised as the processor would. */
   readMemory(linear: bigint, bits: 8 | 16 | 32 | 64): bigint;
   writeMemory(linear: bigint, value: bigint, bits: 8 | 16 | 32 | 64): void;
+  /** The whole wasm memory, and where in it an area lies that can be accessed in place; 0 where it must go piece by piece. */
+  readonly wasmMemory: DataView;
+  plainAddress(linear: bigint, lengthBytes: number, write: boolean): number;
   /** Raises the faults that writing [linear, linear + lengthBytes) would, before anything is written; first #AC, where alignment is checked. */
   probeWrite(linear: bigint, lengthBytes: number, alignmentBytes?: number): void;
 }

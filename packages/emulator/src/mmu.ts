@@ -116,9 +116,12 @@ export class Mmu {
     return (low + words[at + TLB.addend / 4]!) >>> 0;
   }
 
-  /** As `read` and `write`, for helpers, which come back to the same pages. */
+  /** As `read` and `write`, for helpers, which come back to the same pages; an area on one page in place, or 0. */
   hostRead(low: number, high: number, sizeBytes: number): number {
     return this.#hit(low, high, sizeBytes, TLB.tagRead) || this.read(low, high, sizeBytes);
+  }
+  hostArea(low: number, high: number, sizeBytes: number, write: boolean): number {
+    return this.#hit(low, high, sizeBytes, write ? TLB.tagWrite : TLB.tagRead);
   }
   hostWrite(low: number, high: number, sizeBytes: number): number {
     const to = this.#hit(low, high, sizeBytes, TLB.tagWrite);

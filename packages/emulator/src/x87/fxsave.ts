@@ -9,6 +9,8 @@ import { registerOffset, topOf } from './registers.ts';
 const AREA = { control: 0, status: 2, tags: 4, opcode: 6, instruction: 8, data: 16, mxcsr: 24, mxcsrMask: 28, registers: 32, xmm: 160 } as const;
 const ALIGNMENT_BYTES = 16n;
 const ENTRY_BYTES = 16;
+/** What of the 512 bytes is accessed. */
+const AREA_BYTES = 416;
 const GP = 13;
 
 /** Bits of MXCSR that may be set. */
@@ -18,11 +20,33 @@ const MXCSR_MASK = 0xffffn;
 export interface AreaAccess {
   read(at: number, bits: 8 | 16 | 32 | 64): bigint;
   write(at: number, value: bigint, bits: 8 | 16 | 32 | 64): void;
+  /** Where in wasm memory the area lies, if it can be accessed in place. */
+  readonly plain: number;
 }
 
-export function areaAccess(context: HelperContext, linear: bigint, alignmentBytes: bigint): AreaAccess {
-  if (linear % alignmentBytes !== 0n) context.raise(GP, 0);
+/** Direct access to an area in place. */
+function plainAccess(memory: DataView, plain: number): AreaAccess {
   return {
+    plain,
+    read(at, bits) {
+      if (bits === 64) return memory.getBigUint64(plain + at, true);
+      return BigInt(bits === 32 ? memory.getUint32(plain + at, true) : bits === 16 ? memory.getUint16(plain + at, true) : memory.getUint8(plain + at));
+    },
+    write(at, value, bits) {
+      if (bits === 64) memory.setBigUint64(plain + at, value, true);
+      else if (bits === 32) memory.setUint32(plain + at, Number(value), true);
+      else if (bits === 16) memory.setUint16(plain + at, Number(value), true);
+      else memory.setUint8(plain + at, Number(value));
+    },
+  };
+}
+
+export function areaAccess(context: HelperContext, linear: bigint, alignmentBytes: bigint, lengthBytes: number, write: boolean): AreaAccess {
+  if (linear % alignmentBytes !== 0n) context.raise(GP, 0);
+  const plain = context.plainAddress(linear, lengthBytes, write);
+  if (plain !== 0) return plainAccess(context.wasmMemory, plain);
+  return {
+    plain,
     read: (at, bits) => context.readMemory(byteAddress(context, linear, at), bits),
     write: (at, value, bits) => context.writeMemory(byteAddress(context, linear, at), value, bits),
   };
@@ -69,7 +93,12 @@ export function saveControlSse(view: DataView, write: AreaAccess['write']): void
   write(AREA.mxcsrMask, MXCSR_MASK, 32);
 }
 
-export function saveVectors(view: DataView, write: AreaAccess['write']): void {
+export function saveVectors(view: DataView, { write, plain }: AreaAccess): void {
+  if (plain !== 0) {
+    const from = view.byteOffset + CPU.xmm;
+    new Uint8Array(view.buffer).copyWithin(plain + AREA.xmm, from, from + vectorCount(view) * ENTRY_BYTES);
+    return;
+  }
   for (let half = 0; half < vectorCount(view) * 2; half++) write(AREA.xmm + half * 8, view.getBigUint64(CPU.xmm + half * 8, true), 64);
 }
 
@@ -108,7 +137,11 @@ export function readX87(view: DataView, { read }: AreaAccess, wide: boolean): ()
   };
 }
 
-export function readVectors(view: DataView, { read }: AreaAccess): () => void {
+export function readVectors(view: DataView, { read, plain }: AreaAccess): () => void {
+  if (plain !== 0) {
+    const from = plain + AREA.xmm;
+    return () => void new Uint8Array(view.buffer).copyWithin(view.byteOffset + CPU.xmm, from, from + vectorCount(view) * ENTRY_BYTES);
+  }
   const halves = Array.from({ length: vectorCount(view) * 2 }, (_, half) => read(AREA.xmm + half * 8, 64));
   return () => halves.forEach((value, half) => view.setBigUint64(CPU.xmm + half * 8, value, true));
 }
@@ -117,15 +150,16 @@ export const FXSAVE_HELPERS: Record<string, Helper> = {
   /** @param wide REX.W: the pointers have 64 bits */
   'x87-fxsave': (context, linear, wide) => {
     const { view } = context;
-    const { write } = areaAccess(context, linear!, ALIGNMENT_BYTES);
-    context.probeWrite(linear!, AREA.xmm + vectorCount(view) * ENTRY_BYTES);
+    const area = areaAccess(context, linear!, ALIGNMENT_BYTES, AREA_BYTES, true);
+    const { write } = area;
+    if (area.plain === 0) context.probeWrite(linear!, AREA.xmm + vectorCount(view) * ENTRY_BYTES);
     saveX87(view, write, wide !== 0n);
     saveControlSse(view, write);
-    saveVectors(view, write);
+    saveVectors(view, area);
   },
   'x87-fxrstor': (context, linear, wide) => {
     const { view } = context;
-    const area = areaAccess(context, linear!, ALIGNMENT_BYTES);
+    const area = areaAccess(context, linear!, ALIGNMENT_BYTES, AREA_BYTES, false);
     const takeVectors = readVectors(view, area);
     const takeX87 = readX87(view, area, wide !== 0n);
     const mxcsr = readMxcsr(context, area);

@@ -41,6 +41,8 @@ const context: HelperContext = {
     else if (bits === 32) memory.setUint32(at, Number(value), true);
     else memory.setUint16(at, Number(value), true);
   },
+  wasmMemory: memory,
+  plainAddress: () => 0,
   probeWrite: (linear, lengthBytes) => void locate(linear, lengthBytes),
 };
 

@@ -34,12 +34,13 @@ function save(context: SystemContext, linear: bigint, wide: boolean, compact: bo
   requireEnabled(context);
   const { view } = context;
   const mask = requested(context);
-  const { read, write } = areaAccess(context, linear, ALIGNMENT_BYTES);
-  context.probeWrite(linear, AREA_BYTES);
+  const area = areaAccess(context, linear, ALIGNMENT_BYTES, AREA_BYTES, true);
+  const { read, write } = area;
+  if (area.plain === 0) context.probeWrite(linear, AREA_BYTES);
   if (mask & X87) saveX87(view, write, wide);
   if (mask & SSE) {
     saveControlSse(view, write);
-    saveVectors(view, write);
+    saveVectors(view, area);
   }
   write(HEADER.states, compact ? mask : (read(HEADER.states, 64) & ~mask) | mask, 64);
   if (compact) write(HEADER.compaction, COMPACTED | mask, 64);
@@ -63,7 +64,7 @@ function restore(context: SystemContext, linear: bigint, wide: boolean): void {
   requireEnabled(context);
   const { view } = context;
   const mask = requested(context);
-  const area = areaAccess(context, linear, ALIGNMENT_BYTES);
+  const area = areaAccess(context, linear, ALIGNMENT_BYTES, AREA_BYTES, false);
   const { states, compact } = readHeader(context, area.read);
   const takeX87 = mask & states & X87 ? readX87(view, area, wide) : undefined;
   const takeVectors = mask & states & SSE ? readVectors(view, area) : undefined;
