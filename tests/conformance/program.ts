@@ -1,15 +1,23 @@
 import { ALL_ROWS, type OperandSpec, type Row } from '@hanok/x86';
 import type { TestCase } from './driver.ts';
 import { encode, immediateBytes, type OperandChoice } from './encode.ts';
+import { missingFeature } from './exclusions.ts';
 import { rowForms } from './forms.ts';
+import { hostFlags } from './host.ts';
 import { ARITHMETIC_FLAGS, FX, LAYOUT } from './layout.ts';
 import { doublePattern, integerPattern, type Random } from './random.ts';
 
 /** Instructions whose result the manual defines whatever their operands are. */
-const DEFINED = ['ADD', 'ADC', 'SUB', 'SBB', 'CMP', 'INC', 'DEC', 'NEG', 'NOT', 'MOV', 'MOVZX', 'MOVSX', 'MOVSXD', 'LEA', 'XCHG', 'XADD', 'BSWAP', 'CBW', 'CWD', 'LAHF', 'SAHF', 'CLC', 'STC', 'CMC', 'CMPXCHG'];
+const DEFINED = [
+  'ADD', 'ADC', 'SUB', 'SBB', 'CMP', 'INC', 'DEC', 'NEG', 'NOT', 'MOV', 'MOVZX', 'MOVSX', 'MOVSXD', 'LEA', 'XCHG', 'XADD', 'BSWAP', 'CBW', 'CWD', 'LAHF', 'SAHF', 'CLC', 'STC', 'CMC', 'CMPXCHG',
+  'MOVBE', 'POPCNT', 'ADCX', 'ADOX', 'CRC32', 'RORX', 'SHLX', 'SHRX', 'SARX', 'MULX', 'PDEP', 'PEXT',
+];
 /** Instructions that leave some flag undefined; a comparison behind each defines them all again. */
-const FLAGS_UNDEFINED = ['AND', 'OR', 'XOR', 'TEST', 'SHL', 'SHR', 'SAR', 'ROL', 'ROR', 'RCL', 'RCR', 'BT', 'BTS', 'BTR', 'BTC', 'MUL', 'IMUL'];
-const VECTOR = ['PADDB', 'PADDW', 'PADDD', 'PADDQ', 'PSUBD', 'PXOR', 'PAND', 'POR', 'PCMPEQD', 'PUNPCKLDQ', 'MOVDQA', 'MOVDQU', 'MOVQ', 'MOVD', 'PMOVMSKB', 'ADDSD', 'MULSD', 'SUBSD', 'CVTSI2SD', 'MOVSD', 'MOVAPS', 'SHUFPS', 'PSHUFD'];
+const FLAGS_UNDEFINED = ['AND', 'OR', 'XOR', 'TEST', 'SHL', 'SHR', 'SAR', 'ROL', 'ROR', 'RCL', 'RCR', 'BT', 'BTS', 'BTR', 'BTC', 'MUL', 'IMUL', 'ANDN', 'BLSR', 'BZHI', 'BEXTR'];
+const VECTOR = [
+  'PADDB', 'PADDW', 'PADDD', 'PADDQ', 'PSUBD', 'PXOR', 'PAND', 'POR', 'PCMPEQD', 'PUNPCKLDQ', 'MOVDQA', 'MOVDQU', 'MOVQ', 'MOVD', 'PMOVMSKB', 'ADDSD', 'MULSD', 'SUBSD', 'CVTSI2SD', 'MOVSD', 'MOVAPS', 'SHUFPS', 'PSHUFD',
+  'PALIGNR', 'PSHUFB', 'PSHUFHW', 'PSLLDQ', 'PBLENDW', 'PBLENDVB', 'INSERTPS', 'PINSRD', 'PINSRB', 'PEXTRD', 'PMOVZXBW', 'PHADDD', 'PMADDUBSW', 'AESENC', 'PCLMULQDQ', 'SHA1RNDS4',
+];
 const CONDITIONAL = /^(SET|CMOV)/;
 
 /** RSP is the stack, RBX the middle of the window, R15 counts loops down. */
@@ -25,7 +33,7 @@ const DATA_BYTES = 0x400;
 
 const POOL = ALL_ROWS.filter(({ insn, operands, options }) => {
   const known = DEFINED.includes(insn.name) || FLAGS_UNDEFINED.includes(insn.name) || VECTOR.includes(insn.name) || CONDITIONAL.test(insn.name);
-  return known && !insn.system && !options.not64 && !operands.some(({ kind }) => 'OSCDPQNT'.includes(kind));
+  return known && missingFeature(insn, hostFlags()) === undefined && !insn.system && !options.not64 && !operands.some(({ kind }) => 'OSCDPQNT'.includes(kind));
 });
 
 type Terminator = { kind: 'fall' | 'return' } | { kind: 'branch' | 'loop' | 'call' | 'jump'; to: number };
