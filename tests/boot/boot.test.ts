@@ -1,12 +1,7 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { text } from 'node:stream/consumers';
 import { test, type TestContext } from 'node:test';
-import { fileURLToPath } from 'node:url';
-import { listImages } from '@hanok/images';
+import { runInGuest, tinyImage } from './guest.ts';
 
-const CLI = fileURLToPath(new URL('../../packages/cli/src/main.ts', import.meta.url));
-const IMAGE = 'tiny';
 /** How many processors machines have; a boot each. */
 const VCPU_COUNTS = (process.env['HANOK_BOOT_VCPUS'] ?? '2').split(',').map(Number);
 const isFull = VCPU_COUNTS.length > 1;
@@ -15,14 +10,9 @@ const COMPLAINTS = /warning:|oops|bug:|\bstall|unstable|lockup|skew|call trace|f
 
 /** The messages of a kernel that booted with those flags, and what the command printed before them. */
 async function boot(t: TestContext, flags: readonly string[]): Promise<{ first: string; messages: string[] } | undefined> {
-  const image = (await listImages()).find(({ name }) => name === IMAGE);
-  if (!image?.cached) {
-    t.skip(`the image ${IMAGE} is not in the cache; "npm start -- -- true" makes it`);
-    return undefined;
-  }
-  const child = spawn(process.execPath, [CLI, 'run', ...flags, IMAGE, '--', 'sh', '-c', 'nproc; dmesg'], { stdio: ['ignore', 'pipe', 'pipe'] });
-  const [output, errors] = await Promise.all([text(child.stdout), text(child.stderr), new Promise((resolve) => child.once('close', resolve))]);
-  assert.equal(child.exitCode, 0, errors);
+  if (!(await tinyImage(t))) return undefined;
+  const { output, errors, status } = await runInGuest(flags, ['sh', '-c', 'nproc; dmesg']);
+  assert.equal(status, 0, errors);
   const [first, ...messages] = output.trimEnd().split('\n');
   return { first: first!, messages };
 }
