@@ -144,5 +144,5 @@ export function lockedCases(compiled: boolean): LockedCase[] {
     const misaligned = bits === 8 ? [] : [0x41, 0x48 - bits / 8 + 1, 0x1000 - bits / 8 + 1];
     return drafts(bits).flatMap((draft) => [makeCase(draft, bits, ALIGNED, rounds), ...misaligned.map((offset) => makeCase(draft, bits, offset, ROUNDS_MISALIGNED))]);
   });
-  return [pairCase(false, rounds), pairCase(true, ROUNDS), ...integer];
+  return [pairCase(false, rounds), pairCase(true, rounds), ...integer];
 }

@@ -123,10 +123,6 @@ export class ExecutionContext implements SystemContext {
     if (this.#mmu.hostWrite(Number(linear & 0xffffffffn), Number(BigInt.asUintN(32, linear >> 32n)), bits / 8) === 0) this.#pendingFault();
   }
 
-  exchangePair(linear: bigint, expected: readonly [bigint, bigint], wanted: readonly [bigint, bigint]): readonly [bigint, bigint] {
-    return this.#mmu.exchangePair(Number(linear & 0xffffffffn), Number(BigInt.asUintN(32, linear >> 32n)), expected, wanted) ?? this.#pendingFault();
-  }
-
   probeWrite(linear: bigint, lengthBytes: number, alignmentBytes = 1): void {
     if (!this.#mmu.isAligned(Number(linear & 0xfn), alignmentBytes)) this.#pendingFault();
     this.#probe(linear);

@@ -28,8 +28,6 @@ export interface SystemContext extends HelperContext {
   /** Memory as the processor itself reads descriptors and stacks: supervisor, whatever the privilege level. */
   readSystem(linear: bigint, bits: 8 | 16 | 32 | 64): bigint;
   writeSystem(linear: bigint, value: bigint, bits: 8 | 16 | 32 | 64): void;
-  /** CMPXCHG16B: the 16 bytes found at an aligned linear address, replaced where they are the expected ones. */
-  exchangePair(linear: bigint, expected: readonly [bigint, bigint], wanted: readonly [bigint, bigint]): readonly [bigint, bigint];
   /** Continues elsewhere; generated code looks the address and the mode up again. */
   jump(rip: bigint): void;
   /** Leaves generated code after this instruction, at the next one. */

@@ -114,6 +114,9 @@ export const ARENA = { offset: 0x1a0000, sizeBytes: 0x2000000 - 0x1a0000 } as co
 /** Size of one vCPU's block: state, TLBs, hash table and decoded instructions. */
 export const VCPU_BLOCK_BYTES = 0x2000000;
 
+/** Where in the wasm memory the lock of 16-byte exchanges lies: behind the state of the first vCPU, for all of them. */
+export const PAIR_LOCK = 0xfc0;
+
 /** The blocks of a machine's vCPUs lie one after another; RAM follows. */
 export const vcpuBlockAddress = (vcpu: number): number => vcpu * VCPU_BLOCK_BYTES;
 

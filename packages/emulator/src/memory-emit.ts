@@ -19,7 +19,7 @@ export function pushTlbOffset(code: Code): Code {
 }
 
 /** Leaves the address of the linear address's TLB entry in a new local. */
-function emitEntry(l: Lowering, linear: number): number {
+export function emitEntry(l: Lowering, linear: number): number {
   const entry = l.temporary('i32');
   const { code } = l;
   pushTlbOffset(code.localGet(linear));
@@ -36,7 +36,7 @@ function emitHit(l: Lowering, linear: number, entry: number, tag: number, sizeBy
   l.code.i64(-4096).op('i64.and').localGet(entry).memory('i64.load', tag).op('i64.eq');
 }
 
-function emitPointer(l: Lowering, linear: number, entry: number): void {
+export function emitPointer(l: Lowering, linear: number, entry: number): void {
   l.code.localGet(linear).op('i32.wrap_i64').localGet(entry).memory('i32.load', TLB.addend).op('i32.add');
 }
 
@@ -91,54 +91,6 @@ export function emitWriteBack(l: Lowering, pointer: number, linear: number, valu
   code.localGet(pointer).localGet(value).memory(op, 0, 1);
   code.localGet(pointer).localGet(l.cpu).i32(CPU.scratch).op('i32.add').op('i32.eq').if();
   code.localGet(l.cpu).localGet(linear).i32(sizeBytes).call(l.callees.slowWrite).op('drop').op('end');
-}
-
-const EXCHANGE_OPS: Readonly<Record<IntegerBits, MemoryOp>> = {
-  8: 'i64.atomic.rmw8.cmpxchg_u', 16: 'i64.atomic.rmw16.cmpxchg_u', 32: 'i64.atomic.rmw32.cmpxchg_u', 64: 'i64.atomic.rmw.cmpxchg',
-};
-
-/** A LOCKed read-modify-write while its code is written: locals with the address and with what was read there. */
-export interface LockedAccess {
-  readonly bits: IntegerBits;
-  pointer: number;
-  found: number;
-}
-
-/**
- * Pushes the operand of a LOCKed instruction and opens the loop that `emitLockedStore` closes: what lies between them
- * computes the new value, has no other effect, and runs again when another vCPU was faster. An aligned access with a
- * TLB hit is compared and exchanged in place. Everything else is the host's: it leaves a copy of the operand that this
- * vCPU alone sees, and holds the other vCPUs where they could see the difference.
- */
-export function emitLockedLoad(l: Lowering, access: LockedAccess, linear: number, sign: 'unsigned' | 'signed'): void {
-  const { code } = l;
-  const { bits } = access;
-  const entry = emitEntry(l, linear);
-  access.pointer = l.temporary('i32');
-  access.found = l.temporary('i64');
-  emitPointer(l, linear, entry);
-  code.localSet(access.pointer);
-  // Aligned accesses stay on their page; the low bits of a misaligned one make it unequal.
-  code.localGet(linear).i64(-4096 | (bits / 8 - 1)).op('i64.and').localGet(entry).memory('i64.load', TLB.tagWrite).op('i64.ne').if();
-  code.localGet(l.cpu).localGet(linear).i32(bits / 8).call(l.callees.slowLock).localTee(access.pointer).op('i32.eqz').if();
-  l.flow.fault(code);
-  code.op('end').op('end');
-  code.loop();
-  code.localGet(access.pointer).memory(LOAD_OPS[bits].unsigned, 0, 1).localTee(access.found);
-  if (sign === 'signed' && bits < 64) code.op(`i64.extend${bits as 8 | 16 | 32}_s`);
-}
-
-/** Stores the new value where the operand is still what was read, else goes back to `emitLockedLoad`. */
-export function emitLockedStore(l: Lowering, { bits, pointer, found }: LockedAccess, value: number): void {
-  const { code } = l;
-  code.localGet(pointer).localGet(found).localGet(value).memory(EXCHANGE_OPS[bits]).localGet(found).op('i64.ne').brIf(0).op('end');
-}
-
-/** What went to the scratch area moves on to its destination, and other vCPUs go on. */
-export function emitUnlock(l: Lowering, { bits, pointer }: LockedAccess, linear: number): void {
-  const { code } = l;
-  code.localGet(pointer).localGet(l.cpu).i32(CPU.scratch).op('i32.add').op('i32.eq').if();
-  code.localGet(l.cpu).localGet(linear).i32(bits / 8).call(l.callees.slowUnlock).op('drop').op('end');
 }
 
 /** Pushes the offset of the slot's memory operand within its segment: base + index << scale + displacement. */

@@ -203,19 +203,6 @@ export class Mmu {
     return gpa < 0 ? 0 : this.#copy(gpa, sizeBytes);
   }
 
-  /**
-   * CMPXCHG16B at an aligned linear address: the old 16 bytes, or undefined with an exception recorded. Atomic against
-   * itself on other vCPUs. Others' aligned accesses to one half are never lost, but may see the lower half changed and
-   * the upper half not yet.
-   */
-  exchangePair(low: number, high: number, expected: readonly [bigint, bigint], wanted: readonly [bigint, bigint]): [bigint, bigint] | undefined {
-    const pointer = this.modify(low, high, 16);
-    if (pointer === 0) return undefined;
-    const found = this.#gate.withPair(pointer, () => this.#physical.exchangePair(pointer, expected, wanted));
-    if (pointer === this.#state.blockAddress + CPU.scratch) this.write(low, high, 16);
-    return found;
-  }
-
   /** The import `regionRead`: compiled code reads as the interpreter does. */
   regionRead(low: number, high: number, sizeBytes: number): number {
     return this.#isWatched(low, high) ? 0 : this.read(low, high, sizeBytes);

@@ -2,7 +2,8 @@ import type { MemoryOp } from '@hanok/wasm';
 import { type Decoded, type IntegerBits, type OperandSpec, operandBits, type Operands, type Row, type Value, Vector } from '@hanok/x86';
 import type { Emitter } from './emitter.ts';
 import { CPU, SEGMENT, SLOT, segmentField } from './layout.ts';
-import { emitLoad, emitLockedLoad, emitLockedStore, emitModifyPointer, emitStore, emitUnlock, emitWriteBack, LOAD_OPS, type LockedAccess, operandLinear, operandOffset, STORE_OPS } from './memory-emit.ts';
+import { emitLockedLoad, emitLockedPairLoad, emitLockedPairStore, emitLockedStore, emitUnlock, type LockedAccess, lockedAccess } from './locked-emit.ts';
+import { emitLoad, emitModifyPointer, emitStore, emitWriteBack, LOAD_OPS, operandLinear, operandOffset, STORE_OPS } from './memory-emit.ts';
 
 /** What decides which handler a decoded instruction gets, besides its row. */
 export interface Form {
@@ -146,7 +147,7 @@ export class SlotOperands implements Operands {
     const op = LOAD_OPS[bits][sign];
     if (!this.#modifies(index)) return this.#e.node('i64', 'effect', [linear], (l) => emitLoad(l, l.local(linear), op, bits / 8));
     if (this.#form.locked) {
-      const locked: LockedAccess = (this.#locked = { bits, pointer: -1, found: -1 });
+      const locked = (this.#locked = lockedAccess(bits));
       return this.#e.node('i64', 'effect', [linear], (l) => emitLockedLoad(l, locked, l.local(linear), sign));
     }
     const pointer = this.#modifyPointer(linear, bits / 8);
@@ -181,7 +182,7 @@ export class SlotOperands implements Operands {
     const locked = this.#locked;
     if (locked) {
       this.#e.action([linear, value], (l) => {
-        emitLockedStore(l, locked, l.local(value));
+        (locked.bits === 128 ? emitLockedPairStore : emitLockedStore)(l, locked, l.local(value));
         emitUnlock(l, locked, l.local(linear));
       });
       return;
@@ -199,6 +200,10 @@ export class SlotOperands implements Operands {
     this.access.reads.add(index);
     const linear = this.#linearAddress(index);
     const op = VECTOR_LOADS[bits]!;
+    if (this.#modifies(index) && this.#form.locked) {
+      const locked = (this.#locked = lockedAccess(128));
+      return this.#e.node('v128', 'effect', [linear], (l) => emitLockedPairLoad(l, locked, l.local(linear)));
+    }
     if (!this.#modifies(index)) return this.#e.node('v128', 'effect', [linear], (l) => emitLoad(l, l.local(linear), op, bits / 8));
     const pointer = this.#modifyPointer(linear, bits / 8);
     return this.#e.node('v128', 'effect', [], (l) => l.code.localGet(pointer.local).memory(op, 0, 1));

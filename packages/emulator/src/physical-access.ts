@@ -71,24 +71,6 @@ export class PhysicalAccess {
     const page = gpa >>> 12;
     if (this.#codePages.beforeWrite(page, this.#vcpu)) this.#dropCode(page);
   }
-
-  /** Compares and exchanges the 16 bytes at an address of wasm memory; gives what was there. */
-  exchangePair(address: number, expected: readonly [bigint, bigint], wanted: readonly [bigint, bigint]): [bigint, bigint] {
-    return exchangePair(this.#quads, address >>> 3, expected, wanted);
-  }
-}
-
-/** The lower half is exchanged first; when the upper one has changed meanwhile it is taken back, and all begins again. */
-function exchangePair(quads: BigUint64Array, at: number, expected: readonly [bigint, bigint], wanted: readonly [bigint, bigint]): [bigint, bigint] {
-  for (;;) {
-    const low = Atomics.load(quads, at);
-    const high = Atomics.load(quads, at + 1);
-    if (Atomics.load(quads, at) !== low) continue;
-    if (low !== expected[0] || high !== expected[1]) return [low, high];
-    if (Atomics.compareExchange(quads, at, low, wanted[0]) !== low) continue;
-    if (Atomics.compareExchange(quads, at + 1, high, wanted[1]) === high) return [low, high];
-    Atomics.compareExchange(quads, at, wanted[0], low);
-  }
 }
 
 function mmioWidth(gpa: number, left: number): 1 | 2 | 4 {

@@ -55,5 +55,4 @@ test('closing the gate kicks only those inside, and opening it leaves the closer
   const third = new VcpuGate(buffer, 3, 0, () => assert.fail('nobody is inside'));
   third.close();
   third.open();
-  assert.equal(gate.withPair(0x1000, () => 'done'), 'done');
 });

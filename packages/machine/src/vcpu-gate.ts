@@ -1,9 +1,7 @@
 /** 32-bit words; each vCPU's flag has a cache line of its own. */
 const OWNER = 0;
 const CLOSED = 1;
-const PAIR_LOCKS = 16;
-const PAIR_LOCK_COUNT = 64;
-const FLAGS = PAIR_LOCKS + PAIR_LOCK_COUNT;
+const FLAGS = 16;
 const FLAG_STRIDE = 16;
 
 /** Looks at a word before a thread sleeps on it: the other side is usually about to change it. */
@@ -77,19 +75,6 @@ export class VcpuGate {
     Atomics.notify(words, CLOSED);
     Atomics.store(words, OWNER, 0);
     Atomics.notify(words, OWNER, 1);
-  }
-
-  /** Runs `action` while no other vCPU does so for the same 16 bytes of guest memory. */
-  withPair<T>(gpa: number, action: () => T): T {
-    const words = this.#words;
-    const lock = PAIR_LOCKS + (((gpa / 16) ^ (gpa / 65536)) & (PAIR_LOCK_COUNT - 1));
-    while (Atomics.compareExchange(words, lock, 0, 1) !== 0) this.#whileEqual(lock, 1);
-    try {
-      return action();
-    } finally {
-      Atomics.store(words, lock, 0);
-      Atomics.notify(words, lock, 1);
-    }
   }
 
   #whileEqual(index: number, value: number): void {

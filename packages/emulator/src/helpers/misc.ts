@@ -66,18 +66,6 @@ export function miscHelpers(msrs: MsrFile): Record<string, SystemHelper> {
     'divide-unsigned-128': (context, high, low, divisor) => divide128(context, (high! << 64n) | low!, divisor!, (quotient) => quotient >> 64n === 0n),
     'divide-signed-128': (context, high, low, divisor) =>
       divide128(context, BigInt.asIntN(128, (high! << 64n) | low!), BigInt.asIntN(64, divisor!), (quotient) => BigInt.asIntN(64, quotient) === quotient),
-    'compare-exchange-16'(context, linear) {
-      const { state } = context;
-      if (linear! & 15n) context.raise(Vector.GP, 0);
-      const expected = [state.register(RAX), state.register(RDX)] as const;
-      const [low, high] = context.exchangePair(linear!, expected, [state.register(RBX), state.register(RCX)]);
-      const equal = low === expected[0] && high === expected[1];
-      if (!equal) {
-        state.setRegister(RAX, low);
-        state.setRegister(RDX, high);
-      }
-      return equal ? 1n : 0n;
-    },
   };
 }
 

@@ -2,7 +2,8 @@ import type { MemoryOp } from '@hanok/wasm';
 import { type Decoded, type IntegerBits, isLocked, type OperandSpec, operandBits, type Operands, type Value } from '@hanok/x86';
 import type { Node } from '../ir.ts';
 import { CPU, SEGMENT, SEGMENT_INDEX, segmentField } from '../layout.ts';
-import { emitLoad, emitLockedLoad, emitLockedStore, emitModifyPointer, emitStore, LOAD_OPS, type LockedAccess, STORE_OPS } from '../memory-emit.ts';
+import { emitLockedLoad, emitLockedPairLoad, emitLockedPairStore, emitLockedStore, type LockedAccess, lockedAccess } from '../locked-emit.ts';
+import { emitLoad, emitModifyPointer, emitStore, LOAD_OPS, STORE_OPS } from '../memory-emit.ts';
 import { type Access, decodedField, isMemoryOperand, VECTOR_LOADS } from '../operands.ts';
 import type { RegionEmitter } from './region-emitter.ts';
 import { NotCompilable } from './region-exits.ts';
@@ -133,7 +134,7 @@ export class RegionOperands implements Operands {
 
   #lockedLoad(index: number, bits: IntegerBits, sign: 'unsigned' | 'signed'): Value {
     const linear = this.#linearAddress(index);
-    const locked: LockedAccess = (this.#locked = { bits, pointer: -1, found: -1 });
+    const locked = (this.#locked = lockedAccess(bits));
     const value = this.#e.node('i64', 'effect', [linear], (l) => emitLockedLoad(l, locked, l.local(linear), sign));
     return sign === 'unsigned' ? this.#e.loaded(value, bits) : value;
   }
@@ -141,6 +142,10 @@ export class RegionOperands implements Operands {
   #load(index: number, type: 'i64' | 'v128', op: MemoryOp, sizeBytes: number): Node {
     const e = this.#e;
     const linear = this.#linearAddress(index);
+    if (type === 'v128' && this.#modifies(index) && isLocked(this.#d)) {
+      const locked = (this.#locked = lockedAccess(128));
+      return e.node(type, 'effect', [linear], (l) => emitLockedPairLoad(l, locked, l.local(linear)));
+    }
     if (!this.#modifies(index)) return e.node(type, 'effect', [linear], (l) => emitLoad(l, l.local(linear), op, sizeBytes));
     const pointer = this.#modifyPointer(linear, sizeBytes);
     return e.node(type, 'effect', [], (l) => l.code.localGet(pointer.local).memory(op, 0, 1));
@@ -172,7 +177,7 @@ export class RegionOperands implements Operands {
   #storeMemory(index: number, value: Value, op: MemoryOp, sizeBytes: number): void {
     const locked = this.#locked;
     if (locked) {
-      this.#e.action([value], (l) => emitLockedStore(l, locked, l.local(value)));
+      this.#e.action([value], (l) => (locked.bits === 128 ? emitLockedPairStore : emitLockedStore)(l, locked, l.local(value)));
       this.#e.noteEffect();
       return;
     }

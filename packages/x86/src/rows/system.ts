@@ -179,7 +179,19 @@ const CMPXCHG8B = insn('CMPXCHG8B', {
 
 const CMPXCHG16B = insn('CMPXCHG16B', {
   rows: [row('REX.W 0F C7 /1', 'Mdq', { lock: true })],
-  body: (e, o) => e.flagsSet({ ZF: e.narrow(e.helper('compare-exchange-16', o.linear(0, 'write'))) }),
+  body(e, o) {
+    e.if(e.nez(e.and(o.linear(0), e.constant(15))), () => e.fault(Vector.GP, 0));
+    const found = o.readVector(0);
+    const [low, high] = [e.lane('i64x2.extract_lane', 0, found), e.lane('i64x2.extract_lane', 1, found)];
+    const equal = e.op('i32.and', e.eq(low, e.register(0)), e.eq(high, e.register(2)));
+    const wanted = e.lane('i64x2.replace_lane', 1, e.op('i64x2.splat', e.register(3)), e.register(1));
+    o.writeVector(0, e.select(equal, wanted, found));
+    e.if(e.eqz(equal), () => {
+      e.setRegister(0, low);
+      e.setRegister(2, high);
+    });
+    e.flagsSet({ ZF: equal });
+  },
 });
 
 const random = (name: string, extension: number) =>
