@@ -5,10 +5,16 @@ import { deliver, type Event } from './interrupts.ts';
 /** Exceptions that make another one in their delivery a double fault (SDM vol. 3A table 6-5). */
 const CONTRIBUTORY = new Set<number>([Vector.DE, Vector.TS, Vector.NP, Vector.SS, Vector.GP]);
 
+/**
+ * How often in a row a delivery may fail with an exception that does not double. A processor goes on for ever with an
+ * #AC handler whose stack is itself misaligned; here that ends as a triple fault does.
+ */
+const FAILURES_MAX = 16;
+
 /** Delivers an event, folding faults of the delivery into double faults; false for a triple fault. */
 export function deliverOrDouble(context: SystemContext, first: Event): boolean {
   let event = first;
-  for (;;) {
+  for (let failures = 0; failures < FAILURES_MAX; failures++) {
     try {
       deliver(context, event);
       return true;
@@ -18,6 +24,7 @@ export function deliverOrDouble(context: SystemContext, first: Event): boolean {
       event = afterFailure(context, event, error);
     }
   }
+  return false;
 }
 
 /** Interrupts and INT n may have any vector; only exceptions combine. */
