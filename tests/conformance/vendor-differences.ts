@@ -1,4 +1,4 @@
-import { FLAG } from './layout.ts';
+import { FLAG, FX, LAYOUT } from './layout.ts';
 import type { Rule } from './undefined-flags.ts';
 
 /**
@@ -40,6 +40,14 @@ export const AMD_RULES: readonly Rule[] = [
       if (form.bits !== 32 || form.row.operands[0]!.fixedClass !== 'segment') return;
       const address = Number(test.gpr[RSP]!);
       open.memory.push({ from: address - 2, to: address });
+    },
+  },
+  {
+    names: ['FXSAVE', 'FXSAVE64', 'FXRSTOR', 'FXRSTOR64'],
+    cites: 'SDM vol. 2A, FXSAVE: the area has 512 bytes, and all must be accessible; APM vol. 5, FXSAVE: bytes 416 to 511 are not used',
+    mark(open, { operandAddress }) {
+      const room = LAYOUT.windowBase + LAYOUT.windowBytes - (operandAddress ?? 0);
+      open.exceptionOrder = room >= FX.end && room < FX.sizeBytes;
     },
   },
   {

@@ -9,8 +9,8 @@ import { registerOffset, topOf } from './registers.ts';
 const AREA = { control: 0, status: 2, tags: 4, opcode: 6, instruction: 8, data: 16, mxcsr: 24, mxcsrMask: 28, registers: 32, xmm: 160 } as const;
 const ALIGNMENT_BYTES = 16n;
 const ENTRY_BYTES = 16;
-/** What of the 512 bytes is accessed. */
-const AREA_BYTES = 416;
+/** All of them must be accessible, though 96 are neither read nor written (as measured on Intel's family 6). */
+const AREA_BYTES = 512;
 const GP = 13;
 
 /** Bits of MXCSR that may be set. */
@@ -152,7 +152,7 @@ export const FXSAVE_HELPERS: Record<string, Helper> = {
     const { view } = context;
     const area = areaAccess(context, linear!, ALIGNMENT_BYTES, AREA_BYTES, true);
     const { write } = area;
-    if (area.plain === 0) context.probeWrite(linear!, AREA.xmm + vectorCount(view) * ENTRY_BYTES);
+    if (area.plain === 0) context.probeWrite(linear!, AREA_BYTES);
     saveX87(view, write, wide !== 0n);
     saveControlSse(view, write);
     saveVectors(view, area);
@@ -160,6 +160,7 @@ export const FXSAVE_HELPERS: Record<string, Helper> = {
   'x87-fxrstor': (context, linear, wide) => {
     const { view } = context;
     const area = areaAccess(context, linear!, ALIGNMENT_BYTES, AREA_BYTES, false);
+    if (area.plain === 0) area.read(AREA_BYTES - 8, 64);
     const takeVectors = readVectors(view, area);
     const takeX87 = readX87(view, area, wide !== 0n);
     const mxcsr = readMxcsr(context, area);
