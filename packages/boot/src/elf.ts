@@ -38,7 +38,7 @@ export function elfSegments(file: Uint8Array): ElfSegment[] {
   const data = new DataView(file.buffer, file.byteOffset, file.byteLength);
   if (file.length < HEADER_SIZE_BYTES)
     throw new BootError(`kernel: the ELF file is truncated: it has only ${file.length} bytes; copy it again`);
-  const machine = data.getUint16(18, file[5] !== ELFDATA2LSB ? false : true);
+  const machine = data.getUint16(18, file[5] === ELFDATA2LSB);
   if (machine !== EM_X86_64 || file[4] !== ELFCLASS64 || file[5] !== ELFDATA2LSB) {
     throw new BootError(`kernel: this ELF file is for ${MACHINE_NAMES[machine] ?? `machine ${machine}`}, not x86-64; use an amd64 kernel`);
   }

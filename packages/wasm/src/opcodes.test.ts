@@ -51,7 +51,7 @@ function readBack(bytes: Uint8Array): string[] {
   const lines = disassemble(bytes)
     .split('\n')
     .map((line) => line.trim());
-  const first = lines.findIndex((line) => line === 'unreachable');
+  const first = lines.indexOf('unreachable');
   return lines.slice(first).filter((line) => line !== 'unreachable').map((line) => line.replace(/\)+$/, ''));
 }
 

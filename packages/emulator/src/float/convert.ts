@@ -4,7 +4,7 @@ import {
   DOUBLE, type Format, Flag, infinity, isDenormal, isInfinite, isNan, isSignaling, isZero, makeQuiet, placeSign, raise, raiseIf, Rounding, roundingControl,
   shiftRightSticky, SINGLE, signOf, unpack, withDaz,
 } from './format.ts';
-import { type FormatFunctions } from './arithmetic.ts';
+import type { FormatFunctions } from './arithmetic.ts';
 import { type Defined, defineFunction, type FunctionWriter } from './function-writer.ts';
 import { roundShift } from './round.ts';
 

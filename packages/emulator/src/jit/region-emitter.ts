@@ -316,6 +316,7 @@ export class RegionEmitter extends Emitter {
     };
     const ends: FlagState[] = otherwise ? [] : [before];
     super.if(condition, branch(then), otherwise && branch(otherwise), isRare);
+    this.#hasEffect = hasEffect;
     const same = ends.every((state) => state === ends[0]);
     meeting.needed = !same;
     this.#flags.state = same ? ends[0]! : 'dynamic';

@@ -5,7 +5,7 @@ import { Condition, examine, ORDER_CONDITIONS } from './compare.ts';
 import { BCD_INDEFINITE, fromBcd, fromInteger, loadFloat, toBcd, toFloat, toInteger } from './convert.ts';
 import { Exception, float80, type Float80, INDEFINITE, ONE, POSITIVE_ZERO, Rounding } from './float80.ts';
 import { byteAddress, readExtended, recordDataPointer, writeExtended } from './memory.ts';
-import { type FloatEnvironment } from './rounding.ts';
+import type { FloatEnvironment } from './rounding.ts';
 import { Fpu, initialize, setControl, setStatus, Status } from './registers.ts';
 
 /** FLDL2T, FLDL2E, FLDPI, FLDLG2, FLDLN2: truncated, and whether rounding to nearest goes up (SDM vol. 2A, "FLD1"). */
