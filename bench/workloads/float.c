@@ -80,7 +80,7 @@ static uint64_t packed_float(unsigned count) {
   for (unsigned round = 0; round < count; round++)
     for (int i = 0; i < N; i += 4) {
       __m128 x = _mm_load_ps(a + i), y = _mm_load_ps(b + i);
-      x = _mm_add_ps(_mm_mul_ps(x, factor), y);
+      x = _mm_add_ps(_mm_mul_ps(x, factor), _mm_mul_ps(y, _mm_set1_ps(0.001f)));
       y = _mm_min_ps(_mm_sub_ps(y, _mm_mul_ps(x, _mm_set1_ps(0.001f))), x);
       _mm_store_ps(a + i, x);
       _mm_store_ps(b + i, y);

@@ -1,5 +1,6 @@
 import type { CodePages, GuestMemory } from '@hanok/machine';
 import { ALL_ROWS, type Decoded, Decoder, type ModeBits, type Row, usesSse, usesX87 } from '@hanok/x86';
+import { BlockIndex } from './block-index.ts';
 import type { CpuState } from './cpu-state.ts';
 import { formIndexOf } from './forms.ts';
 import type { InterpreterTables } from './interpreter.ts';
@@ -34,8 +35,8 @@ export class BlockCache {
   readonly #ram: Uint8Array;
   readonly #decoder = new Decoder();
   readonly #blocksByPage = new Map<number, Block[]>();
-  /** Every block by `blockKey`: the hash table in memory forgets one of two that meet in it. */
-  readonly #blocks = new Map<number, Block>();
+  /** Every block: the hash table in memory forgets one of two that meet in it. */
+  readonly #blocks = new BlockIndex<Block>();
   readonly #crossing = new Uint8Array(32);
   readonly #onUnknown: (unknown: UnknownEncoding) => void;
   readonly #hotCode: HotCode;
@@ -83,11 +84,11 @@ export class BlockCache {
 
   /** Drops all code on a physical page. Slots that still execute find their way back through the lookup. */
   dropPage(page: number): void {
-    const blocks = this.#blocksByPage.get(page);
+    // The list stays: see BlockIndex.
+    const blocks = this.#blocksByPage.get(page)?.splice(0);
     this.#codePages.unmark(page, this.#vcpu);
     this.#hotCode.dropPage(page);
-    if (!blocks) return;
-    this.#blocksByPage.delete(page);
+    if (!blocks?.length) return;
     this.dropCount++;
     for (const block of blocks) this.#dropBlock(block);
   }
@@ -97,8 +98,7 @@ export class BlockCache {
     if (this.#view.getInt32(entry + BLOCK_HASH.offset + 8, true) === block.firstSlot) {
       this.#view.setBigInt64(entry + BLOCK_HASH.offset, -1n, true);
     }
-    const key = blockKey(block.address, block.tag);
-    if (this.#blocks.get(key) === block) this.#blocks.delete(key);
+    if (this.#blocks.get(block.address, block.tag) === block) this.#blocks.delete(block.address, block.tag);
     if (this.#view.getUint16(block.firstSlot + SLOT.handler, true) === SPECIAL.Enter) this.#hotCode.dropRegion(block.firstSlot);
     for (let slot = block.firstSlot; slot < block.endSlot; slot += SLOT.sizeBytes) {
       this.#view.setUint16(slot + SLOT.handler, SPECIAL.Relookup, true);
@@ -126,7 +126,7 @@ export class BlockCache {
   }
 
   #hasBlock(address: number, tag: number): boolean {
-    return this.#blocks.has(blockKey(address, tag));
+    return this.#blocks.get(address, tag) !== undefined;
   }
 
   #enter(at: number, gpa: number): void {
@@ -142,7 +142,7 @@ export class BlockCache {
   /** The import `decode`: the first slot of the block at an address of wasm memory, or 0 with an exception recorded. */
   decode(address: number, linearLow: number, linearHigh: number): number {
     const tag = this.#state.word(CPU.blockTag);
-    const block = this.#blocks.get(blockKey(address >>> 0, tag)) ?? this.#make(address >>> 0, tag, linearLow, linearHigh);
+    const block = this.#blocks.get(address, tag) ?? this.#make(address >>> 0, tag, linearLow, linearHigh);
     if (!block) return 0;
     const entry = this.#hashEntry(block.address) + BLOCK_HASH.offset;
     this.#view.setUint32(entry, block.address, true);
@@ -159,7 +159,7 @@ export class BlockCache {
     const secondPage = this.#decodeRun(gpa, linearLow, linearHigh);
     if (secondPage === -2) return undefined;
     const block = { firstSlot: first, endSlot: this.#next, address, tag };
-    this.#blocks.set(blockKey(address, tag), block);
+    this.#blocks.set(address, tag, block);
     this.#register(gpa >>> 12, block);
     if (secondPage >= 0) this.#register(secondPage, block);
     return block;
@@ -330,8 +330,6 @@ export class BlockCache {
     view.setUint16(slot + SLOT.segmentBase, segmentBaseField(d), true);
   }
 }
-
-const blockKey = (address: number, tag: number) => address + tag * 0x100000000;
 
 /** In 64-bit mode only FS and GS have a base. */
 function segmentBaseField(d: Decoded): number {

@@ -6,6 +6,7 @@ import { LargePages } from './large-pages.ts';
 import { CPU, STACK_ACCESS, TLB, TLB_TABLE_BYTES, vcpuBlockAddress } from './layout.ts';
 import { type AccessKind, isCanonicalHalf, nextPage, PageWalker } from './page-walker.ts';
 import { PhysicalAccess } from './physical-access.ts';
+import { MANY_ENTRIES, NO_ENTRY, WriteEntries } from './write-entries.ts';
 
 const ENTRY_WORDS = TLB.entryBytes / 4;
 /** Word of a TLB entry that the host keeps for itself: the guest-physical page, and whether the translation is global. */
@@ -38,6 +39,7 @@ export class Mmu {
   #onStack = false;
   readonly #filled: number[] = [];
   readonly #largePages = new LargePages();
+  readonly #writeEntries: WriteEntries;
   /** Counts of fills, for traces. */
   missCount = 0;
   /** Set while data breakpoints watch the accesses of instructions. */
@@ -53,6 +55,7 @@ export class Mmu {
     const buffer = memory.memory.buffer as ArrayBufferLike;
     this.#words = new Uint32Array(buffer);
     this.walker = new PageWalker(state, memory);
+    this.#writeEntries = new WriteEntries(Math.ceil(memory.sizeBytes / 4096));
     this.#sweep(false);
   }
 
@@ -307,7 +310,10 @@ export class Mmu {
     if (kind === 'fetch') this.#tag(at + TLB.tagExecute / 4, pageLow, high);
     else this.#tag(at, pageLow, high);
     if (codeOnly) return;
-    if (walker.dirtyWritable && this.#codePages.allowWrites(page, this.#vcpu)) this.#tag(at + TLB.tagWrite / 4, pageLow, high);
+    if (walker.dirtyWritable && this.#codePages.allowWrites(page, this.#vcpu)) {
+      this.#tag(at + TLB.tagWrite / 4, pageLow, high);
+      this.#writeEntries.note(page, at);
+    }
     if (kind === 'fetch' && walker.readableToo) this.#tag(at, pageLow, high);
   }
 
@@ -331,16 +337,21 @@ export class Mmu {
 
   /** To be called before code of a physical page is read to be translated: no vCPU writes it without a look any more. */
   protectCode(page: number): void {
-    const { blockAddress } = this.#state;
     if (this.#codePages.isMarked(page, this.#vcpu)) return;
     if (this.#codePages.mark(page, this.#vcpu)) {
       this.#gate.close();
-      this.#codePages.takeWriters(page, (vcpu) => this.#forbidWrites(vcpuBlockAddress(vcpu), page));
+      this.#codePages.takeWriters(page, (vcpu) => (vcpu === this.#vcpu ? this.#forbidOwnWrites(page) : this.#forbidWrites(vcpuBlockAddress(vcpu), page)));
       this.#gate.open();
     } else {
-      this.#forbidWrites(blockAddress, page);
+      this.#forbidOwnWrites(page);
       this.#codePages.disallowWrites(page, this.#vcpu);
     }
+  }
+
+  #forbidOwnWrites(page: number): void {
+    const at = this.#writeEntries.take(page);
+    if (at === MANY_ENTRIES) this.#forbidWrites(this.#state.blockAddress, page);
+    else if (at !== NO_ENTRY && (this.#words[at + HOST_WORD]! & ~GLOBAL) === page) this.#tag(at + TLB.tagWrite / 4, 0xffffffff, 0xffffffff);
   }
 
   #forbidWrites(blockAddress: number, page: number): void {

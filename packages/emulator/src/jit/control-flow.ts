@@ -6,7 +6,7 @@ export const REGION_INSTRUCTIONS_MAX = 200;
 /** Pages it lies on at most. */
 const REGION_PAGES_MAX = 4;
 /** Blocks that an indirect jump is tried for in the region itself. */
-const JUMP_TARGETS_MAX = 12;
+const JUMP_TARGETS_MAX = 16;
 const PAGE_BYTES = 4096;
 
 /** One instruction of a region. */
@@ -39,7 +39,7 @@ export interface CodeSource {
   pageStart(page: number): number;
   /** Whether code at this offset has run. */
   hasRun(offset: number): boolean;
-  /** Where blocks begin on the page of this offset that have run often, those that ran most first. */
+  /** Where blocks begin on the page of this offset that have run often, the nearest first: cases of a switch stand behind its jump. */
   hotBlocks(offset: number): number[];
   /** Whether the instruction may be executed at all in this state of the control registers. */
   works(row: Row): boolean;

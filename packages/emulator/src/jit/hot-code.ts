@@ -76,19 +76,21 @@ export class HotCode {
     const hotBlocks = (offset: number) => {
       const page = Math.floor(offset / PAGE_BYTES);
       const start = pageStart(page);
-      return start < 0 ? [] : this.#hotOffsets(start / PAGE_BYTES).map((inPage) => page * PAGE_BYTES + inPage);
+      if (start < 0) return [];
+      const hot = this.#hotOffsets(start / PAGE_BYTES).map((inPage) => page * PAGE_BYTES + inPage);
+      return hot.toSorted((a, b) => Math.abs(a - offset) - Math.abs(b - offset));
     };
     const code = this.#regions.discover({ pageStart, hasRun, hotBlocks, works: (row) => this.#blocks!.raises(row) === undefined }, view.getUint16(slot + SLOT.pageOffset, true));
     if (code) this.#waiting.push({ slot, code });
   }
 
-  /** Where on a physical page blocks begin that are compiled or on the way to it, those that ran most first. */
+  /** Where on a physical page blocks begin that are compiled or on the way to it. */
   #hotOffsets(page: number): number[] {
     const view = this.#view;
     const worth = this.countdown(page) / HOT_BLOCK_PART;
     const runs = (slot: number) => (view.getInt32(slot + ENTER.region, true) !== 0 ? Infinity : this.countdown(page) - view.getInt32(slot + ENTER.countdown, true));
-    const blocks = this.#blocks!.enterSlots(page).map((slot) => ({ offset: view.getUint16(slot + SLOT.pageOffset, true), runs: runs(slot) }));
-    return blocks.filter((block) => block.runs >= worth).toSorted((a, b) => b.runs - a.runs).map(({ offset }) => offset);
+    const hot = this.#blocks!.enterSlots(page).filter((slot) => runs(slot) >= worth);
+    return hot.map((slot) => view.getUint16(slot + SLOT.pageOffset, true));
   }
 
   /** After each slice: compiles the code that became hot and is still what it was. */
