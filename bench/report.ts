@@ -1,3 +1,4 @@
+import type { BarGroup } from './chart.ts';
 import { formatTable, geometricMean, median } from './statistics.ts';
 
 /** Nanoseconds of each round of one workload, and the number it printed. */
@@ -26,23 +27,34 @@ export function parseResults(engine: string, lines: readonly string[]): Workload
 /** The first round warms up; the median of the others counts. */
 const warmNs = ({ roundsNs }: WorkloadResult) => median(roundsNs.length > 1 ? roundsNs.slice(1) : roundsNs);
 
+/** The same workload's result of another engine; throws where it did not compute the same. */
+function counterpart(engine: EngineResults, { name, result }: WorkloadResult): WorkloadResult {
+  const found = engine.workloads.find((one) => one.name === name);
+  if (found?.result !== result) throw new Error(`${engine.name}: ${name} gave ${found?.result ?? 'nothing'}, native ${result}`);
+  return found;
+}
+
+const slowdown = (engine: EngineResults, native: WorkloadResult) => warmNs(counterpart(engine, native)) / warmNs(native);
+const meanSlowdown = (engine: EngineResults, natives: readonly WorkloadResult[]) => geometricMean(natives.map((native) => slowdown(engine, native)));
+const columnsOf = ({ workloads }: EngineResults) => [...new Set(workloads.map(({ column }) => column))].map((column) => [column, workloads.filter((one) => one.column === column)] as const);
+
+/** Geometric means of the columns and of all, for a chart; the first engine is the native one. */
+export function chartGroups([native, ...guests]: readonly EngineResults[]): BarGroup[] {
+  const group = (title: string, chosen: readonly WorkloadResult[]) => ({ title, bars: guests.map((engine) => ({ label: engine.name, slowdown: meanSlowdown(engine, chosen) })) });
+  return [...columnsOf(native!).map(([column, chosen]) => group(column, chosen)), group('all', native!.workloads)];
+}
+
 /** Prints each workload's time in milliseconds and times native speed, per engine; then geometric means by column. */
 export function printReport(engines: readonly EngineResults[]): void {
   const [native, ...guests] = engines as [EngineResults, ...EngineResults[]];
-  const find = (engine: EngineResults, { name, result }: WorkloadResult) => {
-    const found = engine.workloads.find((one) => one.name === name);
-    if (found?.result !== result) throw new Error(`${engine.name}: ${name} gave ${found?.result ?? 'nothing'}, native ${result}`);
-    return found;
-  };
-  const slowdown = (engine: EngineResults, one: WorkloadResult) => warmNs(find(engine, one)) / warmNs(one);
   const warmUp = (engine: EngineResults, one: WorkloadResult) => {
-    const found = find(engine, one);
+    const found = counterpart(engine, one);
     return found.roundsNs[0]! / warmNs(found);
   };
   const [reference, ours] = [guests[0]!, guests.at(-1)!];
   const header = ['workload', 'native ms', ...guests.map(({ name }) => `${name} x`), `${ours.name}/${reference.name}`, ...guests.map(({ name }) => `${name} first/warm`)];
   const summary = (label: string, chosen: readonly WorkloadResult[]) => {
-    const means = guests.map((engine) => geometricMean(chosen.map((one) => slowdown(engine, one))));
+    const means = guests.map((engine) => meanSlowdown(engine, chosen));
     const warm = guests.map((engine) => geometricMean(chosen.map((one) => warmUp(engine, one))));
     return [label, '', ...means.map((mean) => mean.toFixed(2)), (means.at(-1)! / means[0]!).toFixed(2), ...warm.map((ratio) => ratio.toFixed(2))];
   };
@@ -50,7 +62,6 @@ export function printReport(engines: readonly EngineResults[]): void {
     const ratios = guests.map((engine) => slowdown(engine, one));
     return [`${one.column} ${one.name}`, (warmNs(one) / 1e6).toFixed(1), ...ratios.map((ratio) => ratio.toFixed(2)), (ratios.at(-1)! / ratios[0]!).toFixed(2), ...guests.map((engine) => warmUp(engine, one).toFixed(2))];
   });
-  const columns = [...new Set(native.workloads.map(({ column }) => column))];
-  const means = columns.map((column) => summary(column, native.workloads.filter((one) => one.column === column)));
+  const means = columnsOf(native).map(([column, chosen]) => summary(column, chosen));
   process.stdout.write(formatTable([header, ...rows, [], ...means, summary('all', native.workloads)].map((row) => (row.length ? row : header.map(() => '')))));
 }

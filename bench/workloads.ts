@@ -5,11 +5,14 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { buildTiny, commandArchive, readCpioFile, writeCpio } from '@hanok/images';
 import { type GuestFiles, HANOK_RUNNER, QEMU_RUNNER, runGuest, type TimedLine } from './guest.ts';
-import { type EngineResults, parseResults, printReport } from './report.ts';
+import { slowdownChart } from './chart.ts';
+import { chartGroups, type EngineResults, parseResults, printReport } from './report.ts';
 
 const MEMORY_MIB = 512;
 const TIMEOUT_MS = 900_000;
 const SOURCES = fileURLToPath(new URL('./workloads', import.meta.url));
+/** A run of all workloads draws it anew. */
+const CHART = fileURLToPath(new URL('../docs/speed.svg', import.meta.url));
 /** The guest's clock may differ by this part from the host's over the whole run. */
 const CLOCK_DEVIATION_MAX = 0.02;
 
@@ -34,6 +37,7 @@ export async function benchWorkloads(args: readonly string[]): Promise<void> {
       results.push({ name: runner.name, workloads: parseResults(runner.name, lines.map(({ text }) => text)) });
     }
     printReport(results);
+    if (names.length === 0) await writeFile(CHART, slowdownChart('Times native speed (1 vCPU, geometric means; less is better)', chartGroups(results)));
   } finally {
     await rm(folder, { recursive: true, force: true });
   }

@@ -2,7 +2,7 @@ import { CALL, type Decoded, type DecodeFailure, type Decoder, INSTRUCTION_BYTES
 import { type Traits, traitsOf } from './traits.ts';
 
 /** Instructions of one region at most. */
-export const REGION_INSTRUCTIONS_MAX = 200;
+export const REGION_INSTRUCTIONS_MAX = 128;
 /** Pages it lies on at most. */
 const REGION_PAGES_MAX = 4;
 /** Blocks that an indirect jump is tried for in the region itself. */
