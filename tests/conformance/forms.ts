@@ -44,7 +44,7 @@ function comparesStrings(row: Row): boolean {
 }
 
 /** Operand sizes that a mode gives the row (SDM vol. 2A §2.2.1.2). 66 before a near branch differs by vendor, or goes where no code is. */
-export function rowSizes(row: Row, mode: CaseMode): (16 | 32 | 64)[] {
+function rowSizes(row: Row, mode: CaseMode): (16 | 32 | 64)[] {
   if (mode === 64) return longSizes(row);
   if (row.rexW === true) return [];
   if (row.options.force64) return [32];

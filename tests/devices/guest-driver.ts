@@ -6,7 +6,7 @@ const STATUS = { ACKNOWLEDGE: 1, DRIVER: 2, DRIVER_OK: 4, FEATURES_OK: 8 };
 const VERSION_1 = 1n << 32n;
 
 /** MSI-X vector v of a test arrives as this data plus v. */
-export const MESSAGE_BASE = 0x40;
+const MESSAGE_BASE = 0x40;
 const MESSAGE_ADDRESS = 0xfee00000;
 
 interface Region {
@@ -173,7 +173,7 @@ export class GuestDriver {
   }
 }
 
-export function findDevice(board: TestBoard, vendorId: number, deviceId: number): number {
+function findDevice(board: TestBoard, vendorId: number, deviceId: number): number {
   for (let device = 0; device < 32; device++) {
     if (board.readConfig(device, 0, 2) === vendorId && board.readConfig(device, 2, 2) === deviceId) return device;
   }

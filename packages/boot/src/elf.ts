@@ -9,7 +9,7 @@ export interface ElfSegment {
 }
 
 export const PT_LOAD = 1;
-export const PT_NOTE = 4;
+const PT_NOTE = 4;
 
 const ELFCLASS64 = 2;
 const ELFDATA2LSB = 1;

@@ -26,7 +26,7 @@ export const LowMemory = {
 
 const COMMAND_LINE_AREA_SIZE_BYTES = LowMemory.End - LowMemory.CommandLine;
 /** E820 tables of the boot parameters have room for this many. */
-export const MEMORY_MAP_LENGTH_MAX = 128;
+const MEMORY_MAP_LENGTH_MAX = 128;
 
 /** Selectors of the Linux boot protocol: __BOOT_CS and __BOOT_DS. */
 const BOOT_CS = 0x10;

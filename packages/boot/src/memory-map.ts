@@ -12,7 +12,7 @@ export const MemoryType = { Usable: 1, Reserved: 2 } as const;
 
 /** Where the board keeps RAM from PCI: RAM ends at or below this. */
 export const MEMORY_SIZE_MAX_BYTES = 0xc0000000;
-export const MEMORY_SIZE_MIN_BYTES = 0x200000;
+const MEMORY_SIZE_MIN_BYTES = 0x200000;
 
 /** PCI Express configuration space, 1 MiB for each of 256 buses. */
 export const ECAM_BASE = 0xe0000000;

@@ -1,5 +1,5 @@
 /** A word of the shell that stands for exactly `argument`. */
-export function shellQuote(argument: string): string {
+function shellQuote(argument: string): string {
   return `'${argument.replaceAll("'", "'\\''")}'`;
 }
 

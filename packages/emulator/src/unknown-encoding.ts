@@ -16,7 +16,7 @@ const LINES_MAX = 100;
 const hexBytes = (bytes: Uint8Array): string => Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join(' ');
 
 /** One line for the log: where, what, and the instructions before. */
-export function describeUnknown({ bytes, address, mode, before }: UnknownEncoding): string {
+function describeUnknown({ bytes, address, mode, before }: UnknownEncoding): string {
   const texts: string[] = [];
   for (let at = 0; at < before.length;) {
     const { text, lengthBytes } = disassemble(before.subarray(at), { mode, address: address - BigInt(before.length - at) });

@@ -15,7 +15,7 @@ export interface FakeGuest {
 }
 
 /** A machine whose guest is a function of the test: what it returns is how the machine ends. */
-export class FakeMachine implements Machine {
+class FakeMachine implements Machine {
   readonly ended: Promise<MachineEnd>;
   readonly #end = Promise.withResolvers<MachineEnd>();
   readonly #button = Promise.withResolvers<void>();

@@ -37,7 +37,7 @@ export interface PciBusWiring {
 }
 
 /** The wire of the bridge that a device's interrupt pin reaches: the usual swizzle, for the _PRT table. */
-export function pciIntxWire(device: number, pin: number): number {
+function pciIntxWire(device: number, pin: number): number {
   return (device + pin - 1) % 4;
 }
 

@@ -5,7 +5,7 @@ import { PciCapabilityId } from './constants.ts';
 import type { StateReader } from './saved-state.ts';
 
 export const MSIX_ENTRY_SIZE_BYTES = 16;
-export const MSIX_VECTORS_MAX = 2048;
+const MSIX_VECTORS_MAX = 2048;
 const CONTROL_ENABLE = 0x8000;
 const CONTROL_FUNCTION_MASK = 0x4000;
 const ENTRY_MASKED = 1;

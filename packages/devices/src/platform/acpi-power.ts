@@ -6,11 +6,11 @@ import { SavedFields } from './saved-fields.ts';
 export const ACPI_POWER_PORT = 0x600;
 export const ACPI_POWER_SIZE_BYTES = 12;
 /** Offsets in the block: PM1a event (status, enable), PM1a control, PM timer. */
-export const AcpiPowerOffset = { Pm1aStatus: 0, Pm1aEnable: 2, Pm1aControl: 4, PmTimer: 8 } as const;
+const AcpiPowerOffset = { Pm1aStatus: 0, Pm1aEnable: 2, Pm1aControl: 4, PmTimer: 8 } as const;
 /** The system control interrupt: active high and level-triggered, as the MADT's override says. */
 export const ACPI_SCI_IRQ = 9;
 /** SLP_TYP of soft-off; the DSDT's \_S5 names it. */
-export const ACPI_S5_SLEEP_TYPE = 5;
+const ACPI_S5_SLEEP_TYPE = 5;
 
 const PM_TIMER_HZ = 3_579_545;
 const Pm1 = { Timer: 0x0001, GlobalLock: 0x0020, PowerButton: 0x0100, SleepButton: 0x0200, Rtc: 0x0400, Wake: 0x8000 } as const;

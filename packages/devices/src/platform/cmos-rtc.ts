@@ -7,7 +7,7 @@ export const CMOS_RTC_PORT = 0x70;
 export const CMOS_RTC_SIZE_BYTES = 2;
 export const CMOS_RTC_IRQ = 8;
 /** The byte with the century, which the FADT names. */
-export const CMOS_CENTURY_INDEX = 0x32;
+const CMOS_CENTURY_INDEX = 0x32;
 
 const NVRAM_SIZE_BYTES = 128;
 const Index = { Second: 0, Minute: 2, Hour: 4, Weekday: 6, Day: 7, Month: 8, Year: 9, A: 10, B: 11, C: 12, D: 13 } as const;

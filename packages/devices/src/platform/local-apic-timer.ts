@@ -8,7 +8,7 @@ export interface ApicTimerTime {
   tscNow(): bigint;
 }
 
-export const TimerMode = { OneShot: 0, Periodic: 1, TscDeadline: 2 } as const;
+const TimerMode = { OneShot: 0, Periodic: 1, TscDeadline: 2 } as const;
 
 /** What `ApicTimer.save` gives; the remaining time is -1 while nothing is armed. */
 export interface SavedApicTimer {

@@ -2,9 +2,6 @@ import type { Device, IoHandler, SavedState } from '@hanok/machine';
 import { registerTable } from './register-table.ts';
 import { SavedFields } from './saved-fields.ts';
 
-export const RESET_CONTROL_PORT = 0xcf9;
-/** What ACPI's reset register is written with: a full reset through port 0xCF9. */
-export const RESET_CONTROL_ACPI_VALUE = 0x06;
 export const KEYBOARD_CONTROLLER_PORT = 0x64;
 
 const RST_CPU = 4;

@@ -4,7 +4,7 @@ import type { GuestBuffers, GuestSegment } from './guest-buffers.ts';
 
 export const DESCRIPTOR_SIZE_BYTES = 16;
 /** Longest chain taken, indirect table included. Linux lets indirect tables be longer than the queue. */
-export const CHAIN_LENGTH_MAX = 1024;
+const CHAIN_LENGTH_MAX = 1024;
 /** A chain may describe no more than this (virtio 1.2 §2.7.5). */
 const CHAIN_SIZE_BYTES_MAX = 2 ** 32;
 

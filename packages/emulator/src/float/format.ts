@@ -15,11 +15,11 @@ export const DOUBLE: Format = { name: 'f64', bits: 64, fractionBits: 52, bias: 1
 
 /** MXCSR (SDM vol. 1 §10.2.3): exception flags, denormals are zeros, rounding control, flush to zero. */
 export const Flag = { IE: 1, DE: 2, ZE: 4, OE: 8, UE: 0x10, PE: 0x20 } as const;
-export const MXCSR_DAZ_BIT = 6;
+const MXCSR_DAZ_BIT = 6;
 export const MXCSR_MASK_SHIFT = 7;
 export const MXCSR_OM_BIT = 10;
 export const MXCSR_UM_BIT = 11;
-export const MXCSR_RC_SHIFT = 13;
+const MXCSR_RC_SHIFT = 13;
 export const MXCSR_FTZ_BIT = 15;
 /** Rounding control (SDM vol. 1 table 4-8). */
 export const Rounding = { Nearest: 0, Down: 1, Up: 2, Zero: 3 } as const;

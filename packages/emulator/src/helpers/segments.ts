@@ -109,7 +109,7 @@ export function loadDataSegment(context: SystemContext, index: number, selector:
 }
 
 /** Loads a segment register other than CS. */
-export function loadSegment(context: SystemContext, index: number, selector: number): void {
+function loadSegment(context: SystemContext, index: number, selector: number): void {
   const { state } = context;
   if (index === SEGMENT_INDEX.CS || index > SEGMENT_INDEX.GS) context.raise(Vector.UD);
   if (!state.isProtected || state.isVirtual8086) state.setSegment(index, realSegment(selector, state.segment(index)));

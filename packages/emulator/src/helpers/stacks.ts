@@ -42,7 +42,7 @@ export function readTaskStack(context: SystemContext, cpl: number, external = 0)
 }
 
 /** Whether [offset, offset + sizeBytes) lies within a data segment (SDM vol. 3A §5.3). */
-export function isInside(segment: Segment, offset: number, sizeBytes: number): boolean {
+function isInside(segment: Segment, offset: number, sizeBytes: number): boolean {
   if (segment.access & ACCESS.unusable) return false;
   const last = offset + sizeBytes - 1;
   if (!(segment.access & ACCESS.code) && segment.access & ACCESS.expandDown) return offset > segment.limit && last <= (segment.access & ACCESS.big ? 0xffffffff : 0xffff);

@@ -81,7 +81,7 @@ function setBusy(context: SystemContext, descriptor: Descriptor, busy: boolean):
 }
 
 /** Switches to the task of a TSS descriptor whose type and presence the caller has checked. */
-export function switchTask(context: SystemContext, target: Descriptor, how: TaskSwitch): void {
+function switchTask(context: SystemContext, target: Descriptor, how: TaskSwitch): void {
   const { state } = context;
   const layout = layoutOf(target.access);
   const external = how.external ?? 0;

@@ -49,7 +49,7 @@ const makeBlock = (code: RegionBlock): StructuredBlock => ({
   code, order: -1, next: undefined, target: undefined, returns: [], predecessors: [], dominator: undefined, children: [], isLoopHeader: false, isMerge: false,
 });
 
-export function successors(block: StructuredBlock): StructuredBlock[] {
+function successors(block: StructuredBlock): StructuredBlock[] {
   return [block.next, block.target].flatMap((edge) => (edge && 'block' in edge ? [edge.block] : [])).concat(block.returns);
 }
 

@@ -88,7 +88,7 @@ const TYPES: Readonly<Record<string, TreeEntry['type']>> = {
 };
 
 /** Reads a tar archive (POSIX.1-1988 ustar, pax and GNU long names). */
-export async function readTar(tar: Uint8Array, label: string, options: ReadTreeOptions): Promise<TreeEntry[]> {
+async function readTar(tar: Uint8Array, label: string, options: ReadTreeOptions): Promise<TreeEntry[]> {
   const entries: TreeEntry[] = [];
   const parser = extract();
   const source = Readable.from(slices(tar), { objectMode: false });

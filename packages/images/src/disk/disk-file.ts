@@ -3,7 +3,7 @@ import { open } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { ImageError, messageOf, systemCode } from '../image-error.ts';
 
-export const SECTOR_BYTES = 512;
+const SECTOR_BYTES = 512;
 
 const OPEN_MENDS: Readonly<Record<string, string>> = {
   ENOENT: 'there is no such file; check the path or create it',

@@ -97,7 +97,7 @@ export async function makeSigner(): Promise<Signer> {
 }
 
 /** The signed release file of a mirror whose only index is `Packages.xz`, and that index. */
-export async function makeRelease(packagesText: string, signer: Signer): Promise<Map<string, Uint8Array>> {
+async function makeRelease(packagesText: string, signer: Signer): Promise<Map<string, Uint8Array>> {
   const index = compressSync('xz', Buffer.from(packagesText));
   const line = ` ${sha256Hex(index)} ${index.length} main/binary-amd64/Packages.xz`;
   const release = `Suite: stable\nCodename: bookworm\nSHA256:\n${line}\n`;

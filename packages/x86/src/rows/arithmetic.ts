@@ -1,4 +1,4 @@
-import type { Emit, IntegerBits, Operands, Value } from '../emit.ts';
+import type { Emit, Operands, Value } from '../emit.ts';
 import { insn, row } from '../insn.ts';
 
 /** The eight encodings that ADD, OR, ADC, SBB, AND, SUB, XOR and CMP share; `index` is their place in that list. */
@@ -160,10 +160,5 @@ function chainedAdd(name: string, encoding: string, carry: 'CF' | 'OF') {
 
 export const ADCX = chainedAdd('ADCX', '66 0F 38 F6', 'CF');
 export const ADOX = chainedAdd('ADOX', 'F3 0F 38 F6', 'OF');
-
-/** Two registers as one double-width number: DX:AX and kin. */
-export function registerPair(bits: IntegerBits): { low: number; high: number } {
-  return bits === 8 ? { low: 0, high: 4 } : { low: 0, high: 2 };
-}
 
 export const ARITHMETIC = [ADD, ADC, SBB, SUB, CMP, INC, DEC, NEG, XADD, CMPXCHG, ADCX, ADOX];

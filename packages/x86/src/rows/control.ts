@@ -31,7 +31,7 @@ export const CALL = insn('CALL', {
   },
 });
 
-export const CALL_INDIRECT = insn('CALL', {
+const CALL_INDIRECT = insn('CALL', {
   rows: [row('FF /2', 'Ev', near)],
   body(e, o) {
     const to = target(e, o, o.read(0));
@@ -53,7 +53,7 @@ export const RET = insn('RET', {
   },
 });
 
-export const JCC = Array.from({ length: 16 }, (_, code) =>
+const JCC = Array.from({ length: 16 }, (_, code) =>
   insn(`J${conditionName(code)}`, {
     rows: [
       row((0x70 + code).toString(16).toUpperCase(), 'Jb', { force64: true, perMode: true }),
@@ -72,12 +72,12 @@ function countDown(e: Emit, o: Operands): Value {
   return e.nez(left);
 }
 
-export const LOOP = insn('LOOP', { rows: [row('E2', 'Jb', counted)], body: (e, o) => e.branch(countDown(e, o)) });
-export const LOOPE = insn('LOOPE', {
+const LOOP = insn('LOOP', { rows: [row('E2', 'Jb', counted)], body: (e, o) => e.branch(countDown(e, o)) });
+const LOOPE = insn('LOOPE', {
   rows: [row('E1', 'Jb', counted)],
   body: (e, o) => e.branch(e.op('i32.and', countDown(e, o), e.flag('ZF'))),
 });
-export const LOOPNE = insn('LOOPNE', {
+const LOOPNE = insn('LOOPNE', {
   rows: [row('E0', 'Jb', counted)],
   body: (e, o) => e.branch(e.op('i32.and', countDown(e, o), e.op('i32.eqz', e.flag('ZF')))),
 });
@@ -93,7 +93,7 @@ const farPointer = (e: Emit, o: Operands): [Value, Value] => {
   return [o.readWord(0), offset];
 };
 
-export const JMP_FAR = insn('JMP FAR', {
+const JMP_FAR = insn('JMP FAR', {
   system: true,
   rows: [row('FF /5', 'Mp', far), row('EA', 'Ap', { ...far, not64: true })],
   body(e, o) {
@@ -102,7 +102,7 @@ export const JMP_FAR = insn('JMP FAR', {
   },
 });
 
-export const CALL_FAR = insn('CALL FAR', {
+const CALL_FAR = insn('CALL FAR', {
   system: true,
   rows: [row('FF /3', 'Mp', far), row('9A', 'Ap', { ...far, not64: true })],
   body(e, o) {
@@ -111,7 +111,7 @@ export const CALL_FAR = insn('CALL FAR', {
   },
 });
 
-export const RET_FAR = insn('RET FAR', {
+const RET_FAR = insn('RET FAR', {
   system: true,
   rows: [row('CB', 'rAX', far), row('CA', 'Iw', far)],
   body: (e, o) => void e.helper('return-far', e.constant(o.bits), o.isImmediate(0) ? e.zeroExtend(o.read(0), 16) : e.constant(0)),

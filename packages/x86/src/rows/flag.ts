@@ -15,7 +15,7 @@ export const CMC = insn('CMC', { rows: [row('F5')], body: (e) => e.flagsSet({ CF
 const changeSystemFlags = (e: Emit, change: (value: Value) => Value) => e.setState('systemFlags', change(e.state('systemFlags')));
 
 export const CLD = insn('CLD', { rows: [row('FC')], body: (e) => changeSystemFlags(e, (flags) => e.and(flags, e.constant(~DF))) });
-export const STD = insn('STD', { rows: [row('FD')], body: (e) => changeSystemFlags(e, (flags) => e.or(flags, e.constant(DF))) });
+const STD = insn('STD', { rows: [row('FD')], body: (e) => changeSystemFlags(e, (flags) => e.or(flags, e.constant(DF))) });
 
 /** CLI and STI need CPL at most IOPL (SDM vol. 2A); virtual-8086 extensions are not offered. */
 function checkInterruptPrivilege(e: Emit): void {

@@ -57,12 +57,12 @@ export const AAD = insn('AAD', {
   },
 });
 
-export const SALC = insn('SALC', {
+const SALC = insn('SALC', {
   rows: [row('D6', '', not64)],
   body: (e) => e.setRegister(0, e.select(e.flag('CF'), e.constant(0xff), e.constant(0)), 8),
 });
 
-export const BOUND = insn('BOUND', {
+const BOUND = insn('BOUND', {
   rows: [row('62', 'Gv,Ma', not64)],
   body(e, o) {
     const value = o.readSigned(0);

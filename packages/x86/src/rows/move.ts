@@ -58,7 +58,7 @@ export const NOP = insn('NOP', {
 });
 export const PAUSE = insn('PAUSE', { rows: [row('F3 90')], body: (e) => e.pause() });
 /** Control-flow enforcement, which is never on here: both do nothing then (SDM vol. 2A "ENDBR64", vol. 2B "RDSSPD"). */
-export const CONTROL_FLOW = [
+const CONTROL_FLOW = [
   insn('ENDBR64', { rows: [row('F3 0F 1E FA')], body: () => {} }),
   insn('ENDBR32', { rows: [row('F3 0F 1E FB')], body: () => {} }),
   insn('RDSSP', { rows: [row('F3 0F 1E /1', 'Ry')], body: () => {} }),
@@ -75,7 +75,7 @@ export const CMOV = Array.from({ length: 16 }, (_, code) =>
   }),
 );
 
-export const SETCC = Array.from({ length: 16 }, (_, code) =>
+const SETCC = Array.from({ length: 16 }, (_, code) =>
   insn(`SET${conditionName(code)}`, {
     rows: [row(`0F ${(0x90 + code).toString(16).toUpperCase()}`, 'Eb')],
     body: (e, o) => o.write(0, e.widen(e.condition(code))),

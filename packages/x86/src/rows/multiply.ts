@@ -56,7 +56,7 @@ export const IMUL = insn('IMUL', {
 });
 
 /** IMUL with a destination register: the product's low half. */
-export const IMUL_REGISTER = insn('IMUL', {
+const IMUL_REGISTER = insn('IMUL', {
   rows: [row('0F AF', 'Gv,Ev'), row('69', 'Gv,Ev,Iz'), row('6B', 'Gv,Ev,Ib')],
   body(e, o) {
     const a = o.readSigned(o.count - 2);

@@ -72,10 +72,10 @@ export const SHA1NEXTE = shaForm('SHA1NEXTE', 'C8', (e, a, b) =>
   e.lane('i32x4.replace_lane', 3, b, add(e, element(e, 3, b), rotateLeft(e, element(e, 3, a), 30))));
 
 /** Words W0 to W3 of the destination and W4, W5 of the source: each with the second next. */
-export const SHA1MSG1 = shaForm('SHA1MSG1', 'C9', (e, a, b) =>
+const SHA1MSG1 = shaForm('SHA1MSG1', 'C9', (e, a, b) =>
   e.op('v128.xor', a, e.shuffle([24, 25, 26, 27, 28, 29, 30, 31, 0, 1, 2, 3, 4, 5, 6, 7], a, b)));
 
-export const SHA1MSG2 = shaForm('SHA1MSG2', 'CA', (e, a, b) => {
+const SHA1MSG2 = shaForm('SHA1MSG2', 'CA', (e, a, b) => {
   const w16 = rotateLeft(e, xor(e, element(e, 3, a), element(e, 2, b)), 1);
   const w17 = rotateLeft(e, xor(e, element(e, 2, a), element(e, 1, b)), 1);
   const w18 = rotateLeft(e, xor(e, element(e, 1, a), element(e, 0, b)), 1);
@@ -107,13 +107,13 @@ function rotateLanes(e: Emit, v: Value, count: number): Value {
   return e.op('v128.or', e.op('i32x4.shr_u', v, e.constant32(count)), e.op('i32x4.shl', v, e.constant32(32 - count)));
 }
 
-export const SHA256MSG1 = shaForm('SHA256MSG1', 'CC', (e, a, b) => {
+const SHA256MSG1 = shaForm('SHA256MSG1', 'CC', (e, a, b) => {
   const next = e.shuffle([4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19], a, b);
   const shifted = e.op('i32x4.shr_u', next, e.constant32(3));
   return e.op('i32x4.add', a, [rotateLanes(e, next, 7), rotateLanes(e, next, 18)].reduce((x, y) => e.op('v128.xor', x, y), shifted));
 });
 
-export const SHA256MSG2 = shaForm('SHA256MSG2', 'CD', (e, a, b) => {
+const SHA256MSG2 = shaForm('SHA256MSG2', 'CD', (e, a, b) => {
   const sigma = (v: Value) => xor(e, rotateRight(e, v, 17), rotateRight(e, v, 19), e.op('i32.shr_u', v, e.constant32(10)));
   const w16 = add(e, element(e, 0, a), sigma(element(e, 2, b)));
   const w17 = add(e, element(e, 1, a), sigma(element(e, 3, b)));

@@ -16,11 +16,11 @@ function compareForm(format: FloatFormat): Insn {
   });
 }
 
-export const CMPPS = compareForm('ps');
+const CMPPS = compareForm('ps');
 export const CMPPD = compareForm('pd');
-export const CMPSS = compareForm('ss');
+const CMPSS = compareForm('ss');
 /** Not the string instruction of the same name. */
-export const CMPSD_SCALAR = compareForm('sd');
+const CMPSD_SCALAR = compareForm('sd');
 
 /**
  * COMI and UCOMI: unordered sets ZF, PF and CF, less sets CF, equal sets ZF (SDM vol. 2A, "COMISD"). They differ only in
@@ -41,7 +41,7 @@ function orderedForm(name: string, opcode: string, format: 'ss' | 'sd'): Insn {
 
 export const COMISS = orderedForm('COMISS', '2F', 'ss');
 export const COMISD = orderedForm('COMISD', '2F', 'sd');
-export const UCOMISS = orderedForm('UCOMISS', '2E', 'ss');
+const UCOMISS = orderedForm('UCOMISS', '2E', 'ss');
 export const UCOMISD = orderedForm('UCOMISD', '2E', 'sd');
 
 export const SSE_COMPARE = [CMPPS, CMPPD, CMPSS, CMPSD_SCALAR, COMISS, COMISD, UCOMISS, UCOMISD];

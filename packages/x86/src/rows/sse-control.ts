@@ -14,7 +14,7 @@ export const LDMXCSR = insn('LDMXCSR', {
     e.setState('mxcsr', value);
   },
 });
-export const STMXCSR = insn('STMXCSR', {
+const STMXCSR = insn('STMXCSR', {
   rows: [row('NP 0F AE /3', 'Md', { sse: true })],
   body(e, o) {
     o.write(0, e.state('mxcsr'));
@@ -29,19 +29,19 @@ function fenceRows(extension: number) {
 function nothing(): void {}
 
 // Engines keep loads in order, and stores too; only a store and a later load may change places (SDM vol. 3A §9.2.2).
-export const LFENCE = insn('LFENCE', { rows: fenceRows(5), body: nothing });
+const LFENCE = insn('LFENCE', { rows: fenceRows(5), body: nothing });
 export const MFENCE = insn('MFENCE', { rows: fenceRows(6), body: (e) => e.fence() });
 export const SFENCE = insn('SFENCE', { rows: fenceRows(7), body: nothing });
 
 /** Nothing is cached, but the address is checked as a load's would be. */
 const cacheLine = (name: string, encoding: string) => insn(name, { rows: [row(encoding, 'Mb')], body: (_e, o) => void o.read(0) });
-export const CACHE_LINE = [cacheLine('CLFLUSH', 'NP 0F AE /7'), cacheLine('CLFLUSHOPT', '66 0F AE /7'), cacheLine('CLWB', '66 0F AE /6')];
+const CACHE_LINE = [cacheLine('CLFLUSH', 'NP 0F AE /7'), cacheLine('CLFLUSHOPT', '66 0F AE /7'), cacheLine('CLWB', '66 0F AE /6')];
 
 /** Hints never fault. */
-export const PREFETCHNTA = insn('PREFETCHNTA', { rows: [row('0F 18 /0', 'Mb')], body: nothing });
-export const PREFETCHT0 = insn('PREFETCHT0', { rows: [row('0F 18 /1', 'Mb')], body: nothing });
-export const PREFETCHT1 = insn('PREFETCHT1', { rows: [row('0F 18 /2', 'Mb')], body: nothing });
-export const PREFETCHT2 = insn('PREFETCHT2', { rows: [row('0F 18 /3', 'Mb')], body: nothing });
+const PREFETCHNTA = insn('PREFETCHNTA', { rows: [row('0F 18 /0', 'Mb')], body: nothing });
+const PREFETCHT0 = insn('PREFETCHT0', { rows: [row('0F 18 /1', 'Mb')], body: nothing });
+const PREFETCHT1 = insn('PREFETCHT1', { rows: [row('0F 18 /2', 'Mb')], body: nothing });
+const PREFETCHT2 = insn('PREFETCHT2', { rows: [row('0F 18 /3', 'Mb')], body: nothing });
 export const PREFETCHW = insn('PREFETCHW', { rows: [row('0F 0D /1', 'Mb')], body: nothing });
 
 export const SSE_CONTROL = [

@@ -11,20 +11,20 @@ const chopPacked = (format: 'ps' | 'pd') => (e: Emit, v: Value) => toIntegers(e,
 export const CVTPS2PD = vectorMove('CVTPS2PD', 'NP 0F 5A', 'Vpd,Wq', (e, v) => widenFloats(e, v, 2));
 export const CVTPD2PS = vectorMove('CVTPD2PS', '66 0F 5A', 'Vps,Wpd', (e, v) => narrowFloats(e, v, 2));
 export const CVTDQ2PS = vectorMove('CVTDQ2PS', 'NP 0F 5B', 'Vps,Wdq', fromIntegers);
-export const CVTDQ2PD = vectorMove('CVTDQ2PD', 'F3 0F E6', 'Vpd,Wq', (e, v) => e.op('f64x2.convert_low_i32x4_s', v));
-export const CVTPS2DQ = vectorMove('CVTPS2DQ', '66 0F 5B', 'Vdq,Wps', roundPacked('ps'));
-export const CVTTPS2DQ = vectorMove('CVTTPS2DQ', 'F3 0F 5B', 'Vdq,Wps', chopPacked('ps'));
-export const CVTPD2DQ = vectorMove('CVTPD2DQ', 'F2 0F E6', 'Vdq,Wpd', roundPacked('pd'));
-export const CVTTPD2DQ = vectorMove('CVTTPD2DQ', '66 0F E6', 'Vdq,Wpd', chopPacked('pd'));
+const CVTDQ2PD = vectorMove('CVTDQ2PD', 'F3 0F E6', 'Vpd,Wq', (e, v) => e.op('f64x2.convert_low_i32x4_s', v));
+const CVTPS2DQ = vectorMove('CVTPS2DQ', '66 0F 5B', 'Vdq,Wps', roundPacked('ps'));
+const CVTTPS2DQ = vectorMove('CVTTPS2DQ', 'F3 0F 5B', 'Vdq,Wps', chopPacked('ps'));
+const CVTPD2DQ = vectorMove('CVTPD2DQ', 'F2 0F E6', 'Vdq,Wpd', roundPacked('pd'));
+const CVTTPD2DQ = vectorMove('CVTTPD2DQ', '66 0F E6', 'Vdq,Wpd', chopPacked('pd'));
 
-export const CVTSS2SD = insn('CVTSS2SD', {
+const CVTSS2SD = insn('CVTSS2SD', {
   rows: [row('F3 0F 5A', 'Vsd,Wss')],
   body(e, o) {
     const source = o.readVector(1);
     o.writeVector(0, mergeLow(e, 8, widenFloats(e, source, 1), o.readVector(0)));
   },
 });
-export const CVTSD2SS = insn('CVTSD2SS', {
+const CVTSD2SS = insn('CVTSD2SS', {
   rows: [row('F2 0F 5A', 'Vss,Wsd')],
   body(e, o) {
     const source = o.readVector(1);
@@ -54,10 +54,10 @@ function toIntegerForm(name: string, encoding: string, format: 'ss' | 'sd', roun
   });
 }
 
-export const CVTSS2SI = toIntegerForm('CVTSS2SI', 'F3 0F 2D', 'ss', true);
-export const CVTTSS2SI = toIntegerForm('CVTTSS2SI', 'F3 0F 2C', 'ss', false);
-export const CVTSD2SI = toIntegerForm('CVTSD2SI', 'F2 0F 2D', 'sd', true);
-export const CVTTSD2SI = toIntegerForm('CVTTSD2SI', 'F2 0F 2C', 'sd', false);
+const CVTSS2SI = toIntegerForm('CVTSS2SI', 'F3 0F 2D', 'ss', true);
+const CVTTSS2SI = toIntegerForm('CVTTSS2SI', 'F3 0F 2C', 'ss', false);
+const CVTSD2SI = toIntegerForm('CVTSD2SI', 'F2 0F 2D', 'sd', true);
+const CVTTSD2SI = toIntegerForm('CVTTSD2SI', 'F2 0F 2C', 'sd', false);
 
 /** To an MMX register. The conversion may raise #XM, so it comes before the x87 state changes. */
 function toMmxForm(name: string, encoding: string, operands: string, convert: (e: Emit, source: Value) => Value): Insn {
@@ -91,7 +91,7 @@ export const CVTPI2PS = insn('CVTPI2PS', {
   },
 });
 /** With a memory operand it does not touch the MMX state (SDM vol. 2A, "CVTPI2PD"). */
-export const CVTPI2PD = insn('CVTPI2PD', {
+const CVTPI2PD = insn('CVTPI2PD', {
   rows: [row('66 0F 2A', 'Vpd,Qq')],
   body(e, o) {
     const convert = (): void => o.writeVector(0, e.op('f64x2.convert_low_i32x4_s', fromHalves(e, o.read(1))));

@@ -62,7 +62,7 @@ export const PINSRW = insn('PINSRW', {
 
 export const PEXTRB = insn('PEXTRB', { rows: [row('66 0F 3A 14', 'Rd,Vx,Ib'), row('66 0F 3A 14', 'Mb,Vx,Ib')], body: extractBody(8) });
 export const PEXTRD = insn('PEXTRD', { rows: [row('66 0F 3A 16', 'Ey,Vx,Ib')], body: extractBody(undefined) });
-export const EXTRACTPS = insn('EXTRACTPS', { rows: [row('66 0F 3A 17', 'Ed,Vx,Ib')], body: extractBody(32) });
+const EXTRACTPS = insn('EXTRACTPS', { rows: [row('66 0F 3A 17', 'Ed,Vx,Ib')], body: extractBody(32) });
 export const PEXTRW = insn('PEXTRW', {
   rows: [row('66 0F C5', 'Gd,Ux,Ib'), row('66 0F 3A 15', 'Rd,Vx,Ib'), row('66 0F 3A 15', 'Mw,Vx,Ib'), row('NP 0F C5', 'Gd,Nq,Ib')],
   body(e, o) {

@@ -24,18 +24,18 @@ const ALL = ['ps', 'ss', 'pd', 'sd'] as const;
 const PACKED = ['ps', 'pd'] as const;
 const SINGLE = ['ps', 'ss'] as const;
 
-export const ADD_FLOAT = floatForms('ADD', '58', ALL, (e, format, a, b) => arithmetic(e, 'add', format, a, b));
-export const MUL_FLOAT = floatForms('MUL', '59', ALL, (e, format, a, b) => arithmetic(e, 'mul', format, a, b));
-export const SUB_FLOAT = floatForms('SUB', '5C', ALL, (e, format, a, b) => arithmetic(e, 'sub', format, a, b));
-export const DIV_FLOAT = floatForms('DIV', '5E', ALL, (e, format, a, b) => arithmetic(e, 'div', format, a, b));
-export const SQRT_FLOAT = floatForms('SQRT', '51', ALL, squareRoot);
-export const MIN_FLOAT = floatForms('MIN', '5D', ALL, (e, format, a, b) => extremum(e, 'pmin', format, a, b));
-export const MAX_FLOAT = floatForms('MAX', '5F', ALL, (e, format, a, b) => extremum(e, 'pmax', format, a, b));
+const ADD_FLOAT = floatForms('ADD', '58', ALL, (e, format, a, b) => arithmetic(e, 'add', format, a, b));
+const MUL_FLOAT = floatForms('MUL', '59', ALL, (e, format, a, b) => arithmetic(e, 'mul', format, a, b));
+const SUB_FLOAT = floatForms('SUB', '5C', ALL, (e, format, a, b) => arithmetic(e, 'sub', format, a, b));
+const DIV_FLOAT = floatForms('DIV', '5E', ALL, (e, format, a, b) => arithmetic(e, 'div', format, a, b));
+const SQRT_FLOAT = floatForms('SQRT', '51', ALL, squareRoot);
+const MIN_FLOAT = floatForms('MIN', '5D', ALL, (e, format, a, b) => extremum(e, 'pmin', format, a, b));
+const MAX_FLOAT = floatForms('MAX', '5F', ALL, (e, format, a, b) => extremum(e, 'pmax', format, a, b));
 
-export const AND_FLOAT = floatForms('AND', '54', PACKED, (e, _format, a, b) => e.op('v128.and', a, b));
-export const ANDN_FLOAT = floatForms('ANDN', '55', PACKED, (e, _format, a, b) => e.op('v128.andnot', b, a));
-export const OR_FLOAT = floatForms('OR', '56', PACKED, (e, _format, a, b) => e.op('v128.or', a, b));
-export const XOR_FLOAT = floatForms('XOR', '57', PACKED, (e, _format, a, b) => e.op('v128.xor', a, b));
+const AND_FLOAT = floatForms('AND', '54', PACKED, (e, _format, a, b) => e.op('v128.and', a, b));
+const ANDN_FLOAT = floatForms('ANDN', '55', PACKED, (e, _format, a, b) => e.op('v128.andnot', b, a));
+const OR_FLOAT = floatForms('OR', '56', PACKED, (e, _format, a, b) => e.op('v128.or', a, b));
+const XOR_FLOAT = floatForms('XOR', '57', PACKED, (e, _format, a, b) => e.op('v128.xor', a, b));
 
 function signOf(e: Emit, v: Value): Value {
   return e.op('v128.and', v, splatConstant(e, 4, 0x8000_0000n));
@@ -71,11 +71,11 @@ function keepUpper(e: Emit, format: FloatFormat, result: Value, destination: Val
 
 const ONE = 0x3f80_0000n;
 
-export const RSQRT_FLOAT = floatForms('RSQRT', '52', SINGLE, (e, format, a, b) => {
+const RSQRT_FLOAT = floatForms('RSQRT', '52', SINGLE, (e, format, a, b) => {
   const inverse = (v: Value): Value => e.op('f32x4.div', splatConstant(e, 4, ONE), e.op('f32x4.sqrt', v));
   return keepUpper(e, format, approximate(e, b, inverse), a);
 });
-export const RCP_FLOAT = floatForms('RCP', '53', SINGLE, (e, format, a, b) => {
+const RCP_FLOAT = floatForms('RCP', '53', SINGLE, (e, format, a, b) => {
   const inverse = (v: Value): Value => e.op('f32x4.div', splatConstant(e, 4, ONE), v);
   return keepUpper(e, format, approximate(e, b, inverse), a);
 });

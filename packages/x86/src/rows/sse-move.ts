@@ -9,19 +9,19 @@ function copy(_e: Emit, o: Operands): void {
 }
 
 export const MOVAPS = insn('MOVAPS', { rows: [row('NP 0F 28', 'Vps,Wps'), row('NP 0F 29', 'Wps,Vps')], body: copy });
-export const MOVAPD = insn('MOVAPD', { rows: [row('66 0F 28', 'Vpd,Wpd'), row('66 0F 29', 'Wpd,Vpd')], body: copy });
+const MOVAPD = insn('MOVAPD', { rows: [row('66 0F 28', 'Vpd,Wpd'), row('66 0F 29', 'Wpd,Vpd')], body: copy });
 export const MOVDQA = insn('MOVDQA', { rows: [row('66 0F 6F', 'Vx,Wx'), row('66 0F 7F', 'Wx,Vx')], body: copy });
 
 const UNALIGNED = { unaligned: true } as const;
 export const MOVUPS = insn('MOVUPS', { rows: [row('NP 0F 10', 'Vps,Wps', UNALIGNED), row('NP 0F 11', 'Wps,Vps', UNALIGNED)], body: copy });
-export const MOVUPD = insn('MOVUPD', { rows: [row('66 0F 10', 'Vpd,Wpd', UNALIGNED), row('66 0F 11', 'Wpd,Vpd', UNALIGNED)], body: copy });
+const MOVUPD = insn('MOVUPD', { rows: [row('66 0F 10', 'Vpd,Wpd', UNALIGNED), row('66 0F 11', 'Wpd,Vpd', UNALIGNED)], body: copy });
 export const MOVDQU = insn('MOVDQU', { rows: [row('F3 0F 6F', 'Vx,Wx', UNALIGNED), row('F3 0F 7F', 'Wx,Vx', UNALIGNED)], body: copy });
 
-export const MOVNTPS = insn('MOVNTPS', { rows: [row('NP 0F 2B', 'Mps,Vps')], body: copy });
-export const MOVNTPD = insn('MOVNTPD', { rows: [row('66 0F 2B', 'Mpd,Vpd')], body: copy });
-export const MOVNTDQ = insn('MOVNTDQ', { rows: [row('66 0F E7', 'Mx,Vx')], body: copy });
+const MOVNTPS = insn('MOVNTPS', { rows: [row('NP 0F 2B', 'Mps,Vps')], body: copy });
+const MOVNTPD = insn('MOVNTPD', { rows: [row('66 0F 2B', 'Mpd,Vpd')], body: copy });
+const MOVNTDQ = insn('MOVNTDQ', { rows: [row('66 0F E7', 'Mx,Vx')], body: copy });
 export const MOVNTDQA = insn('MOVNTDQA', { rows: [row('66 0F 38 2A', 'Vx,Mx')], body: copy });
-export const MOVNTI = insn('MOVNTI', { rows: [row('NP 0F C3', 'My,Gy')], body: (_e, o) => o.write(0, o.read(1)) });
+const MOVNTI = insn('MOVNTI', { rows: [row('NP 0F C3', 'My,Gy')], body: (_e, o) => o.write(0, o.read(1)) });
 
 /** From memory the rest is cleared, between registers it is kept. */
 function copyScalar(e: Emit, o: Operands, bytes: 4 | 8): void {
@@ -29,13 +29,13 @@ function copyScalar(e: Emit, o: Operands, bytes: 4 | 8): void {
   o.writeVector(0, o.isMemory(0) || o.isMemory(1) ? source : mergeLow(e, bytes, source, o.readVector(0)));
 }
 
-export const MOVSS = insn('MOVSS', { rows: [row('F3 0F 10', 'Vss,Wss'), row('F3 0F 11', 'Wss,Vss')], body: (e, o) => copyScalar(e, o, 4) });
+const MOVSS = insn('MOVSS', { rows: [row('F3 0F 10', 'Vss,Wss'), row('F3 0F 11', 'Wss,Vss')], body: (e, o) => copyScalar(e, o, 4) });
 /** Not the string instruction of the same name. */
-export const MOVSD_SCALAR = insn('MOVSD', { rows: [row('F2 0F 10', 'Vsd,Wsd'), row('F2 0F 11', 'Wsd,Vsd')], body: (e, o) => copyScalar(e, o, 8) });
+const MOVSD_SCALAR = insn('MOVSD', { rows: [row('F2 0F 10', 'Vsd,Wsd'), row('F2 0F 11', 'Wsd,Vsd')], body: (e, o) => copyScalar(e, o, 8) });
 
 /** Duplicated elements of SSE3 (SDM vol. 1 §12.3.3), and a load that need not be aligned. */
 const even = [0, 1, 2, 3, 0, 1, 2, 3, 8, 9, 10, 11, 8, 9, 10, 11];
-export const DUPLICATES = [
+const DUPLICATES = [
   vectorMove('MOVSLDUP', 'F3 0F 12', 'Vps,Wps', (e, v) => e.shuffle(even, v, v)),
   vectorMove('MOVSHDUP', 'F3 0F 16', 'Vps,Wps', (e, v) => e.shuffle(even.map((byte) => byte + 4), v, v)),
   vectorMove('MOVDDUP', 'F2 0F 12', 'Vq,Wq', (e, v) => lowHalves(e, v, v)),
@@ -57,34 +57,34 @@ function storeHigh(e: Emit, o: Operands): void {
   o.writeVector(0, highHalves(e, source, source));
 }
 
-export const MOVLPS_LOAD = insn('MOVLPS', { rows: [row('NP 0F 12', 'Vq,Mq')], body: loadLow });
-export const MOVLPS_STORE = insn('MOVLPS', { rows: [row('NP 0F 13', 'Mq,Vq')], body: copy });
-export const MOVLPD_LOAD = insn('MOVLPD', { rows: [row('66 0F 12', 'Vq,Mq')], body: loadLow });
-export const MOVLPD_STORE = insn('MOVLPD', { rows: [row('66 0F 13', 'Mq,Vq')], body: copy });
-export const MOVHPS_LOAD = insn('MOVHPS', { rows: [row('NP 0F 16', 'Vq,Mq')], body: loadHigh });
-export const MOVHPS_STORE = insn('MOVHPS', { rows: [row('NP 0F 17', 'Mq,Vq')], body: storeHigh });
-export const MOVHPD_LOAD = insn('MOVHPD', { rows: [row('66 0F 16', 'Vq,Mq')], body: loadHigh });
-export const MOVHPD_STORE = insn('MOVHPD', { rows: [row('66 0F 17', 'Mq,Vq')], body: storeHigh });
-export const MOVLHPS = insn('MOVLHPS', { rows: [row('NP 0F 16', 'Vq,Uq')], body: loadHigh });
-export const MOVHLPS = insn('MOVHLPS', {
+const MOVLPS_LOAD = insn('MOVLPS', { rows: [row('NP 0F 12', 'Vq,Mq')], body: loadLow });
+const MOVLPS_STORE = insn('MOVLPS', { rows: [row('NP 0F 13', 'Mq,Vq')], body: copy });
+const MOVLPD_LOAD = insn('MOVLPD', { rows: [row('66 0F 12', 'Vq,Mq')], body: loadLow });
+const MOVLPD_STORE = insn('MOVLPD', { rows: [row('66 0F 13', 'Mq,Vq')], body: copy });
+const MOVHPS_LOAD = insn('MOVHPS', { rows: [row('NP 0F 16', 'Vq,Mq')], body: loadHigh });
+const MOVHPS_STORE = insn('MOVHPS', { rows: [row('NP 0F 17', 'Mq,Vq')], body: storeHigh });
+const MOVHPD_LOAD = insn('MOVHPD', { rows: [row('66 0F 16', 'Vq,Mq')], body: loadHigh });
+const MOVHPD_STORE = insn('MOVHPD', { rows: [row('66 0F 17', 'Mq,Vq')], body: storeHigh });
+const MOVLHPS = insn('MOVLHPS', { rows: [row('NP 0F 16', 'Vq,Uq')], body: loadHigh });
+const MOVHLPS = insn('MOVHLPS', {
   rows: [row('NP 0F 12', 'Vq,Uq')],
   body: (e, o) => o.writeVector(0, highHalves(e, o.readVector(1), o.readVector(0))),
 });
 
 /** MOVD, and MOVQ with REX.W, between vector and general registers. */
-export const MOVD_LOAD = insn('MOVD', { rows: [row('66 0F 6E', 'Vx,Ey')], body: (e, o) => o.writeVector(0, fromHalves(e, o.read(1))) });
-export const MOVD_STORE = insn('MOVD', { rows: [row('66 0F 7E', 'Ey,Vx')], body: (e, o) => o.write(0, lowHalf(e, o.readVector(1))) });
+const MOVD_LOAD = insn('MOVD', { rows: [row('66 0F 6E', 'Vx,Ey')], body: (e, o) => o.writeVector(0, fromHalves(e, o.read(1))) });
+const MOVD_STORE = insn('MOVD', { rows: [row('66 0F 7E', 'Ey,Vx')], body: (e, o) => o.write(0, lowHalf(e, o.readVector(1))) });
 /** The register forms clear the destination's upper half. */
 export const MOVQ = insn('MOVQ', {
   rows: [row('F3 0F 7E', 'Vx,Wq'), row('66 0F D6', 'Wq,Vx')],
   body: (e, o) => o.writeVector(0, mergeLow(e, 8, o.readVector(1), zeroVector(e))),
 });
 
-export const MOVMSKPS = insn('MOVMSKPS', {
+const MOVMSKPS = insn('MOVMSKPS', {
   rows: [row('NP 0F 50', 'Gd,Ups')],
   body: (e, o) => o.write(0, e.widen(e.op('i32x4.bitmask', o.readVector(1)))),
 });
-export const MOVMSKPD = insn('MOVMSKPD', {
+const MOVMSKPD = insn('MOVMSKPD', {
   rows: [row('66 0F 50', 'Gd,Upd')],
   body: (e, o) => o.write(0, e.widen(e.op('i64x2.bitmask', o.readVector(1)))),
 });

@@ -65,11 +65,6 @@ export function lowHalves(e: Emit, v: Value, other: Value): Value {
   return e.shuffle([...range(0, 8), ...range(16, 8)], v, other);
 }
 
-/** Low 32 bits of both 64-bit lanes side by side, zero above. */
-export function narrowLanes(e: Emit, v: Value): Value {
-  return e.shuffle([...range(0, 4), ...range(8, 4), ...range(16, 8)], v, zeroVector(e));
-}
-
 /** Interleaves elements of `laneBytes`, beginning at byte `first` of both (UNPCKL and PUNPCKL: 0, the H forms: 8). */
 export function interleave(e: Emit, laneBytes: number, first: 0 | 8, a: Value, b: Value): Value {
   const lanes: number[] = [];
@@ -83,7 +78,7 @@ export function isMmx(o: Operands): boolean {
 }
 
 /** What to tell `mmx-enter` when no MMX register is written. */
-export const NO_MMX_REGISTER = 8;
+const NO_MMX_REGISTER = 8;
 
 /**
  * Runs an instruction that uses MMX registers (SDM vol. 1 §9.5.1): #UD, #NM and #MF come first, and the x87 state

@@ -25,8 +25,8 @@ const DIRECT: readonly (readonly [name: string, opcode: string, operation: strin
   ['PAND', 'DB', 'v128.and'], ['POR', 'EB', 'v128.or'], ['PXOR', 'EF', 'v128.xor'],
 ];
 
-export const PACKED_DIRECT = DIRECT.map(([name, opcode, operation]) => packedForm(name, opcode, (e, a, b) => e.op(operation, a, b)));
-export const PANDN = packedForm('PANDN', 'DF', (e, a, b) => e.op('v128.andnot', b, a));
+const PACKED_DIRECT = DIRECT.map(([name, opcode, operation]) => packedForm(name, opcode, (e, a, b) => e.op(operation, a, b)));
+const PANDN = packedForm('PANDN', 'DF', (e, a, b) => e.op('v128.andnot', b, a));
 
 /** Upper 16 bits of the eight 32-bit products. */
 function multiplyHigh(e: Emit, sign: 's' | 'u', a: Value, b: Value): Value {
@@ -35,17 +35,17 @@ function multiplyHigh(e: Emit, sign: 's' | 'u', a: Value, b: Value): Value {
   return e.shuffle([2, 3, 6, 7, 10, 11, 14, 15, 18, 19, 22, 23, 26, 27, 30, 31], low, high);
 }
 
-export const PMULHW = packedForm('PMULHW', 'E5', (e, a, b) => multiplyHigh(e, 's', a, b));
-export const PMULHUW = packedForm('PMULHUW', 'E4', (e, a, b) => multiplyHigh(e, 'u', a, b));
+const PMULHW = packedForm('PMULHW', 'E5', (e, a, b) => multiplyHigh(e, 's', a, b));
+const PMULHUW = packedForm('PMULHUW', 'E4', (e, a, b) => multiplyHigh(e, 'u', a, b));
 
 /** The even 32-bit elements in the lower half. */
 export function evenElements(e: Emit, v: Value): Value {
   return e.shuffle([0, 1, 2, 3, 8, 9, 10, 11, 0, 1, 2, 3, 8, 9, 10, 11], v, v);
 }
 
-export const PMULUDQ = packedForm('PMULUDQ', 'F4', (e, a, b) => e.op('i64x2.extmul_low_i32x4_u', evenElements(e, a), evenElements(e, b)));
+const PMULUDQ = packedForm('PMULUDQ', 'F4', (e, a, b) => e.op('i64x2.extmul_low_i32x4_u', evenElements(e, a), evenElements(e, b)));
 
-export const PSADBW = packedForm('PSADBW', 'F6', (e, a, b) => {
+const PSADBW = packedForm('PSADBW', 'F6', (e, a, b) => {
   const differences = e.op('v128.or', e.op('i8x16.sub_sat_u', a, b), e.op('i8x16.sub_sat_u', b, a));
   const fours = e.op('i32x4.extadd_pairwise_i16x8_u', e.op('i16x8.extadd_pairwise_i8x16_u', differences));
   const sums = e.op('i32x4.add', fours, e.op('i64x2.shr_u', fours, e.constant32(32)));
@@ -65,9 +65,9 @@ function packForm(name: string, opcode: string, operation: string): Insn {
   });
 }
 
-export const PACKSSWB = packForm('PACKSSWB', '63', 'i8x16.narrow_i16x8_s');
-export const PACKUSWB = packForm('PACKUSWB', '67', 'i8x16.narrow_i16x8_u');
-export const PACKSSDW = packForm('PACKSSDW', '6B', 'i16x8.narrow_i32x4_s');
+const PACKSSWB = packForm('PACKSSWB', '63', 'i8x16.narrow_i16x8_s');
+const PACKUSWB = packForm('PACKUSWB', '67', 'i8x16.narrow_i16x8_u');
+const PACKSSDW = packForm('PACKSSDW', '6B', 'i16x8.narrow_i32x4_s');
 
 /** PUNPCKL and PUNPCKH. In MMX registers the high form is the upper half of what the low form makes of a vector. */
 function unpackForm(name: string, opcode: string, laneBytes: number, high: boolean): Insn {
@@ -82,17 +82,17 @@ function unpackForm(name: string, opcode: string, laneBytes: number, high: boole
   });
 }
 
-export const PUNPCKLBW = unpackForm('PUNPCKLBW', '60', 1, false);
-export const PUNPCKLWD = unpackForm('PUNPCKLWD', '61', 2, false);
+const PUNPCKLBW = unpackForm('PUNPCKLBW', '60', 1, false);
+const PUNPCKLWD = unpackForm('PUNPCKLWD', '61', 2, false);
 export const PUNPCKLDQ = unpackForm('PUNPCKLDQ', '62', 4, false);
-export const PUNPCKHBW = unpackForm('PUNPCKHBW', '68', 1, true);
-export const PUNPCKHWD = unpackForm('PUNPCKHWD', '69', 2, true);
-export const PUNPCKHDQ = unpackForm('PUNPCKHDQ', '6A', 4, true);
-export const PUNPCKLQDQ = insn('PUNPCKLQDQ', {
+const PUNPCKHBW = unpackForm('PUNPCKHBW', '68', 1, true);
+const PUNPCKHWD = unpackForm('PUNPCKHWD', '69', 2, true);
+const PUNPCKHDQ = unpackForm('PUNPCKHDQ', '6A', 4, true);
+const PUNPCKLQDQ = insn('PUNPCKLQDQ', {
   rows: [row('66 0F 6C', 'Vx,Wx')],
   body: (e, o) => packedBinary(e, o, (a, b) => interleave(e, 8, 0, a, b)),
 });
-export const PUNPCKHQDQ = insn('PUNPCKHQDQ', {
+const PUNPCKHQDQ = insn('PUNPCKHQDQ', {
   rows: [row('66 0F 6D', 'Vx,Wx')],
   body: (e, o) => packedBinary(e, o, (a, b) => interleave(e, 8, 8, a, b)),
 });
@@ -129,14 +129,14 @@ function shiftForm(name: string, bits: number, operation: string, opcode: string
   });
 }
 
-export const PSRLW = shiftForm('PSRLW', 16, 'shr_u', 'D1', '71 /2');
-export const PSRLD = shiftForm('PSRLD', 32, 'shr_u', 'D2', '72 /2');
-export const PSRLQ = shiftForm('PSRLQ', 64, 'shr_u', 'D3', '73 /2');
-export const PSRAW = shiftForm('PSRAW', 16, 'shr_s', 'E1', '71 /4');
-export const PSRAD = shiftForm('PSRAD', 32, 'shr_s', 'E2', '72 /4');
-export const PSLLW = shiftForm('PSLLW', 16, 'shl', 'F1', '71 /6');
-export const PSLLD = shiftForm('PSLLD', 32, 'shl', 'F2', '72 /6');
-export const PSLLQ = shiftForm('PSLLQ', 64, 'shl', 'F3', '73 /6');
+const PSRLW = shiftForm('PSRLW', 16, 'shr_u', 'D1', '71 /2');
+const PSRLD = shiftForm('PSRLD', 32, 'shr_u', 'D2', '72 /2');
+const PSRLQ = shiftForm('PSRLQ', 64, 'shr_u', 'D3', '73 /2');
+const PSRAW = shiftForm('PSRAW', 16, 'shr_s', 'E1', '71 /4');
+const PSRAD = shiftForm('PSRAD', 32, 'shr_s', 'E2', '72 /4');
+const PSLLW = shiftForm('PSLLW', 16, 'shl', 'F1', '71 /6');
+const PSLLD = shiftForm('PSLLD', 32, 'shl', 'F2', '72 /6');
+const PSLLQ = shiftForm('PSLLQ', 64, 'shl', 'F3', '73 /6');
 
 /** Shifts the whole register by bytes: swizzle gives zero for every index outside it. */
 function byteShiftForm(name: string, extension: 3 | 7, operation: 'i8x16.add' | 'i8x16.sub'): Insn {
@@ -151,7 +151,7 @@ function byteShiftForm(name: string, extension: 3 | 7, operation: 'i8x16.add' | 
   });
 }
 
-export const PSRLDQ = byteShiftForm('PSRLDQ', 3, 'i8x16.add');
+const PSRLDQ = byteShiftForm('PSRLDQ', 3, 'i8x16.add');
 export const PSLLDQ = byteShiftForm('PSLLDQ', 7, 'i8x16.sub');
 
 export const SSE2_INTEGER = [

@@ -26,7 +26,7 @@ export const PSHUFD = insn('PSHUFD', {
   rows: [row('66 0F 70', 'Vx,Wx,Ib')],
   body: (e, o) => o.writeVector(0, e.op('i8x16.swizzle', o.readVector(1), doublewordIndices(e, o.read(2)))),
 });
-export const PSHUFLW = insn('PSHUFLW', {
+const PSHUFLW = insn('PSHUFLW', {
   rows: [row('F2 0F 70', 'Vx,Wx,Ib')],
   body(e, o) {
     const indices = fromHalves(e, wordIndices(e, o.read(2)), e.constant(0x0f0e_0d0c_0b0a_0908n));
@@ -40,7 +40,7 @@ export const PSHUFHW = insn('PSHUFHW', {
     o.writeVector(0, e.op('i8x16.swizzle', o.readVector(1), fromHalves(e, e.constant(0x0706_0504_0302_0100n), upper)));
   },
 });
-export const PSHUFW = insn('PSHUFW', {
+const PSHUFW = insn('PSHUFW', {
   rows: [row('NP 0F 70', 'Pq,Qq,Ib')],
   body: (e, o) =>
     withMmx(e, o, 0, () => {
@@ -58,7 +58,7 @@ export const SHUFPS = insn('SHUFPS', {
     o.writeVector(0, e.shuffle([0, 1, 2, 3, 4, 5, 6, 7, 24, 25, 26, 27, 28, 29, 30, 31], fromDestination, fromSource));
   },
 });
-export const SHUFPD = insn('SHUFPD', {
+const SHUFPD = insn('SHUFPD', {
   rows: [row('66 0F C6', 'Vpd,Wpd,Ib')],
   body(e, o) {
     const b = o.readVector(1);
@@ -77,10 +77,10 @@ function unpackFloats(name: string, opcode: string, format: FloatFormat, first: 
   });
 }
 
-export const UNPCKLPS = unpackFloats('UNPCKLPS', '14', 'ps', 0);
-export const UNPCKLPD = unpackFloats('UNPCKLPD', '14', 'pd', 0);
-export const UNPCKHPS = unpackFloats('UNPCKHPS', '15', 'ps', 8);
-export const UNPCKHPD = unpackFloats('UNPCKHPD', '15', 'pd', 8);
+const UNPCKLPS = unpackFloats('UNPCKLPS', '14', 'ps', 0);
+const UNPCKLPD = unpackFloats('UNPCKLPD', '14', 'pd', 0);
+const UNPCKHPS = unpackFloats('UNPCKHPS', '15', 'ps', 8);
+const UNPCKHPD = unpackFloats('UNPCKHPD', '15', 'pd', 8);
 
 export const SSE2_SHUFFLE = [
   PSHUFD, PSHUFLW, PSHUFHW, PSHUFW, SHUFPS, SHUFPD, UNPCKLPS, UNPCKLPD, UNPCKHPS, UNPCKHPD,

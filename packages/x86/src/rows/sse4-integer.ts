@@ -12,9 +12,9 @@ const DIRECT: readonly (readonly [name: string, opcode: string, operation: strin
   ['PMAXSB', '3C', 'i8x16.max_s'], ['PMAXSD', '3D', 'i32x4.max_s'], ['PMAXUW', '3E', 'i16x8.max_u'], ['PMAXUD', '3F', 'i32x4.max_u'],
 ];
 
-export const SSE4_DIRECT = DIRECT.map(([name, opcode, operation]) => vectorForm(name, `66 0F 38 ${opcode}`, 'Vx,Wx', (e, a, b) => e.op(operation, a, b)));
+const SSE4_DIRECT = DIRECT.map(([name, opcode, operation]) => vectorForm(name, `66 0F 38 ${opcode}`, 'Vx,Wx', (e, a, b) => e.op(operation, a, b)));
 
-export const PMULDQ = vectorForm('PMULDQ', '66 0F 38 28', 'Vx,Wx', (e, a, b) => e.op('i64x2.extmul_low_i32x4_s', evenElements(e, a), evenElements(e, b)));
+const PMULDQ = vectorForm('PMULDQ', '66 0F 38 28', 'Vx,Wx', (e, a, b) => e.op('i64x2.extmul_low_i32x4_s', evenElements(e, a), evenElements(e, b)));
 
 /** Operations that double the width of the lower half's elements, from the source's width on. */
 const WIDEN = ['i16x8.extend_low_i8x16', 'i32x4.extend_low_i16x8', 'i64x2.extend_low_i32x4'] as const;

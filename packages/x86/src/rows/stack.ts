@@ -5,7 +5,7 @@ const RSP = 4;
 const RBP = 5;
 
 /** A stack pointer moved by `delta` bytes, within the stack segment's width outside 64-bit mode. */
-export function movedStackPointer(e: Emit, pointer: Value, delta: number | Value): Value {
+function movedStackPointer(e: Emit, pointer: Value, delta: number | Value): Value {
   const moved = e.add(pointer, typeof delta === 'number' ? e.constant(delta) : delta);
   if (e.mode64) return moved;
   const mask = e.state('stackMask');
@@ -37,7 +37,7 @@ export const PUSH = insn('PUSH', {
   body: (e, o) => push(e, o.readSigned(0), o.bits),
 });
 
-export const PUSH_SEGMENT = insn('PUSH', {
+const PUSH_SEGMENT = insn('PUSH', {
   rows: [
     row('0F A0', 'FS', stack),
     row('0F A8', 'GS', stack),
@@ -76,7 +76,7 @@ export const POP = insn('POP', {
   },
 });
 
-export const POP_SEGMENT = insn('POP', {
+const POP_SEGMENT = insn('POP', {
   system: true,
   rows: [
     row('0F A1', 'FS', stack),

@@ -84,7 +84,7 @@ const inspect = (name: string, encoding: string, helper: string) =>
 
 const INSPECTION = [inspect('LAR', '0F 02', 'load-access-rights'), inspect('LSL', '0F 03', 'load-segment-limit')];
 
-export const ARPL = insn('ARPL', {
+const ARPL = insn('ARPL', {
   system: true,
   rows: [row('63', 'Ew,Gw', { not64: true })],
   body(e, o) {

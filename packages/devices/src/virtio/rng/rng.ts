@@ -2,7 +2,7 @@ import type { EntropySource } from '@hanok/machine';
 import type { VirtioEnv, VirtioModel } from '../device.ts';
 import { virtioDevice } from '../pci-transport.ts';
 
-export const VIRTIO_ID_ENTROPY = 4;
+const VIRTIO_ID_ENTROPY = 4;
 /** Most bytes given for one request; the driver asks again (virtio 1.2 §5.4.6 allows fewer than asked). */
 const FILL_SIZE_BYTES_MAX = 4096;
 
