@@ -1,6 +1,6 @@
 /** FPREM, FPREM1, FSCALE, FXTRACT. */
 import {
-  EXPONENT_BIAS, Exception, float80, type Float80, INDEFINITE, infinity, isInfinity, isZero, lsbExponent, normalize, zero,
+  EXPONENT_BIAS, Exception, float80, type Float80, INDEFINITE, infinity, INTEGER_BIT, isInfinity, isZero, lsbExponent, normalize, zero,
 } from './float80.ts';
 import { fromInteger } from './convert.ts';
 import { denormalOperand, invalid, specialOperand } from './nan.ts';
@@ -63,6 +63,8 @@ export function scale(env: FloatEnvironment, a: Float80, b: Float80): Float80 {
   const shift = -lsbExponent(b);
   // Beyond 2^16 every result is an overflow or an underflow anyway.
   const magnitude = shift > 63 ? 0 : shift < 47 ? 1 << 17 : Number(b.significand >> BigInt(shift));
+  // Scaled by zero a denormal raises no underflow, not even an unmasked one; scaled by a fraction it does.
+  if (isZero(b) && a.significand < INTEGER_BIT) return a;
   return roundToRegister(env, a.negative, a.significand, lsbExponent(a) + (b.negative ? -magnitude : magnitude));
 }
 

@@ -33,6 +33,11 @@ function inexact(env: FloatEnvironment, negative: boolean, magnitude: bigint, ex
 
 /** `a` moved by less than its last place, away from zero or towards it. */
 function nudged(env: FloatEnvironment, a: Float80, outward: boolean): Float80 {
+  // The processor's sine of the smallest normal number is that number, and no underflow, whatever the rounding.
+  if (!outward && a.exponent === 1 && a.significand === INTEGER_BIT) {
+    env.signal(Exception.PE);
+    return a;
+  }
   const { significand, exponent } = normalize(a);
   const wide = significand << BigInt(TINY_BITS);
   return roundToRegister(env, a.negative, outward ? wide + 1n : wide - 1n, exponent - 63 - TINY_BITS);
