@@ -29,10 +29,9 @@ export class RegionCache {
   readonly #free: number[] = [];
   #next = FIRST_INDEX;
   #imports: Record<string, unknown> = {};
-  /** Regions made, and what they took. */
+  /** Regions made, and the instructions in them. */
   regionCount = 0;
   instructionCount = 0;
-  compileMs = 0;
 
   constructor(memory: WebAssembly.Memory, maxPages: number, ram: Uint8Array, helperNames: readonly string[]) {
     this.#memory = memory;

@@ -34,8 +34,6 @@ interface Insertion {
 /** Writes the function of one region: (cpu) → REGION_END. */
 export class RegionWriter implements Flow, RegionExits {
   flagsHere: FlagState = 'memory';
-  /** Not even the first instruction could be compiled. */
-  isUseless = false;
   readonly #function: FunctionBuilder;
   readonly #body = new Code(4096);
   readonly #state: RegionState;
@@ -139,7 +137,6 @@ export class RegionWriter implements Flow, RegionExits {
     for (const instruction of block.code.instructions) {
       const emitter = this.#compile(instruction);
       if (!emitter) {
-        if (block.order === 0 && this.#before === 0) this.isUseless = true;
         this.#exit(instruction.pageOffset, Interpret, this.#before);
         return;
       }
