@@ -14,10 +14,11 @@ import { parseRelease, verifyInRelease } from './release.ts';
 
 const INDEX_FRESH_MS = 24 * 3600 * 1000;
 const IN_RELEASE_LIMIT_BYTES = 16 << 20;
-const INDEX_DIRECTORY = 'main/binary-amd64';
 
 export interface DebianArchiveOptions {
   readonly suite: string;
+  /** Debian's name of the processor the packages are for: `amd64` by default. */
+  readonly architecture?: string;
   /** In order of preference; the first that has the suite is used. */
   readonly mirrors: readonly URL[];
   readonly keyrings: readonly string[];
@@ -117,9 +118,9 @@ export async function rememberedMirror(cache: ImageCache, suite: string, nowMs =
 const isFresh = ({ checkedAtMs }: SuiteRecord, nowMs: number) => nowMs >= checkedAtMs && nowMs - checkedAtMs < INDEX_FRESH_MS;
 
 async function currentRecord(options: DebianArchiveOptions, mirror: URL): Promise<SuiteRecord> {
-  const { cache, downloader, suite, onNotice } = options;
+  const { cache, downloader, suite, architecture = 'amd64', onNotice } = options;
   const nowMs = (options.wallMs ?? Date.now)();
-  const path = cache.path('debian', `${suite}-${sha256Hex(mirror.href).slice(0, 16)}.json`);
+  const path = cache.path('debian', `${suite}-${sha256Hex(`${mirror.href}${architecture === 'amd64' ? '' : architecture}`).slice(0, 16)}.json`);
   const found = await cache.readRecord(path);
   const remembered = isSuiteRecord(found) && found.mirror === mirror.href && found.suite === suite ? found : undefined;
   if (remembered && !options.refresh && isFresh(remembered, nowMs)) return remembered;
@@ -155,9 +156,10 @@ function indexRequest(file: ReleaseFile, url: URL, suite: string): BlobRequest {
 
 /** Brings the index into the cache in the smallest form that the mirror has. */
 async function fetchIndex(options: DebianArchiveOptions, mirror: URL, release: Release): Promise<ReleaseFile> {
+  const directory = `main/binary-${options.architecture ?? 'amd64'}`;
   let missing: unknown;
   for (const name of ['Packages.xz', 'Packages.gz', 'Packages']) {
-    const file = release.files.get(`${INDEX_DIRECTORY}/${name}`);
+    const file = release.files.get(`${directory}/${name}`);
     if (!file) continue;
     try {
       const url = new URL(`dists/${options.suite}/${file.path}`, mirror);
@@ -168,7 +170,7 @@ async function fetchIndex(options: DebianArchiveOptions, mirror: URL, release: R
       missing = error;
     }
   }
-  throw new ImageError(`${mirror.href} has no ${INDEX_DIRECTORY}/Packages for ${options.suite}: name another mirror`, missing);
+  throw new ImageError(`${mirror.href} has no ${directory}/Packages for ${options.suite}: name another mirror`, missing);
 }
 
 function isSuiteRecord(value: unknown): value is SuiteRecord {

@@ -15,10 +15,10 @@ export function moduleName(fileOrName: string): string {
   return base.replace(/\.ko(\.\w+)?$/, '').replaceAll('-', '_');
 }
 
-/** Reads `.modinfo` of a 64-bit little-endian ELF object (System V ABI, "Sections"). */
+/** Reads `.modinfo` of a little-endian ELF object. */
 export function readModuleInfo(module: Uint8Array, label: string): ModuleInfo {
   const section = findSection(module, '.modinfo');
-  if (!section) throw new ImageError(`${label} is not a kernel module for x86-64: get the package from a Debian mirror`);
+  if (!section) throw new ImageError(`${label} is not a kernel module for x86: get the package from a Debian mirror`);
   const values = (key: string): string[] => strings.filter((text) => text.startsWith(`${key}=`)).map((text) => text.slice(key.length + 1));
   const strings = Buffer.from(section.buffer, section.byteOffset, section.length).toString('latin1').split('\0');
   return {
@@ -28,17 +28,25 @@ export function readModuleInfo(module: Uint8Array, label: string): ModuleInfo {
   };
 }
 
+/** Where an ELF file header has its section table, and a section header what it describes (System V ABI, "ELF Header", "Sections"). */
+const LAYOUTS = {
+  1: { headerBytes: 52, table: 0x20, entryBytes: 0x2e, count: 0x30, names: 0x32, sectionBytes: 40, start: 0x10, size: 0x14 },
+  2: { headerBytes: 64, table: 0x28, entryBytes: 0x3a, count: 0x3c, names: 0x3e, sectionBytes: 64, start: 0x18, size: 0x20 },
+} as const;
+
 function findSection(elf: Uint8Array, wanted: string): Uint8Array | undefined {
   const view = new DataView(elf.buffer, elf.byteOffset, elf.byteLength);
-  // \x7fELF, ELFCLASS64, ELFDATA2LSB
-  if (elf.length < 64 || view.getUint32(0) !== 0x7f454c46 || elf[4] !== 2 || elf[5] !== 1) return undefined;
-  const tableOffset = Number(view.getBigUint64(0x28, true));
-  const [entryBytes, count, namesIndex] = [view.getUint16(0x3a, true), view.getUint16(0x3c, true), view.getUint16(0x3e, true)];
+  const layout = LAYOUTS[elf[4] as keyof typeof LAYOUTS] as (typeof LAYOUTS)[keyof typeof LAYOUTS] | undefined;
+  // \x7fELF, ELFDATA2LSB
+  if (!layout || elf.length < layout.headerBytes || view.getUint32(0) !== 0x7f454c46 || elf[5] !== 1) return undefined;
+  const word = (at: number) => (layout === LAYOUTS[1] ? view.getUint32(at, true) : Number(view.getBigUint64(at, true)));
+  const tableOffset = word(layout.table);
+  const [entryBytes, count, namesIndex] = [view.getUint16(layout.entryBytes, true), view.getUint16(layout.count, true), view.getUint16(layout.names, true)];
   const header = (index: number): { name: number; start: number; end: number } | undefined => {
     const at = tableOffset + index * entryBytes;
-    if (entryBytes < 64 || index >= count || at + 64 > elf.length) return undefined;
-    const start = Number(view.getBigUint64(at + 0x18, true));
-    const end = start + Number(view.getBigUint64(at + 0x20, true));
+    if (entryBytes < layout.sectionBytes || index >= count || at + layout.sectionBytes > elf.length) return undefined;
+    const start = word(at + layout.start);
+    const end = start + word(at + layout.size);
     return end <= elf.length ? { name: view.getUint32(at, true), start, end } : undefined;
   };
   const names = header(namesIndex);

@@ -18,6 +18,7 @@ const names = async (set: ModuleSet, ...wanted: string[]): Promise<string[]> => 
 
 test('reads the module information of an ELF object', () => {
   assert.deepEqual(readModuleInfo(makeModule({ name: 'x', depends: 'a-b,c', alias: 'pci:*' }), 'x.ko'), { name: 'x', depends: ['a_b', 'c'], aliases: ['pci:*'] });
+  assert.deepEqual(readModuleInfo(makeModule({ name: 'y', depends: 'a' }, 32), 'y.ko'), { name: 'y', depends: ['a'], aliases: [] });
   assert.deepEqual(readModuleInfo(makeModule({ license: 'GPL' }), 'dir/virtio-rng.ko.xz'), { name: 'virtio_rng', depends: [], aliases: [] });
 });
 

@@ -43,25 +43,26 @@ export async function makeDeb(files: readonly FileSpec[], compression: Compressi
 }
 
 /** A 64-bit ELF object with nothing but a `.modinfo` section. */
-export function makeModule(info: Readonly<Record<string, string>>): Uint8Array {
+export function makeModule(info: Readonly<Record<string, string>>, bits: 32 | 64 = 64): Uint8Array {
   const modinfo = Buffer.from(Object.entries(info).map(([key, value]) => `${key}=${value}\0`).join(''), 'latin1');
   const names = Buffer.from('\0.modinfo\0.shstrtab\0');
-  const tableOffset = 64 + modinfo.length + names.length;
-  const elf = Buffer.alloc(tableOffset + 3 * 64);
-  elf.write('\x7fELF\x02\x01\x01', 'latin1');
-  modinfo.copy(elf, 64);
-  names.copy(elf, 64 + modinfo.length);
-  elf.writeBigUInt64LE(BigInt(tableOffset), 0x28);
-  elf.writeUInt16LE(64, 0x3a);
-  elf.writeUInt16LE(3, 0x3c);
-  elf.writeUInt16LE(2, 0x3e);
+  const [headerBytes, sectionBytes, countOffset] = bits === 64 ? [64, 64, 0x3c] : [52, 40, 0x30];
+  const tableOffset = headerBytes + modinfo.length + names.length;
+  const elf = Buffer.alloc(tableOffset + 3 * sectionBytes);
+  const word = (value: number, at: number) => (bits === 64 ? elf.writeBigUInt64LE(BigInt(value), at) : elf.writeUInt32LE(value, at));
+  elf.write(`\x7fELF${bits === 64 ? '\x02' : '\x01'}\x01\x01`, 'latin1');
+  modinfo.copy(elf, headerBytes);
+  names.copy(elf, headerBytes + modinfo.length);
+  word(tableOffset, bits === 64 ? 0x28 : 0x20);
+  for (const [value, at] of [[sectionBytes, -2], [3, 0], [2, 2]] as const) elf.writeUInt16LE(value, countOffset + at);
   const section = (index: number, name: number, start: number, size: number): void => {
-    elf.writeUInt32LE(name, tableOffset + index * 64);
-    elf.writeBigUInt64LE(BigInt(start), tableOffset + index * 64 + 0x18);
-    elf.writeBigUInt64LE(BigInt(size), tableOffset + index * 64 + 0x20);
+    const at = tableOffset + index * sectionBytes;
+    elf.writeUInt32LE(name, at);
+    word(start, at + (bits === 64 ? 0x18 : 0x10));
+    word(size, at + (bits === 64 ? 0x20 : 0x14));
   };
-  section(1, 1, 64, modinfo.length);
-  section(2, 10, 64 + modinfo.length, names.length);
+  section(1, 1, headerBytes, modinfo.length);
+  section(2, 10, headerBytes + modinfo.length, names.length);
   return elf;
 }
 
@@ -97,22 +98,22 @@ export async function makeSigner(): Promise<Signer> {
 }
 
 /** The signed release file of a mirror whose only index is `Packages.xz`, and that index. */
-async function makeRelease(packagesText: string, signer: Signer): Promise<Map<string, Uint8Array>> {
+async function makeRelease(packagesText: string, signer: Signer, architecture: string): Promise<Map<string, Uint8Array>> {
   const index = compressSync('xz', Buffer.from(packagesText));
-  const line = ` ${sha256Hex(index)} ${index.length} main/binary-amd64/Packages.xz`;
+  const line = ` ${sha256Hex(index)} ${index.length} main/binary-${architecture}/Packages.xz`;
   const release = `Suite: stable\nCodename: bookworm\nSHA256:\n${line}\n`;
   return new Map([
     ['dists/bookworm/InRelease', Buffer.from(await signer.sign(release))],
-    ['dists/bookworm/main/binary-amd64/Packages.xz', index],
+    [`dists/bookworm/main/binary-${architecture}/Packages.xz`, index],
   ]);
 }
 
 /** A whole small mirror with what the image `tiny` is made from. */
-export async function makeTinyMirror(signer: Signer): Promise<Map<string, Uint8Array>> {
+export async function makeTinyMirror(signer: Signer, architecture: 'amd64' | 'i386' = 'amd64'): Promise<Map<string, Uint8Array>> {
   const modules = 'lib/modules/6.9-test/kernel/drivers';
   const module = (name: string, depends: string, compression: Compression = ''): FileSpec => ({
     name: `./${modules}/${name.replace('virtio_rng', 'virtio-rng')}.ko${compression && `.${compression}`}`,
-    content: compressSync(compression, makeModule({ name, depends, alias: `virtio:${name}` })),
+    content: compressSync(compression, makeModule({ name, depends, alias: `virtio:${name}` }, architecture === 'i386' ? 32 : 64)),
   });
   const kernel = await makeDeb([
     { name: './boot/vmlinuz-6.9-test', content: 'a kernel' },
@@ -128,9 +129,9 @@ export async function makeTinyMirror(signer: Signer): Promise<Map<string, Uint8A
     module('unwanted', ''),
   ]);
   const { text, files } = makePackages([
-    { name: 'linux-image-cloud-amd64', depends: 'linux-image-6.9-test (= 1)' },
+    { name: architecture === 'i386' ? 'linux-image-686' : 'linux-image-cloud-amd64', depends: 'linux-image-6.9-test (= 1)' },
     { name: 'linux-image-6.9-test', deb: kernel, depends: 'kmod' },
     { name: 'busybox-static', deb: await makeDeb([{ name: './bin/busybox', mode: 0o755, content: 'no program' }], 'zst') },
   ]);
-  return new Map([...files, ...(await makeRelease(text, signer))]);
+  return new Map([...files, ...(await makeRelease(text, signer, architecture))]);
 }

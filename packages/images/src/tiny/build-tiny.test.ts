@@ -13,9 +13,9 @@ import { commandArchive } from './command-archive.ts';
 
 const IN_RELEASE = 'dists/bookworm/InRelease';
 
-async function setUp(t: TestContext) {
+async function setUp(t: TestContext, architecture: 'amd64' | 'i386' = 'amd64') {
   const signer = await makeSigner();
-  const server = await LoopbackServer.start(await makeTinyMirror(signer));
+  const server = await LoopbackServer.start(await makeTinyMirror(signer, architecture));
   t.after(() => server.close());
   const cacheDirectory = await temporaryDirectory(t);
   const keyring = join(await temporaryDirectory(t), 'key.asc');
@@ -53,6 +53,15 @@ test('makes an image from a mirror', async (t) => {
   assert.deepEqual(notices, []);
   const [listed] = await listImages({ cacheDirectory });
   assert.ok(listed!.cached && listed!.sizeBytes > initrd.length);
+});
+
+test('makes the image of another processor', async (t) => {
+  const { options, cacheDirectory } = await setUp(t, 'i386');
+  const image = await buildTiny({ ...options, architecture: 'i386' });
+  assert.equal(await readFile(image.kernel, 'utf8'), 'a kernel');
+  assert.ok((await readFile(image.initrd, 'latin1')).includes('kernel/drivers/virtio-rng.ko'));
+  assert.equal((await listImages({ cacheDirectory }))[0]!.cached, false);
+  await assert.rejects(buildTiny(options), /has no main\/binary-amd64\/Packages/);
 });
 
 test('asks for nothing again while the index is fresh', async (t) => {

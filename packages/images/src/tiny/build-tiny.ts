@@ -28,7 +28,12 @@ export interface TinyImage {
   readonly commandLine: string;
 }
 
+/** Debian's names of the processors that there is a `tiny` for, and the metapackage of the kernel that each boots. */
+const KERNEL_PACKAGES = { amd64: 'linux-image-cloud-amd64', i386: 'linux-image-686' } as const;
+
 export interface BuildTinyOptions {
+  /** `amd64` by default. */
+  readonly architecture?: keyof typeof KERNEL_PACKAGES;
   /** Debian's suite, `bookworm` by default. */
   readonly suite?: string;
   /** URL or directory of a Debian mirror; HANOK_DEBIAN_MIRROR or apt's own configuration otherwise. */
@@ -50,9 +55,9 @@ export interface BuildTinyOptions {
 /** Changes whenever the same inputs give another image. */
 const BUILDER_VERSION = 1;
 
-/** Makes the image `tiny`: Debian's cloud kernel, busybox and the modules that a virtio machine needs, in memory. */
+/** Makes the image `tiny`: Debian's kernel (the cloud one where there is one), busybox and the modules that a virtio machine needs, in memory. */
 export async function buildTiny(options: BuildTinyOptions = {}): Promise<TinyImage> {
-  const { signal, onProgress, onNotice = () => {}, suite = 'bookworm', environment = process.env, run = runCommand } = options;
+  const { architecture = 'amd64', signal, onProgress, onNotice = () => {}, suite = 'bookworm', environment = process.env, run = runCommand } = options;
   signal?.throwIfAborted();
   const cache = new ImageCache(options.cacheDirectory ?? defaultCacheDirectory(environment), onNotice);
   const mirrors = await findMirrors(options, cache, suite, environment, run);
@@ -60,8 +65,8 @@ export async function buildTiny(options: BuildTinyOptions = {}): Promise<TinyIma
   try {
     const downloader = new Downloader({ cache, client, signal, onProgress, onNotice, retryDelaysMs: options.retryDelaysMs });
     const keyrings = options.keyrings ?? (await findDebianKeyrings());
-    const archive = await DebianArchive.open({ suite, mirrors, keyrings, cache, downloader, onNotice, refresh: options.refresh });
-    return await imageFrom(archive, cache, { signal, onNotice, onProgress });
+    const archive = await DebianArchive.open({ suite, architecture, mirrors, keyrings, cache, downloader, onNotice, refresh: options.refresh });
+    return await imageFrom(archive, cache, { architecture, signal, onNotice, onProgress });
   } finally {
     client.close();
   }
@@ -82,19 +87,21 @@ async function findMirrors({ mirror, refresh, signal }: BuildTinyOptions, cache:
 }
 
 interface ImageFromOptions {
+  readonly architecture: keyof typeof KERNEL_PACKAGES;
   readonly signal: AbortSignal | undefined;
   readonly onNotice: NoticeListener;
   readonly onProgress: ProgressListener | undefined;
 }
 
 async function imageFrom(archive: DebianArchive, cache: ImageCache, options: ImageFromOptions): Promise<TinyImage> {
-  const [kernelPackage, busyboxPackage] = await archive.select('tiny', chooseTinyPackages);
+  const { architecture } = options;
+  const [kernelPackage, busyboxPackage] = await archive.select('tiny', (index) => chooseTinyPackages(index, architecture));
   if (!kernelPackage || !busyboxPackage) throw new ImageError(`the cache in ${cache.directory} is damaged: remove it`);
   const init = await readFile(new URL('./init.sh', import.meta.url), 'utf8');
   const profile = await readFile(new URL('./profile.sh', import.meta.url), 'utf8');
   const inputs = [BUILDER_VERSION, kernelPackage.sha256, busyboxPackage.sha256, init, profile, TINY_MODULES.join()];
   const store = new ImageStore(cache, options.onNotice);
-  const files = await store.obtain('tiny', sha256Hex(JSON.stringify(inputs)), async () => {
+  const files = await store.obtain(architecture === 'amd64' ? 'tiny' : `tiny-${architecture}`, sha256Hex(JSON.stringify(inputs)), async () => {
     const kernelDeb = await archive.fetchPackage(kernelPackage);
     const busyboxDeb = await archive.fetchPackage(busyboxPackage);
     options.onProgress?.({ label: 'unpacking', doneBytes: 0, totalBytes: 0 });
@@ -109,14 +116,15 @@ async function imageFrom(archive: DebianArchive, cache: ImageCache, options: Ima
 }
 
 /** What the image is made from: the kernel that the metapackage stands for, and busybox. */
-export function chooseTinyPackages(index: PackagesIndex): DebianPackage[] {
+export function chooseTinyPackages(index: PackagesIndex, architecture: keyof typeof KERNEL_PACKAGES = 'amd64'): DebianPackage[] {
   const find = (name: string): DebianPackage => {
     const found = index.find(name);
     if (!found) throw new ImageError(`Debian has no package ${name} in this suite: choose another suite or mirror`);
     return found;
   };
-  const versioned = find('linux-image-cloud-amd64').depends.flat().find((name) => /^linux-image-\d/.test(name));
-  if (!versioned) throw new ImageError('linux-image-cloud-amd64 names no kernel: choose another suite or mirror');
+  const metapackage = KERNEL_PACKAGES[architecture];
+  const versioned = find(metapackage).depends.flat().find((name) => /^linux-image-\d/.test(name));
+  if (!versioned) throw new ImageError(`${metapackage} names no kernel: choose another suite or mirror`);
   return [find(versioned), find('busybox-static')];
 }
 
