@@ -10,7 +10,8 @@ export interface BarGroup {
   readonly bars: readonly Bar[];
 }
 
-const COLORS = ['#9aa5b1', '#2f6f4f', '#b7791f'];
+/** The last bar of a group is ours. */
+const COLORS = { others: ['#9aa5b1', '#b7791f', '#6b7fa8'], ours: '#2f6f4f' } as const;
 const SIZE = { bar: 16, gap: 14, labels: 90, plot: 520, values: 70, top: 34 } as const;
 
 /** A bar chart of slowdowns on a logarithmic scale, as SVG. */
@@ -31,7 +32,7 @@ export function slowdownChart(title: string, groups: readonly BarGroup[]): strin
     parts.push(text(SIZE.labels - 8, top + (bars.length * SIZE.bar) / 2 + 4, name, 'end'));
     bars.forEach(({ label, slowdown }, bar) => {
       const y = top + bar * SIZE.bar;
-      parts.push(`<rect x="${SIZE.labels}" y="${y}" width="${(x(slowdown) - SIZE.labels).toFixed(1)}" height="${SIZE.bar - 3}" fill="${COLORS[bar % COLORS.length]}"/>`);
+      parts.push(`<rect x="${SIZE.labels}" y="${y}" width="${(x(slowdown) - SIZE.labels).toFixed(1)}" height="${SIZE.bar - 3}" fill="${bar === bars.length - 1 ? COLORS.ours : COLORS.others[bar % COLORS.others.length]}"/>`);
       parts.push(text(x(slowdown) + 5, y + SIZE.bar - 5, `${slowdown.toFixed(1)} ${label}`, 'start'));
     });
   });

@@ -9,8 +9,11 @@ export interface WorkloadResult {
   readonly roundsNs: readonly number[];
 }
 
+/** Results of all workloads; of several engines the first is the native one and the last is ours. */
 export interface EngineResults {
   readonly name: string;
+  /** No machine: another build of the program, run by the host. */
+  readonly isNative?: boolean;
   readonly workloads: readonly WorkloadResult[];
 }
 
@@ -38,9 +41,9 @@ const slowdown = (engine: EngineResults, native: WorkloadResult) => warmNs(count
 const meanSlowdown = (engine: EngineResults, natives: readonly WorkloadResult[]) => geometricMean(natives.map((native) => slowdown(engine, native)));
 const columnsOf = ({ workloads }: EngineResults) => [...new Set(workloads.map(({ column }) => column))].map((column) => [column, workloads.filter((one) => one.column === column)] as const);
 
-/** Geometric means of the columns and of all, for a chart; the first engine is the native one. */
+/** Geometric means of the columns and of all, for a chart of the machines. */
 export function chartGroups([native, ...guests]: readonly EngineResults[]): BarGroup[] {
-  const group = (title: string, chosen: readonly WorkloadResult[]) => ({ title, bars: guests.map((engine) => ({ label: engine.name, slowdown: meanSlowdown(engine, chosen) })) });
+  const group = (title: string, chosen: readonly WorkloadResult[]) => ({ title, bars: guests.filter(({ isNative }) => !isNative).map((engine) => ({ label: engine.name, slowdown: meanSlowdown(engine, chosen) })) });
   return [...columnsOf(native!).map(([column, chosen]) => group(column, chosen)), group('all', native!.workloads)];
 }
 
@@ -51,17 +54,16 @@ export function printReport(engines: readonly EngineResults[]): void {
     const found = counterpart(engine, one);
     return found.roundsNs[0]! / warmNs(found);
   };
-  const [reference, ours] = [guests[0]!, guests.at(-1)!];
-  const header = ['workload', 'native ms', ...guests.map(({ name }) => `${name} x`), `${ours.name}/${reference.name}`, ...guests.map(({ name }) => `${name} first/warm`)];
-  const summary = (label: string, chosen: readonly WorkloadResult[]) => {
-    const means = guests.map((engine) => meanSlowdown(engine, chosen));
-    const warm = guests.map((engine) => geometricMean(chosen.map((one) => warmUp(engine, one))));
-    return [label, '', ...means.map((mean) => mean.toFixed(2)), (means.at(-1)! / means[0]!).toFixed(2), ...warm.map((ratio) => ratio.toFixed(2))];
-  };
-  const rows = native.workloads.map((one) => {
-    const ratios = guests.map((engine) => slowdown(engine, one));
-    return [`${one.column} ${one.name}`, (warmNs(one) / 1e6).toFixed(1), ...ratios.map((ratio) => ratio.toFixed(2)), (ratios.at(-1)! / ratios[0]!).toFixed(2), ...guests.map((engine) => warmUp(engine, one).toFixed(2))];
-  });
-  const means = columnsOf(native).map(([column, chosen]) => summary(column, chosen));
-  process.stdout.write(formatTable([header, ...rows, [], ...means, summary('all', native.workloads)].map((row) => (row.length ? row : header.map(() => '')))));
+  const machines = guests.filter(({ isNative }) => !isNative);
+  const [ours, references] = [machines.at(-1)!, machines.slice(0, -1)];
+  const header = ['workload', 'native ms', ...guests.map(({ name }) => `${name} x`), ...references.map(({ name }) => `${ours.name}/${name}`), ...machines.map(({ name }) => `${name} first/warm`)];
+  const figures = (chosen: readonly WorkloadResult[]) => [
+    ...guests.map((engine) => meanSlowdown(engine, chosen)),
+    ...references.map((engine) => meanSlowdown(ours, chosen) / meanSlowdown(engine, chosen)),
+    ...machines.map((engine) => geometricMean(chosen.map((one) => warmUp(engine, one)))),
+  ];
+  const row = (label: string, nativeMs: string, chosen: readonly WorkloadResult[]) => [label, nativeMs, ...figures(chosen).map((figure) => figure.toFixed(2))];
+  const rows = native.workloads.map((one) => row(`${one.column} ${one.name}`, (warmNs(one) / 1e6).toFixed(1), [one]));
+  const means = columnsOf(native).map(([column, chosen]) => row(column, '', chosen));
+  process.stdout.write(formatTable([header, ...rows, header.map(() => ''), ...means, row('all', '', native.workloads)]));
 }

@@ -1,41 +1,28 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { buildTiny, commandArchive, readCpioFile, writeCpio } from '@hanok/images';
-import { type GuestFiles, HANOK_RUNNER, QEMU_RUNNER, runGuest, type TimedLine } from './guest.ts';
+import { bootable, compileWorkloads, type WorkloadBuild } from './builds.ts';
 import { slowdownChart } from './chart.ts';
+import { type GuestRunner, HANOK_RUNNER, QEMU_RUNNER, runGuest, type TimedLine } from './guest.ts';
 import { chartGroups, type EngineResults, parseResults, printReport } from './report.ts';
+import { missingForV86, V86_RUNNER } from './v86.ts';
 
-const MEMORY_MIB = 512;
 const TIMEOUT_MS = 900_000;
-const SOURCES = fileURLToPath(new URL('./workloads', import.meta.url));
 /** A run of all workloads draws it anew. */
 const CHART = fileURLToPath(new URL('../docs/speed.svg', import.meta.url));
 /** The guest's clock may differ by this part from the host's over the whole run. */
 const CLOCK_DEVIATION_MAX = 0.02;
 
-/** `npm run bench -- workloads [ROUNDS] [NAME…]`: the same static program natively, in Hanok and in QEMU. */
-export async function benchWorkloads(args: readonly string[]): Promise<void> {
-  const [rounds = '4', ...names] = args;
+/** `npm run bench -- workloads [ROUNDS] [NAME…]`: the same static program natively, in QEMU, in v86 (its i386 build) and in Hanok. */
+export async function benchWorkloads(given: readonly string[]): Promise<void> {
+  const [rounds = '4', ...names] = given;
+  const args = [rounds, ...names];
   const folder = await mkdtemp(join(tmpdir(), 'hanok-bench-'));
   try {
-    const program = await compile(folder);
-    const image = await buildTiny({ onNotice: (text) => process.stderr.write(`${text}\n`) });
-    const tiny = await readFile(image.initrd);
-    const initrd = join(folder, 'initrd');
-    const workloads = writeCpio([{ path: 'workloads', type: 'file', mode: 0o755, content: await readFile(program) }]);
-    await writeFile(initrd, Buffer.concat([tiny, workloads, commandArchive(`exec /workloads ${rounds} ${names.join(' ')}\n`)]));
-    const files: GuestFiles = { kernel: image.kernel, initrd, commandLine: 'console=ttyS0 quiet', memoryMiB: MEMORY_MIB };
-    const busybox = join(folder, 'busybox');
-    await writeFile(busybox, readCpioFile(tiny, 'bin/busybox'), { mode: 0o755 });
-    const results: EngineResults[] = [{ name: 'native', workloads: runNatively(program, busybox, rounds, names) }];
-    for (const runner of [QEMU_RUNNER, HANOK_RUNNER]) {
-      const lines = await runGuest(runner, files, (text) => text.startsWith('workloads end') || text.startsWith('failed'), TIMEOUT_MS);
-      checkClock(runner.name, lines);
-      results.push({ name: runner.name, workloads: parseResults(runner.name, lines.map(({ text }) => text)) });
-    }
+    const build = await bootable(folder, 'amd64', compileWorkloads(folder, 'amd64'), args);
+    const results = [runNatively('native', build, args), ...(await runI386(folder, args)), await runIn(QEMU_RUNNER, build), await runIn(HANOK_RUNNER, build)];
     printReport(results);
     if (names.length === 0) await writeFile(CHART, slowdownChart('Times native speed (1 vCPU, geometric means; less is better)', chartGroups(results)));
   } finally {
@@ -43,16 +30,33 @@ export async function benchWorkloads(args: readonly string[]): Promise<void> {
   }
 }
 
-async function compile(folder: string): Promise<string> {
-  const program = join(folder, 'workloads');
-  const sources = (await readdir(SOURCES)).filter((name) => name.endsWith('.c')).map((name) => join(SOURCES, name));
-  execFileSync('gcc', ['-O2', '-static', '-o', program, ...sources, '-lm'], { stdio: 'inherit' });
-  return program;
+function runNatively(name: string, { program, busybox }: WorkloadBuild, args: readonly string[]): EngineResults {
+  const text = execFileSync(program, args, { env: { ...process.env, BUSYBOX: busybox }, encoding: 'utf8' });
+  return { name, isNative: true, workloads: parseResults(name, text.split('\n')) };
 }
 
-function runNatively(program: string, busybox: string, rounds: string, names: readonly string[]) {
-  const text = execFileSync(program, [rounds, ...names], { env: { ...process.env, BUSYBOX: busybox }, encoding: 'utf8' });
-  return parseResults('native', text.split('\n'));
+async function runIn(runner: GuestRunner, { files }: WorkloadBuild): Promise<EngineResults> {
+  const lines = await runGuest(runner, files, (text) => text.startsWith('workloads end') || text.startsWith('failed'), TIMEOUT_MS);
+  checkClock(runner.name, lines);
+  return { name: runner.name, workloads: parseResults(runner.name, lines.map(({ text }) => text)) };
+}
+
+/** The same sources for a 32-bit processor, natively and in v86; nothing, with a notice, where something for it is missing. */
+async function runI386(folder: string, args: readonly string[]): Promise<EngineResults[]> {
+  const skip = (what: string) => {
+    process.stderr.write(`without v86: this computer lacks ${what}\n`);
+    return [];
+  };
+  const missing = missingForV86();
+  if (missing) return skip(missing);
+  let program: string;
+  try {
+    program = compileWorkloads(folder, 'i386');
+  } catch {
+    return skip('a compiler for i386: install gcc-multilib');
+  }
+  const build = await bootable(folder, 'i386', program, args);
+  return [runNatively('native-i386', build, args), await runIn(V86_RUNNER, build)];
 }
 
 /** Compares the time between the first and the last line as the guest and as the host see it. */
