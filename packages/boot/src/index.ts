@@ -5,6 +5,8 @@ export type { AcpiOptions } from './acpi/build.ts';
 export { pciInterruptGsi } from './acpi/dsdt.ts';
 export { BootError } from './boot-error.ts';
 export { FIRMWARE_MSRS } from './firmware-msrs.ts';
+export { findKernelSymbols } from './kallsyms/kernel-symbols.ts';
+export type { KernelSymbols } from './kallsyms/kernel-symbols.ts';
 export { loadKernel } from './load-kernel.ts';
 export type { KernelImage } from './low-memory.ts';
 export { ECAM_BASE, ECAM_SIZE_BYTES, MEMORY_SIZE_MAX_BYTES, memoryMap, MemoryType } from './memory-map.ts';
