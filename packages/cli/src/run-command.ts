@@ -26,6 +26,7 @@ const FLAGS = {
   initrd: { type: 'file', value: 'FILE', help: 'The initial RAM disk that goes with --kernel.' },
   append: { type: 'text', value: 'TEXT', help: 'Kernel command line of --kernel (default: console=ttyS0); with an image it is added to its own.' },
   trace: { type: 'choice', value: 'WHAT', choices: ['exits'], help: 'Print a table to stderr when the machine ends: what made it leave guest code.' },
+  profile: { type: 'file', value: 'FILE', help: 'Note where the time goes: a table on stderr when the machine ends, and samples in FILE for speedscope.' },
   log: { type: 'file', value: 'FILE', help: 'Write what the devices report to FILE, and with a COMMAND the console of the guest too.' },
 } as const;
 
@@ -69,6 +70,7 @@ async function readRunOptions(call: Call<typeof FLAGS>, services: Services): Pro
     disks,
     ...(tail ? { command: tail } : {}),
     ...(flags.log === undefined ? {} : { logPath: flags.log }),
+    ...(flags.profile === undefined ? {} : { profilePath: flags.profile }),
     traceExits: flags.trace === 'exits',
   };
 }

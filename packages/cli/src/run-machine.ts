@@ -6,9 +6,12 @@ import { UserError } from './errors.ts';
 import { exitTable } from './exit-table.ts';
 import { appendArchive, commandScript } from './guest-command.ts';
 import type { Io } from './io.ts';
+import { openProfileFile, type ProfileFile } from './profile-file.ts';
+import { profileTable } from './profile-table.ts';
 import { ProgressLine } from './progress.ts';
 import { openRunLog } from './run-log.ts';
 import type { Services } from './services.ts';
+import { speedscopeFile } from './speedscope.ts';
 import { findConsoles, type GuestConsoles, openTerminalFront } from './terminal-front.ts';
 
 /** A disk as the command line names it. */
@@ -33,6 +36,7 @@ export interface RunOptions {
   readonly command?: readonly string[];
   readonly logPath?: string;
   readonly traceExits: boolean;
+  readonly profilePath?: string;
 }
 
 /** Makes one machine from what the user asked for, runs it to its end and gives the exit status. */
@@ -40,6 +44,7 @@ export async function runMachine(options: RunOptions, io: Io, services: Services
   await using resources = new AsyncDisposableStack();
   const debug = io.env.HANOK_DEBUG === '1';
   const log = resources.use(await openRunLog(options.logPath, debug ? (line) => io.stderr.write(`hanok: ${line}\n`) : undefined));
+  const profileFile = options.profilePath === undefined ? undefined : resources.use(await openProfileFile(options.profilePath));
   const boot = await loadBoot(options.boot, io, services);
   const disks: BlockBackend[] = [];
   for (const disk of options.disks) {
@@ -69,15 +74,24 @@ export async function runMachine(options: RunOptions, io: Io, services: Services
     ports: front.ports,
     disks,
     entropy: HOST_ENTROPY,
+    profile: profileFile !== undefined,
     onLog: (line) => log.line(line),
     // Only a person sees that a machine starts over and over, and can end it.
     onReset: io.stdin.isTTY && !options.command ? 'restart' : 'end',
   });
   const end = await runToEnd(machine, AbortSignal.any([io.signal, quit.signal]));
   front[Symbol.dispose]();
+  if (profileFile) await writeProfile(profileFile, machine, io);
   if (options.traceExits) io.stderr.write(exitTable(machine.exitCounts(), machine.instructionCount()));
   io.signal.throwIfAborted();
   return front.exitStatus(end);
+}
+
+async function writeProfile(file: ProfileFile, machine: Machine, io: Io): Promise<void> {
+  const profile = machine.profile();
+  if (!profile) throw new UserError('the machine ended before anything of it was profiled; HANOK_DEBUG=1 shows why');
+  io.stderr.write(profileTable(profile, machine.exitCounts(), machine.instructionCount()));
+  await file.write(speedscopeFile(profile, 'hanok run'));
 }
 
 async function runToEnd(machine: Machine, stopSignal: AbortSignal): Promise<MachineEnd> {

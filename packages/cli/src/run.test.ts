@@ -97,6 +97,19 @@ test('when nobody reads the output any more, the machine is stopped', async () =
   assert.equal(fake.stderr(), '');
 });
 
+test('--profile prints a table and writes a file for speedscope', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'hanok-cli-'));
+  try {
+    const path = join(folder, 'profile.json');
+    const { stderr } = await runWith(['--profile', path], async ({ config }) => (assert.equal(config.profile, true), POWER_OFF));
+    assert.match(stderr, /66\.7% +2\.000 s +compiled code\n/);
+    assert.match(stderr, /kernel start_kernel\+0x123\n/);
+    assert.equal(JSON.parse(await readFile(path, 'utf8')).profiles[0].name, 'vCPU 0');
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+});
+
 test('--trace exits prints the table after the run, whatever its end', async () => {
   const ok = await runWith(['--trace', 'exits'], async () => POWER_OFF);
   assert.equal(ok.status, 0);
@@ -183,6 +196,7 @@ test('what cannot be done is named with the mend; 2 for the command line, 1 for 
     [['--kernel', 'x', '--', 'ls'], 2, /leave out --kernel or the command/],
     [['--kernel', '/no/such/file'], 1, /^hanok: cannot read --kernel \/no\/such\/file: ENOENT; name a file that you may read\n$/],
     [['--kernel', '/'], 1, /cannot read --kernel \/: it is not a file/],
+    [['--profile', '/no/such/folder/profile'], 1, /cannot write --profile \/no\/such\/folder\/profile \(ENOENT\)/],
     [['--log', '/no/such/folder/log'], 1, /cannot write --log \/no\/such\/folder\/log \(ENOENT\)/],
   ];
   for (const [args, expected, message] of cases) {

@@ -1,4 +1,5 @@
 import type { CodePages, GuestMemory, VcpuGate } from '@hanok/machine';
+import type { ActivityRecorder } from './activity.ts';
 import type { InterpreterTables } from './interpreter.ts';
 import type { CompilePolicy } from './jit/hot-code.ts';
 import type { VcpuServices } from './system-services.ts';
@@ -19,4 +20,6 @@ export interface EmulatedVcpuOptions {
   readonly waitsForStartup?: boolean;
   /** When code is compiled; by default once it is hot. */
   readonly compilePolicy?: CompilePolicy;
+  /** Told what this vCPU does; `module` must be one that records activity. */
+  readonly activity?: ActivityRecorder | undefined;
 }

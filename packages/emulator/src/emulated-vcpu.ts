@@ -1,5 +1,6 @@
 import { EXIT_KINDS, type Vcpu, type VcpuGate, type VcpuState, type VcpuStop } from '@hanok/machine';
 import { Vector } from '@hanok/x86';
+import { type ActivityRecorder, deliveryActivity, NO_RECORDER } from './activity.ts';
 import { BlockCache } from './block-cache.ts';
 import { CpuState, RFLAGS } from './cpu-state.ts';
 import { DebugUnit } from './debug-unit.ts';
@@ -7,12 +8,12 @@ import type { EmulatedVcpuOptions } from './emulated-vcpu-options.ts';
 import { ExecutionContext } from './execution-context.ts';
 import { BREAK_FAULT, GuestFault, type Helper, RESTART_FAULT, type SystemHelper } from './helper.ts';
 import { deliverOrDouble } from './helpers/double-fault.ts';
-import { systemHelpers } from './helpers/index.ts';
+import { numberedHelpers } from './helpers/index.ts';
 import type { Event } from './helpers/interrupts.ts';
 import { MsrFile } from './helpers/msr.ts';
 import type { EngineImports, InterpreterExports } from './interpreter.ts';
 import { COMPILE_POLICY, HotCode } from './jit/hot-code.ts';
-import { RegionCache } from './jit/region-cache.ts';
+import { type CompiledCode, RegionCache } from './jit/region-cache.ts';
 import { HELPER_END, LAST_OF_REGION } from './jit/region-writer.ts';
 import { BLOCK_TAG, CPU, RUN_END, STATUS, VCPU_BLOCK_BYTES, vcpuBlockAddress } from './layout.ts';
 import { Mmu } from './mmu.ts';
@@ -54,6 +55,8 @@ export class EmulatedVcpu implements Vcpu {
   readonly #sliceLength = new SliceLength();
   readonly #helpers: readonly (Helper | SystemHelper)[];
   readonly #run: (cpu: number, budget: number) => number;
+  readonly #compile: () => void;
+  readonly #recorder: ActivityRecorder;
   #intercepted: (VcpuStop & { reason: 'exception' }) | undefined;
   #kicked = false;
   /** An exception between instructions ended in a triple fault. */
@@ -67,17 +70,17 @@ export class EmulatedVcpu implements Vcpu {
     this.#options = options;
     this.#services = options.services;
     const { memory, codePages } = options;
+    const recorder = (this.#recorder = options.activity ?? NO_RECORDER);
     const gate = (this.#gate = options.gate ?? soloGate());
     const index = (this.#index = options.index ?? 0);
     const buffer = memory.memory.buffer as ArrayBufferLike;
     this.state = new CpuState(buffer, vcpuBlockAddress(index), VCPU_BLOCK_BYTES);
     this.#msrs = new MsrFile(this.state);
-    const onUnknown = unknownReporter((line) => this.#services.log(line));
     const ram = new Uint8Array(buffer, memory.baseBytes, memory.sizeBytes);
     this.#regions = new RegionCache(memory.memory, options.image.memoryMaxPages, ram, options.image.helperNames);
     this.#debug = new DebugUnit(this.state);
     this.#hotCode = new HotCode(this.state, this.#regions, codePages, index, options.compilePolicy ?? COMPILE_POLICY);
-    this.#blocks = new BlockCache(this.state, memory, options.image, codePages, index, this.#hotCode, onUnknown, (linear) => this.#debug.executeHits(linear) !== 0n);
+    this.#blocks = new BlockCache(this.state, memory, options.image, codePages, index, this.#hotCode, unknownReporter((line) => this.#services.log(line)), (linear) => this.#debug.executeHits(linear) !== 0n);
     this.#tally = new ExitTally(this.#services.exits, EXIT_KINDS);
     this.#mmu = new Mmu(this.state, memory, noticingBus(this.#tally.counting(this.#services.bus), this.#services, this.state), { codePages, gate, vcpu: index }, (page) => this.#blocks.dropPage(page));
     this.#blocks.connect(this.#mmu);
@@ -93,15 +96,11 @@ export class EmulatedVcpu implements Vcpu {
       },
     });
     this.#activity = new ProcessorActivity(this.state, this.#services.interrupts, options.waitsForStartup ?? false);
-    const known = systemHelpers(this.#msrs);
-    this.#helpers = options.image.helperNames.map((name) => {
-      const helper = known[name];
-      if (!helper) throw new Error(`no helper ${name} for an instruction that names it`);
-      return helper;
-    });
-    const instance = new WebAssembly.Instance(options.module, { env: { memory: memory.memory }, engine: { ...this.#imports(), regions: this.#regions.table } });
-    this.#regions.connect(instance.exports as unknown as InterpreterExports, (...call) => this.#regionHelper(...call));
-    this.#run = instance.exports['run'] as (cpu: number, budget: number) => number;
+    this.#helpers = numberedHelpers(options.image.helperNames, this.#msrs);
+    const instance = new WebAssembly.Instance(options.module, { env: { memory: memory.memory }, engine: { ...recorder.recordingImports(this.#imports()), regions: this.#regions.table } });
+    this.#regions.connect(instance.exports as unknown as InterpreterExports, recorder.recordingHelper(this.#regionHelper.bind(this)));
+    this.#run = recorder.recording('interpreter', instance.exports['run'] as (cpu: number, budget: number) => number);
+    this.#compile = recorder.recording('compiling regions', () => this.#hotCode.compile());
     this.reset();
   }
 
@@ -205,7 +204,7 @@ export class EmulatedVcpu implements Vcpu {
   #deliver(event: Event): number {
     const { watch } = this.#mmu;
     this.#mmu.watch = undefined;
-    const delivered = deliverOrDouble(this.#context, event);
+    const delivered = this.#recorder.during(deliveryActivity(event), () => deliverOrDouble(this.#context, event));
     this.#mmu.watch = watch;
     return delivered ? 1 : this.#tripleFault();
   }
@@ -258,7 +257,7 @@ export class EmulatedVcpu implements Vcpu {
       } finally {
         gate.leave();
       }
-      this.#hotCode.compile();
+      this.#compile();
       if (isSpinning) this.#services.relax?.();
     }
   }
@@ -380,6 +379,10 @@ export class EmulatedVcpu implements Vcpu {
   /** Instructions executed since creation. */
   get instructionCount(): number {
     return this.state.view.getFloat64(CPU.instructionCount, true);
+  }
+
+  get compiledCode(): CompiledCode {
+    return this.#regions.counts;
   }
 
   getState(): VcpuState {

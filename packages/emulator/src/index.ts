@@ -1,7 +1,9 @@
+export { type ActivityName, activityName, ActivityReader, ActivityWord, HELPER_ACTIVITY, NO_RECORDER } from './activity.ts';
 export { CPU_MODELS, DEFAULT_CPU_MODEL } from './cpu-model.ts';
 export type { CpuModel } from './cpu-model.ts';
 export { EmulatedVcpu } from './emulated-vcpu.ts';
 export type { EmulatedVcpuOptions } from './emulated-vcpu-options.ts';
+export type { CompiledCode } from './jit/region-cache.ts';
 export type { CompilePolicy } from './jit/hot-code.ts';
 export { buildInterpreter } from './interpreter.ts';
 export type { InterpreterImage, InterpreterTables } from './interpreter.ts';

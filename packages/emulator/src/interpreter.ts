@@ -56,8 +56,8 @@ function isHot({ form, emitter }: Handler): boolean {
   return !form.row.operands.some(({ kind }) => 'VWUPQNT'.includes(kind));
 }
 
-/** Builds the interpreter from the instruction rows. */
-export function buildInterpreter(memoryMaxPages: number): InterpreterImage {
+/** Builds the interpreter from the instruction rows; with `recordsActivity` one that an `ActivityReader` understands. */
+export function buildInterpreter(memoryMaxPages: number, recordsActivity = false): InterpreterImage {
   const helperNames: string[] = [];
   const helperNumber = (name: string) => {
     const known = helperNames.indexOf(name);
@@ -76,7 +76,7 @@ export function buildInterpreter(memoryMaxPages: number): InterpreterImage {
   const handlers = [...hot, ...cold].map(([, handler]) => handler);
   return {
     memoryMaxPages,
-    bytes: buildModule(memoryMaxPages, hot.map(([, handler]) => handler), cold.map(([, handler]) => handler)),
+    bytes: buildModule(memoryMaxPages, hot.map(([, handler]) => handler), cold.map(([, handler]) => handler), recordsActivity),
     handlers: ALL_ROWS.map((row) => rowTable(row, numbers)),
     handlerNames: [...Object.keys(SPECIAL), ...handlers.map(({ name }) => name)],
     helperNames,
@@ -150,7 +150,7 @@ export interface ImportIndices {
   readonly hot: number;
 }
 
-function buildModule(memoryMaxPages: number, hot: readonly Handler[], cold: readonly Handler[]): Uint8Array {
+function buildModule(memoryMaxPages: number, hot: readonly Handler[], cold: readonly Handler[], recordsActivity: boolean): Uint8Array {
   const module = new ModuleBuilder();
   module.importMemory('env', 'memory', { minPages: 1, maxPages: memoryMaxPages, shared: true });
   const i32s = (count: number) => Array.from({ length: count }, () => 'i32' as const);
@@ -189,7 +189,7 @@ function buildModule(memoryMaxPages: number, hot: readonly Handler[], cold: read
   module.elements(floatTable, 0, [...EXACT_FLOATS.map((name) => floats.get(name)!), ...X87_QUICK.map((name) => x87.get(name)!)]);
   module.export('floats', 'table', floatTable);
   module.elements(table, 0, functions);
-  writeRunFunction(module, hot, { callees, imports, coldType, table, chain: defineChain(module, regionTable) });
+  writeRunFunction(module, hot, { callees, imports, coldType, table, chain: defineChain(module, regionTable, recordsActivity), recordsActivity });
   for (const [name, target] of regionAccesses) module.export(name, 'func', slow(name, target));
   for (const [name, index] of Object.entries(callees.flag)) module.export(`flag${name}`, 'func', index);
   module.export('fetchAddress', 'func', fetchAddress(module, regionFetch));

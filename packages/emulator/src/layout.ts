@@ -96,6 +96,9 @@ export const CPU = {
   attention: 0xf40,
   /** How often PAUSE was executed since the slice began. */
   pauses: 0xf80,
+  /** Of a machine that is profiled: what its thread does (an `Activity`), and a slot of the block that runs. */
+  activity: 0xf84,
+  block: 0xf88,
 } as const;
 
 /**

@@ -6,7 +6,7 @@ import { pushTlbOffset } from './memory-emit.ts';
  * Defines (cpu, region) → REGION_END: runs regions one after another, as long as the code at RIP is compiled. It stands
  * apart from the interpreter's main function so that its few values stay in registers.
  */
-export function defineChain(module: ModuleBuilder, regionTable: number): number {
+export function defineChain(module: ModuleBuilder, regionTable: number, recordsActivity: boolean): number {
   const regionType = module.type(['i32'], ['i32']);
   const f = module.function(module.type(['i32', 'i32'], ['i32']));
   f.name = 'chain';
@@ -29,6 +29,7 @@ export function defineChain(module: ModuleBuilder, regionTable: number): number 
   code.localGet(entry).memory('i32.load', BLOCK_HASH.offset + 8).localTee(entry);
   code.memory('i32.load16_u', SLOT.handler).i32(SPECIAL.Enter).op('i32.ne').brIf(0);
   code.localGet(entry).memory('i32.load', ENTER.region).localTee(region).op('i32.eqz').brIf(0);
+  if (recordsActivity) code.localGet(cpu).localGet(entry).memory('i32.store', CPU.block);
   code.localGet(cpu).localGet(rip).i64(-4096).op('i64.and').memory('i64.store', CPU.codePage);
   code.br(1);
   code.op('end').op('end');

@@ -1,5 +1,6 @@
 import type { Code, ModuleBuilder } from '@hanok/wasm';
 import { Vector } from '@hanok/x86';
+import { ACTIVITY_WORD } from './activity.ts';
 import { NEAR_LIMIT_BYTES } from './code-limit.ts';
 import { emitRip } from './rip-emit.ts';
 import { BREAK_FAULT } from './helper.ts';
@@ -15,6 +16,8 @@ interface Parts {
   readonly table: number;
   /** The function that runs regions one after another. */
   readonly chain: number;
+  /** Whether generated code says what it does, for a profile. */
+  readonly recordsActivity: boolean;
 }
 
 /** Locals of the main function; 0 and 1 are its parameters. */
@@ -111,7 +114,11 @@ function countExecuted(code: Code, l: Locals): void {
 
 const storeRip = (code: Code, l: Locals) => code.localGet(l.cpu).localGet(l.rip).memory('i64.store', CPU.rip);
 
-function writeLookup(code: Code, l: Locals, { imports }: Parts, lookup: number): void {
+/** Says for a profile which block begins. */
+const recordBlock = (code: Code, l: Locals) => code.localGet(l.cpu).localGet(l.slot).memory('i32.store', CPU.block);
+const recordActivity = (code: Code, l: Locals, word: number) => code.localGet(l.cpu).i32(word).memory('i32.store', CPU.activity);
+
+function writeLookup(code: Code, l: Locals, { imports, recordsActivity }: Parts, lookup: number): void {
   code.localGet(l.budget).i32(0).op('i32.le_s').localGet(l.cpu).memory('i32.atomic.load', CPU.attention).op('i32.or').if();
   storeRip(code, l);
   leave(code, l, RUN_END.Budget);
@@ -151,14 +158,18 @@ function writeLookup(code: Code, l: Locals, { imports }: Parts, lookup: number):
   code.localGet(l.slot).memory('i32.load16_u', SLOT.handler).i32(SPECIAL.Enter).op('i32.eq').if();
   code.localGet(l.slot).i32(SLOT.sizeBytes).op('i32.add').localSet(l.slot).op('end').op('end');
   code.localGet(l.slot).localSet(l.start);
+  if (recordsActivity) recordBlock(code, l);
 }
 
 /** The top of a block: runs its region where there is one, or counts towards getting one. */
-function writeEnter(code: Code, l: Locals, { imports, chain }: Parts, lookup: number): void {
+function writeEnter(code: Code, l: Locals, { imports, chain, recordsActivity }: Parts, lookup: number): void {
+  if (recordsActivity) recordBlock(code, l);
   code.localGet(l.slot).memory('i32.load', ENTER.region).localTee(l.address).if();
   code.localGet(l.budget).i32(REGION_BUDGET_MIN).op('i32.gt_s').if();
   code.localGet(l.cpu).localGet(l.budget).memory('i32.store', CPU.budget);
+  if (recordsActivity) recordActivity(code, l, ACTIVITY_WORD.Compiled);
   code.localGet(l.cpu).localGet(l.address).call(chain).localSet(l.status);
+  if (recordsActivity) recordActivity(code, l, ACTIVITY_WORD.Interpreter);
   code.localGet(l.cpu).memory('i32.load', CPU.budget).localSet(l.budget);
   code.localGet(l.status).i32(REGION_END.Stop).op('i32.eq').if();
   leave(code, l, RUN_END.Stop);

@@ -1,4 +1,5 @@
 import type { BlockBackend, ConsoleBackend, EntropySource } from '@hanok/machine';
+import type { MachineProfile } from './profile/machine-profile.ts';
 
 /** One port of the virtio console. Port 0 with `isConsole` is the guest's hvc0. */
 export interface ConsolePort {
@@ -24,6 +25,8 @@ export interface MachineConfig {
   /** In the order in which the guest finds them: vda, vdb, … */
   readonly disks: readonly BlockBackend[];
   readonly entropy: EntropySource;
+  /** Whether the machine notes where its time goes, for `Machine.profile`. */
+  readonly profile?: boolean;
   readonly onLog?: (line: string) => void;
   /** What a guest's reset does; by default the machine starts again. */
   readonly onReset?: 'restart' | 'end';
@@ -42,4 +45,6 @@ export interface Machine {
   pressPowerButton(): void;
   exitCounts(): { kind: string; count: number }[];
   instructionCount(): number;
+  /** After the end of a machine that was to be profiled: where its time went since its last reset. */
+  profile(): MachineProfile | undefined;
 }

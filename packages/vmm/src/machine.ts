@@ -1,12 +1,14 @@
-import { loadKernel } from '@hanok/boot';
+import { findKernelSymbols, loadKernel } from '@hanok/boot';
 import { vcpuBlockAddress } from '@hanok/emulator';
 import { ExitCounters, GuestMemory, VCPU_COUNT_MAX, type VcpuBus, type VcpuState } from '@hanok/machine';
 import type { Machine, MachineConfig, MachineEnd } from './config.ts';
 import { DEFAULT_CPU_MODEL_NAME } from './cpu-models.ts';
 import { ParavirtBoard } from './paravirt-board.ts';
+import { describeProfile, type MachineProfile } from './profile/machine-profile.ts';
+import { SamplerThread } from './profile/sampler-thread.ts';
 import { hostNowNs, RealClock } from './real-clock.ts';
 import { VcpuThreads } from './vcpu-threads.ts';
-import type { BuiltInterpreter } from './vcpu-worker-data.ts';
+import { type BuiltInterpreter, compiledCodeBytes, readCompiledCode } from './vcpu-worker-data.ts';
 
 const WASM_PAGE_BYTES = 65536;
 
@@ -26,7 +28,11 @@ class EmulatedMachine implements Machine {
   readonly #clock = new RealClock(this.#startNs);
   readonly #exits: SharedArrayBuffer;
   readonly #instructions: SharedArrayBuffer;
+  /** Only where the machine is profiled. */
+  readonly #compiled: SharedArrayBuffer | undefined;
   #threads: VcpuThreads | undefined;
+  #sampler: SamplerThread | undefined;
+  #profile: MachineProfile | undefined;
   #interpreter: BuiltInterpreter | undefined;
   /** Of the machine's first run; a reset loads the kernel anew. */
   #first: Partial<VcpuState> | undefined;
@@ -49,6 +55,7 @@ class EmulatedMachine implements Machine {
     this.#memory.onWritten((gpa, lengthBytes) => this.#threads?.codePages.deviceWrote(gpa, lengthBytes));
     this.#exits = new SharedArrayBuffer(ExitCounters.sizeBytes * this.#vcpuCount);
     this.#instructions = new SharedArrayBuffer(8 * this.#vcpuCount);
+    this.#compiled = config.profile ? new SharedArrayBuffer(compiledCodeBytes(this.#vcpuCount)) : undefined;
     this.#board = new ParavirtBoard(config, {
       memory: this.#memory,
       clock: this.#clock,
@@ -83,6 +90,7 @@ class EmulatedMachine implements Machine {
       vcpuCount: this.#vcpuCount,
       exits: this.#exits,
       instructions: this.#instructions,
+      compiled: this.#compiled,
       startNs: this.#startNs,
       cpuModel: this.#config.cpuModel ?? DEFAULT_CPU_MODEL_NAME,
       paravirt: this.#config.paravirt ?? true,
@@ -94,6 +102,7 @@ class EmulatedMachine implements Machine {
       onCrash: (error) => void this.#end({ reason: 'crashed', detail: error.stack ?? error.message }),
     });
     this.#threads = threads;
+    if (this.#compiled) this.#sampler = new SamplerThread(this.#memory.memory, this.#vcpuCount);
     threads.start(this.#first ?? this.#load());
     this.#first = undefined;
   }
@@ -108,6 +117,7 @@ class EmulatedMachine implements Machine {
       return;
     }
     this.#threads = undefined;
+    await this.#sampler?.stop().catch(() => {});
     await threads.stop();
     if (this.#isEnding) return;
     this.#board.reset();
@@ -118,9 +128,24 @@ class EmulatedMachine implements Machine {
   async #end(end: MachineEnd): Promise<void> {
     if (this.#isEnding) return;
     this.#isEnding = true;
+    if (this.#sampler) await this.#readProfile(this.#sampler);
     await this.#threads?.stop();
     await this.#board.stop();
     this.#finish(end);
+  }
+
+  /** The kernel's symbols are read from its memory, which the end of the machine leaves as it is. */
+  async #readProfile(sampler: SamplerThread): Promise<void> {
+    try {
+      const sampled = await sampler.stop();
+      this.#profile = describeProfile(sampled, this.#interpreter?.image.helperNames ?? [], findKernelSymbols(this.#memory), readCompiledCode(this.#compiled!));
+    } catch (error) {
+      this.#config.onLog?.(`the profile failed: ${(error as Error).message}`);
+    }
+  }
+
+  profile(): MachineProfile | undefined {
+    return this.#profile;
   }
 
   async stop(): Promise<void> {

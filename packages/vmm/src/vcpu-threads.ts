@@ -5,7 +5,7 @@ import { InterruptRouter } from './interrupt-router.ts';
 import { mailboxBytes, serveMailboxes, wakeMailboxes } from './mailbox.ts';
 import { type BuiltInterpreter, CONTROL_STOP, type SharedParts, type VcpuWorkerData, type VcpuWorkerMessage } from './vcpu-worker-data.ts';
 
-export interface VcpuThreadsOptions extends Pick<SharedParts, 'vcpuCount' | 'exits' | 'instructions' | 'startNs' | 'cpuModel' | 'paravirt'> {
+export interface VcpuThreadsOptions extends Pick<SharedParts, 'vcpuCount' | 'exits' | 'instructions' | 'compiled' | 'startNs' | 'cpuModel' | 'paravirt'> {
   readonly memory: GuestMemory;
   readonly bus: VcpuBus;
   /** From an earlier run of the same machine. */
@@ -29,7 +29,7 @@ export class VcpuThreads {
   #stopped = false;
 
   constructor(options: VcpuThreadsOptions) {
-    const { vcpuCount, memory, exits, instructions, startNs, cpuModel, paravirt } = options;
+    const { vcpuCount, memory, exits, instructions, compiled, startNs, cpuModel, paravirt } = options;
     this.#options = options;
     this.#interpreter = options.interpreter;
     this.#shared = {
@@ -43,6 +43,7 @@ export class VcpuThreads {
       control: new SharedArrayBuffer(4),
       exits,
       instructions,
+      compiled,
       startNs,
       cpuModel,
       paravirt,

@@ -1,4 +1,4 @@
-import type { InterpreterTables } from '@hanok/emulator';
+import type { CompiledCode, InterpreterTables } from '@hanok/emulator';
 import type { VcpuState } from '@hanok/machine';
 
 /** The interpreter, built once for all vCPUs of a machine. */
@@ -20,6 +20,8 @@ export interface SharedParts {
   /** Counters, one set a vCPU. */
   readonly exits: SharedArrayBuffer;
   readonly instructions: SharedArrayBuffer;
+  /** What each vCPU compiled, four numbers; only where the machine is profiled. */
+  readonly compiled: SharedArrayBuffer | undefined;
   readonly startNs: number;
   readonly cpuModel: string;
   /** Whether the guest sees KVM's paravirtual interface. */
@@ -40,6 +42,20 @@ export type VcpuWorkerMessage =
   | { readonly kind: 'shutdown' }
   | { readonly kind: 'log'; readonly line: string }
   | { readonly kind: 'interpreter'; readonly interpreter: BuiltInterpreter };
+
+const COMPILED_FIELDS = ['modules', 'regions', 'instructions', 'liveRegions'] as const;
+export const compiledCodeBytes = (vcpuCount: number): number => COMPILED_FIELDS.length * 8 * vcpuCount;
+
+export function writeCompiledCode(buffer: SharedArrayBuffer, vcpu: number, compiled: CompiledCode): void {
+  new Float64Array(buffer).set(COMPILED_FIELDS.map((field) => compiled[field]), vcpu * COMPILED_FIELDS.length);
+}
+
+/** What all vCPUs compiled. */
+export function readCompiledCode(buffer: SharedArrayBuffer): CompiledCode {
+  const numbers = new Float64Array(buffer);
+  const sum = (field: number) => numbers.reduce((total, count, at) => total + (at % COMPILED_FIELDS.length === field ? count : 0), 0);
+  return { modules: sum(0), regions: sum(1), instructions: sum(2), liveRegions: sum(3) };
+}
 
 /** Words of the control buffer. */
 export const CONTROL_STOP = 0;

@@ -3,13 +3,13 @@ import { setFlagsFromString } from 'node:v8';
 import { parentPort, workerData } from 'node:worker_threads';
 import { FIRMWARE_MSRS } from '@hanok/boot';
 import { LOCAL_APIC_BASE, LOCAL_APIC_SIZE_BYTES, LocalApic, IO_APIC_BASE } from '@hanok/devices';
-import { buildInterpreter, CPU_MODELS, EmulatedVcpu, type ParavirtHost, postedInterruptsOf, TimeStamp, vcpuBlockAddress } from '@hanok/emulator';
+import { ActivityWord, buildInterpreter, CPU_MODELS, EmulatedVcpu, NO_RECORDER, type ParavirtHost, postedInterruptsOf, TimeStamp, vcpuBlockAddress } from '@hanok/emulator';
 import { CodePages, ExitCounters, GuestMemory, VcpuGate, type VcpuBus } from '@hanok/machine';
 import { InterruptRouter } from './interrupt-router.ts';
 import { MailboxBus } from './mailbox.ts';
 import { RealClock } from './real-clock.ts';
 import { StolenTime } from './stolen-time.ts';
-import { type BuiltInterpreter, CONTROL_STOP, type VcpuWorkerData, type VcpuWorkerMessage } from './vcpu-worker-data.ts';
+import { type BuiltInterpreter, CONTROL_STOP, type VcpuWorkerData, type VcpuWorkerMessage, writeCompiledCode } from './vcpu-worker-data.ts';
 
 const CRYSTAL_HZ = 25_000_000;
 const IO_APIC_EOI = IO_APIC_BASE + 0x40;
@@ -39,7 +39,8 @@ const codePages = new CodePages(shared.codePages, shared.memoryBytes, vcpuCount,
 const instructions = new Float64Array(shared.instructions);
 const control = new Int32Array(shared.control);
 const stolen = new StolenTime();
-const outside = new MailboxBus(shared.mailboxes, index);
+const activity = shared.compiled ? new ActivityWord(shared.memory, index) : NO_RECORDER;
+const outside = activity.recordingBus(new MailboxBus(shared.mailboxes, index));
 const send = (message: VcpuWorkerMessage) => parentPort!.postMessage(message);
 
 const model = CPU_MODELS.get(shared.cpuModel);
@@ -60,7 +61,7 @@ const apic = new LocalApic({
 
 memory.onWritten((gpa, lengthBytes) => codePages.deviceWrote(gpa, lengthBytes));
 
-const relax = () => stolen.waiting(() => posted.wait(YIELD_MS));
+const relax = activity.recording('yielding', () => stolen.waiting(() => posted.wait(YIELD_MS)));
 const paravirt: ParavirtHost = {
   nowNs: () => clock.nowNs(),
   wallStartNs: () => Date.now() * 1e6 - clock.nowNs(),
@@ -87,7 +88,7 @@ const bus: VcpuBus = {
 };
 
 function build(): BuiltInterpreter {
-  const { bytes, ...image } = buildInterpreter(shared.memory.buffer.byteLength / 0x10000);
+  const { bytes, ...image } = buildInterpreter(shared.memory.buffer.byteLength / 0x10000, shared.compiled !== undefined);
   const built = { image, module: new WebAssembly.Module(bytes as Uint8Array<ArrayBuffer>) };
   send({ kind: 'interpreter', interpreter: built });
   return built;
@@ -104,6 +105,7 @@ const vcpu = new EmulatedVcpu({
   image,
   module,
   codePages,
+  activity,
   waitsForStartup: initial === undefined,
   services: {
     bus,
@@ -126,18 +128,19 @@ const vcpu = new EmulatedVcpu({
 });
 vcpu.setState({ msrs: FIRMWARE_MSRS });
 if (initial) vcpu.setState(initial);
-runUntilStopped();
+activity.during('between slices', runUntilStopped);
 
 function runUntilStopped(): void {
   while (Atomics.load(control, CONTROL_STOP) === 0) {
     const stop = vcpu.run(RUN_INSTRUCTIONS);
     instructions[index] = vcpu.instructionCount;
+    if (shared.compiled) writeCompiledCode(shared.compiled, index, vcpu.compiledCode);
     if (stop.reason === 'shutdown') {
       send({ kind: 'shutdown' });
       return;
     }
     if (stop.reason !== 'halt') continue;
     const waitMs = Math.min(HALT_MS_MAX, Math.max(0, (apic.nextDeadlineNs() - clock.nowNs()) / 1e6));
-    stolen.waiting(() => posted.wait(waitMs));
+    activity.during('halted', () => stolen.waiting(() => posted.wait(waitMs)));
   }
 }

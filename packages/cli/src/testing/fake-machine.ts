@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
 import type { ConsoleBackend } from '@hanok/machine';
-import type { Machine, MachineConfig, MachineEnd } from '@hanok/vmm';
+import type { Machine, MachineConfig, MachineEnd, MachineProfile } from '@hanok/vmm';
 import type { Services } from '../services.ts';
 
 /** What a test's guest sees of its machine. */
@@ -73,6 +73,16 @@ class FakeMachine implements Machine {
       { kind: 'mmio', count: 3 },
       { kind: 'port-io', count: 500 },
     ];
+  }
+
+  profile(): MachineProfile | undefined {
+    if (!this.#config.profile) return undefined;
+    const code = { address: 0xffffffff81000123n, space: 'kernel', name: 'start_kernel', offset: 0x123 } as const;
+    return {
+      durationNs: 3e9, sampleCount: 3, hasSymbols: true, compiledCode: { modules: 1, regions: 2, instructions: 30, liveRegions: 2 },
+      places: [{ activity: 'compiled code', ns: 2e9, code }, { activity: 'halted', ns: 1e9 }],
+      vcpus: [{ places: [0, 1], weightsNs: [2e9, 1e9] }],
+    };
   }
 
   instructionCount(): number {

@@ -12,9 +12,19 @@ import { systemCallHelpers } from './system-calls.ts';
 import { TRANSFER_HELPERS } from './transfers.ts';
 
 /** Every helper by the name that instruction bodies use. */
-export function systemHelpers(msrs: MsrFile): Record<string, Helper | SystemHelper> {
+function systemHelpers(msrs: MsrFile): Record<string, Helper | SystemHelper> {
   return {
     ...CONTROL_HELPERS, ...FLAG_HELPERS, ...PORT_HELPERS, ...SEGMENT_HELPERS, ...TRANSFER_HELPERS, ...X87_HELPERS, ...XSAVE_HELPERS, ...SSE_HELPERS,
     ...miscHelpers(msrs), ...msrHelpers(msrs), ...systemCallHelpers(msrs),
   };
+}
+
+/** The helpers of an interpreter, which numbers them. */
+export function numberedHelpers(names: readonly string[], msrs: MsrFile): (Helper | SystemHelper)[] {
+  const known = systemHelpers(msrs);
+  return names.map((name) => {
+    const helper = known[name];
+    if (!helper) throw new Error(`no helper ${name} for an instruction that names it`);
+    return helper;
+  });
 }

@@ -13,6 +13,14 @@ export interface RegionRequest {
   readonly code: Discovered;
 }
 
+/** How much was compiled: modules, regions and guest instructions in all, and the regions that are still there. */
+export interface CompiledCode {
+  readonly modules: number;
+  readonly regions: number;
+  readonly instructions: number;
+  readonly liveRegions: number;
+}
+
 const FLAGS = ['CF', 'PF', 'AF', 'SF', 'OF'] as const;
 /** Index 0 of the table stands for no region. */
 const FIRST_INDEX = 1;
@@ -29,9 +37,9 @@ export class RegionCache {
   readonly #free: number[] = [];
   #next = FIRST_INDEX;
   #imports: Record<string, unknown> = {};
-  /** Regions made, and the instructions in them. */
-  regionCount = 0;
-  instructionCount = 0;
+  #moduleCount = 0;
+  #regionCount = 0;
+  #instructionCount = 0;
 
   constructor(memory: WebAssembly.Memory, maxPages: number, ram: Uint8Array, helperNames: readonly string[]) {
     this.#memory = memory;
@@ -53,6 +61,7 @@ export class RegionCache {
 
   /** Compiles regions; `install` is told each one's place in the table. */
   compile(requests: readonly RegionRequest[], install: (request: RegionRequest, tableIndex: number) => void): void {
+    this.#moduleCount++;
     const module = new ModuleBuilder();
     module.importMemory('env', 'memory', { minPages: 1, maxPages: this.#maxPages, shared: true });
     const callees = importCallees(module);
@@ -69,8 +78,12 @@ export class RegionCache {
     const f = module.function(module.type(['i32'], ['i32']));
     module.export(`r${index}`, 'func', f.index);
     new RegionWriter(f, callees, (name) => this.#helperNumber(name)).write(code, this.#ram.byteOffset);
-    this.regionCount++;
-    for (const { instructions } of code.blocks) this.instructionCount += instructions.length;
+    this.#regionCount++;
+    for (const { instructions } of code.blocks) this.#instructionCount += instructions.length;
+  }
+
+  get counts(): CompiledCode {
+    return { modules: this.#moduleCount, regions: this.#regionCount, instructions: this.#instructionCount, liveRegions: this.#next - FIRST_INDEX - this.#free.length };
   }
 
   #helperNumber(name: string): number {
