@@ -3,6 +3,7 @@ import type { BlockCache } from '../block-cache.ts';
 import type { CpuState } from '../cpu-state.ts';
 import { CPU, ENTER, SLOT } from '../layout.ts';
 import type { Mmu } from '../mmu.ts';
+import { RegionAges } from './region-ages.ts';
 import type { RegionCache, RegionRequest } from './region-cache.ts';
 
 /** When code is compiled. */
@@ -13,10 +14,14 @@ export interface CompilePolicy {
   /** Regions that wait are compiled together: this many, or after so many slices. */
   readonly batchRegions: number;
   readonly batchSlices: number;
+  /** Guest instructions that the regions of a vCPU may be; by default INSTRUCTIONS_MAX. */
+  readonly instructionsMax?: number;
 }
 
 export const COMPILE_POLICY: CompilePolicy = { hotCount: 1500, doublingsMax: 10, batchRegions: 16, batchSlices: 8 };
 const NEVER = 0x7fffffff;
+/** The limit of the code cache: a compiled instruction takes about 500 bytes of the host's memory. */
+const INSTRUCTIONS_MAX = 500_000;
 /** A block that ran this part of what makes it worth compiling is a likely target of a jump. */
 const HOT_BLOCK_PART = 20;
 const PAGE_BYTES = 4096;
@@ -30,6 +35,7 @@ export class HotCode {
   readonly #waiting: RegionRequest[] = [];
   /** Enter slots of the regions with code on a page. */
   readonly #slotsByPage = new Map<number, Set<number>>();
+  readonly #ages = new RegionAges();
   readonly #dropsByPage = new Map<number, number>();
   readonly #policy: CompilePolicy;
   readonly #vcpu: number;
@@ -100,8 +106,16 @@ export class HotCode {
     this.#slices = 0;
     this.#regions.compile(this.#waiting.splice(0), ({ slot, code }, region) => {
       this.#view.setInt32(slot + ENTER.region, region, true);
+      this.#ages.add(slot, code.blocks.reduce((sum, { instructions }) => sum + instructions.length, 0));
       for (const start of code.pages.values()) this.#noteSlot(start / PAGE_BYTES, slot);
     });
+    this.#evict();
+  }
+
+  /** Drops the oldest regions where there is too much code. Those that are still hot are compiled again, and are young then. */
+  #evict(): void {
+    const { instructionsMax = INSTRUCTIONS_MAX } = this.#policy;
+    for (let slot = this.#ages.oldest; slot !== undefined && this.#ages.instructionCount > instructionsMax; slot = this.#ages.oldest) this.dropRegion(slot);
   }
 
   #noteSlot(page: number, slot: number): void {
@@ -115,6 +129,7 @@ export class HotCode {
     const region = this.#view.getInt32(slot + ENTER.region, true);
     if (region === 0) return;
     this.#regions.release(region);
+    this.#ages.remove(slot);
     this.#view.setInt32(slot + ENTER.region, 0, true);
     this.#view.setInt32(slot + ENTER.countdown, this.#policy.hotCount, true);
   }

@@ -1,0 +1,68 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { buildInterpreter, vcpuBlockAddress } from '@hanok/emulator';
+import { GuestMemory } from '@hanok/machine';
+import { createBareVcpu, createSharedMachine, pageCountOf, RAM_BYTES, runBare } from '../smp/bare-vcpu.ts';
+
+const CODE = 0x10000;
+const FUNCTIONS = 400;
+const FUNCTION_BYTES = 64;
+const ROUNDS = 300;
+const UNDEFINED_OPCODE = 6;
+
+const { bytes, ...image } = buildInterpreter(pageCountOf(1));
+const module = new WebAssembly.Module(bytes as Uint8Array<ArrayBuffer>);
+
+/** Calls functions through a table of their distances, ROUNDS times; RAX adds up what they add. */
+function program(): { code: Uint8Array; main: number; sum: bigint } {
+  const code = new Uint8Array(FUNCTIONS * FUNCTION_BYTES + 64);
+  const view = new DataView(code.buffer);
+  let sum = 0n;
+  for (let index = 0; index < FUNCTIONS; index++) {
+    const at = index * FUNCTION_BYTES;
+    code.set([0x48, 0x05], at); // add rax, imm32
+    view.setUint32(at + 2, index * 3 + 1, true);
+    code[at + 6] = 0xc3; // ret
+    sum += BigInt(index * 3 + 1);
+  }
+  const main = FUNCTIONS * FUNCTION_BYTES;
+  code.set(
+    [
+      0xbb, 0, 0, 0, 0, // again: mov ebx, CODE
+      0xbe, 0, 0, 0, 0, // mov esi, FUNCTIONS
+      0xff, 0xd3, // next: call rbx
+      0x48, 0x83, 0xc3, FUNCTION_BYTES, // add rbx, FUNCTION_BYTES
+      0xff, 0xce, // dec esi
+      0x75, 0xf6, // jnz next
+      0xff, 0xc9, // dec ecx
+      0x75, 0xe8, // jnz again
+      0x0f, 0x0b, // ud2
+    ],
+    main,
+  );
+  view.setUint32(main + 1, CODE, true);
+  view.setUint32(main + 6, FUNCTIONS, true);
+  return { code, main: CODE + main, sum: sum * BigInt(ROUNDS) };
+}
+
+function run(instructionsMax: number) {
+  const shared = createSharedMachine(1);
+  const { code, main, sum } = program();
+  new GuestMemory(shared.memory, vcpuBlockAddress(1), RAM_BYTES).write(CODE, code);
+  const vcpu = createBareVcpu(shared, 0, { image, module }, { hotCount: 20, doublingsMax: 0, batchRegions: 4, batchSlices: 1, instructionsMax });
+  const gpr = Array<bigint>(16).fill(0n);
+  gpr[1] = BigInt(ROUNDS);
+  gpr[4] = 0x8000n;
+  const end = runBare(vcpu, main, gpr);
+  assert.equal(end.vector, UNDEFINED_OPCODE);
+  assert.equal(end.gpr[0], sum);
+  return vcpu.compiledCode;
+}
+
+test('compiled code stays within its limit, and the guest does not notice', () => {
+  const free = run(1_000_000);
+  assert.ok(free.liveRegions > 100, `${free.liveRegions} regions without a limit to reach`);
+  const limited = run(200);
+  assert.ok(limited.liveRegions <= 100, `${limited.liveRegions} regions of two instructions or more within 200 instructions`);
+  assert.ok(limited.regions > limited.liveRegions, 'some were dropped');
+});
