@@ -12,6 +12,7 @@ import { CPU, SEGMENT_INDEX, SLOT, SPECIAL, STATUS, segmentField } from './layou
 import { emitSlowAddress } from './memory-emit.ts';
 import { type Form, SlotOperands } from './operands.ts';
 import { defineChain } from './region-chain.ts';
+import { defineLeaveRegion } from './jit/leave-region.ts';
 import { routineFunctions } from './routines.ts';
 import { writeRunFunction } from './run-function.ts';
 import { defineX87Quick } from './x87/quick/functions.ts';
@@ -129,6 +130,7 @@ export interface InterpreterExports {
   readonly regionModify: unknown;
   readonly regionLock: unknown;
   readonly fetchAddress: unknown;
+  readonly leaveRegion: unknown;
   readonly flagsImage: unknown;
   readonly copyForward: unknown;
   readonly fillForward: unknown;
@@ -193,6 +195,7 @@ function buildModule(memoryMaxPages: number, hot: readonly Handler[], cold: read
   for (const [name, target] of regionAccesses) module.export(name, 'func', slow(name, target));
   for (const [name, index] of Object.entries(callees.flag)) module.export(`flag${name}`, 'func', index);
   module.export('fetchAddress', 'func', fetchAddress(module, regionFetch));
+  module.export('leaveRegion', 'func', defineLeaveRegion(module));
   for (const name of ['flagsImage', 'copyForward', 'fillForward'] as const) module.export(name, 'func', callees[name]);
   return module.toBytes();
 }

@@ -21,6 +21,9 @@ const BINARY: Readonly<Record<string, (a: bigint, b: bigint) => bigint | number>
   'i64.ne': (a, b) => truth(a !== b),
   'i64.lt_u': (a, b) => truth(unsigned(a) < unsigned(b)),
   'i64.lt_s': (a, b) => truth(a < b),
+  'i32.and': (a, b) => Number(a & b),
+  'i32.or': (a, b) => Number(a | b),
+  'i32.shl': (a, b) => Number(BigInt.asIntN(32, a << (b & 31n))),
 };
 const UNARY: Readonly<Record<string, (a: bigint) => bigint | number>> = {
   'i64.eqz': (a) => truth(a === 0n),
@@ -32,7 +35,7 @@ const UNARY: Readonly<Record<string, (a: bigint) => bigint | number>> = {
   'i64.extend32_s': (a) => BigInt.asIntN(32, a),
 };
 /** Operations that a zero on the right leaves alone. */
-const ZERO_IS_NEUTRAL = new Set(['i64.add', 'i64.sub', 'i64.or', 'i64.xor', 'i64.shl', 'i64.shr_u', 'i64.shr_s']);
+const ZERO_IS_NEUTRAL = new Set(['i64.add', 'i64.sub', 'i64.or', 'i64.xor', 'i64.shl', 'i64.shr_u', 'i64.shr_s', 'i32.or', 'i32.shl']);
 
 /** The result where it is known: an i64 (bigint), an i32 (number), or one of the operands. */
 export function fold(name: string, operands: readonly Node[]): bigint | number | Value | undefined {
@@ -41,7 +44,7 @@ export function fold(name: string, operands: readonly Node[]): bigint | number |
   if (operands.length !== 2) return undefined;
   if (a!.constant !== undefined && b!.constant !== undefined) return BINARY[name]?.(a!.constant, b!.constant);
   if (b!.constant === 0n && ZERO_IS_NEUTRAL.has(name)) return a;
-  if (a!.constant === 0n && (name === 'i64.add' || name === 'i64.or')) return b;
+  if (a!.constant === 0n && (name === 'i64.add' || name === 'i64.or' || name === 'i32.or')) return b;
   return undefined;
 }
 

@@ -121,6 +121,7 @@ function importCallees(module: ModuleBuilder): RegionCallees {
   const bulk = module.type(['i32', 'i64', 'i64', 'i64', 'i32'], ['i64']);
   const [copyForward, fillForward] = [host('copyForward', bulk), host('fillForward', bulk)];
   const regionHelper = host('regionHelper', module.type(['i32', 'i32', 'i32', 'i32'], ['i32']));
+  const leaveRegion = host('leaveRegion', module.type(['i32', 'i64', 'i32', 'i32', 'i32', 'i32', 'i64', 'i64', 'i64', 'i32'], ['i32']));
   const routine = routineFunctions(module);
   const floats = module.importTable('env', 'floats', { min: EXACT_FLOATS.length + X87_QUICK.length });
   const exactFloat: RegionCallees['exactFloat'] = (code, name) => {
@@ -129,5 +130,5 @@ function importCallees(module: ModuleBuilder): RegionCallees {
   const x87: RegionCallees['x87'] = (code, name) => {
     code.i32(EXACT_FLOATS.length + X87_QUICK.indexOf(name)).callIndirect(x87QuickFunctionType(module, name), floats);
   };
-  return { exactFloat, x87, slowRead, slowWrite, slowModify, slowLock, slowUnlock: -1, flag: { CF, PF, AF, SF, OF, L }, flagsImage, copyForward, fillForward, routine, regionHelper, fetchAddress, slowAddress: -1, segmentLinear: -1, helper: -1 };
+  return { exactFloat, x87, slowRead, slowWrite, slowModify, slowLock, slowUnlock: -1, flag: { CF, PF, AF, SF, OF, L }, flagsImage, copyForward, fillForward, routine, regionHelper, leaveRegion, fetchAddress, slowAddress: -1, segmentLinear: -1, helper: -1 };
 }

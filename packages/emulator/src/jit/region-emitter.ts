@@ -1,5 +1,6 @@
 import type { ExactFloat, FlagName, IntegerBits, Routine, SegmentName, StateName, Value, ValueType } from '@hanok/x86';
 import { Emitter } from '../emitter.ts';
+import { FLAG_MASK } from '../flag-emit.ts';
 import { type Lowering, type Node, use } from '../ir.ts';
 import { CPU, SEGMENT_INDEX, segmentField } from '../layout.ts';
 import { emitLoad, emitStore, LOAD_OPS, STORE_OPS } from '../memory-emit.ts';
@@ -8,10 +9,7 @@ import { fold, simplifyZeroExtend } from './fold.ts';
 import { assemble, bytesOf, type ByteSource, foldBytes, replaceHalf } from './fold-vector.ts';
 import { type Branch, NotCompilable, type RegionExits } from './region-exits.ts';
 import type { FlagState, RegionFlags } from './region-flags.ts';
-import type { RegionState } from './region-state.ts';
-
-/** Vector registers follow the general ones in a mask of registers. */
-const VECTOR_SHIFT = 16;
+import { registerBit, type RegionState, vectorBit } from './region-state.ts';
 
 /** Builds the code of one instruction in a region: its operands are known, and registers are locals. */
 export class RegionEmitter extends Emitter {
@@ -22,6 +20,9 @@ export class RegionEmitter extends Emitter {
   readonly #registerNodes: Node[] = [];
   #depth = 0;
   #hasEffect = false;
+  /** Registers that must be available before this instruction, and those it makes so. */
+  #needs = 0;
+  #written = 0;
   #branch: Branch | undefined;
   #jumpTarget: Value | undefined;
 
@@ -33,6 +34,12 @@ export class RegionEmitter extends Emitter {
     this.#instruction = instruction;
   }
 
+  get needs(): number {
+    return this.#needs;
+  }
+  get written(): number {
+    return this.#written;
+  }
   get branchTaken(): Branch | undefined {
     return this.#branch;
   }
@@ -120,6 +127,7 @@ export class RegionEmitter extends Emitter {
   }
 
   #registerNode(type: 'i64' | 'v128', local: number, mask: number): Node {
+    this.#needs |= mask & ~this.#written;
     const node = this.node(type, 'register', [], (l) => l.code.localGet(local));
     node.registers = mask;
     this.#registerNodes.push(node);
@@ -127,13 +135,13 @@ export class RegionEmitter extends Emitter {
   }
 
   override register(index: number, bits: IntegerBits = 64): Value {
-    const node = this.#registerNode('i64', this.#state.general(index), 1 << index);
+    const node = this.#registerNode('i64', this.#state.general(index), registerBit(index));
     node.knownBits = this.#state.width[index]!;
     return this.zeroExtend(node, bits);
   }
   /** Bits 8-15 of a register: AH and kin. */
   highByte(index: number): Value {
-    return this.zeroExtend(this.shrU(this.#registerNode('i64', this.#state.general(index), 1 << index), this.constant(8)), 8);
+    return this.zeroExtend(this.shrU(this.#registerNode('i64', this.#state.general(index), registerBit(index)), this.constant(8)), 8);
   }
   override setRegister(index: number, value: Value, bits: IntegerBits = 64): void {
     if (bits >= 32) {
@@ -149,20 +157,25 @@ export class RegionEmitter extends Emitter {
     this.#assign(index, this.or(kept, this.shl(this.zeroExtend(value, 8), this.constant(8))), Math.max(16, this.#state.width[index]!));
   }
   #assign(index: number, value: Value, width: number): void {
-    const local = this.#state.writtenGeneral(index);
-    this.action([value], (l) => l.push(value).code.localSet(local));
+    const local = this.#state.general(index);
+    this.action([value], (l) => l.push(value).code.localSet(local).localGet(l.cpu).localGet(local).memory('i64.store', CPU.gpr + index * 8));
     // Inside a condition either value may stay.
     this.#state.width[index] = this.#depth > 0 ? Math.max(width, this.#state.width[index]!) : width;
-    this.#invalidate(1 << index);
-    this.#hasEffect = true;
+    this.#noteWritten(registerBit(index));
   }
   override vectorRegister(index: number): Value {
-    return this.#registerNode('v128', this.#state.vector(index), 1 << (VECTOR_SHIFT + index));
+    return this.#registerNode('v128', this.#state.vector(index), vectorBit(index));
   }
   override setVectorRegister(index: number, value: Value): void {
-    const local = this.#state.writtenVector(index);
-    this.action([value], (l) => l.push(value).code.localSet(local));
-    this.#invalidate(1 << (VECTOR_SHIFT + index));
+    const local = this.#state.vector(index);
+    this.action([value], (l) => l.push(value).code.localSet(local).localGet(l.cpu).localGet(local).memory('v128.store', CPU.xmm + index * 16));
+    this.#noteWritten(vectorBit(index));
+  }
+  #noteWritten(register: number): void {
+    // Inside a condition what was there before may stay.
+    if (this.#depth > 0) this.#needs |= register & ~this.#written;
+    else this.#written |= register;
+    this.#invalidate(register);
     this.#hasEffect = true;
   }
 
@@ -246,34 +259,48 @@ export class RegionEmitter extends Emitter {
   }
   override flagsResult(r: Value, given: Parameters<Emitter['flagsResult']>[1]): void {
     if (this.#instruction.flagsDead) return;
-    const values = (['CF', 'AF', 'OF'] as const).map((name) => [name, given[name] ?? this.flag(name)] as const);
-    this.#setFlags('partial', [r, ...values.map(([, value]) => value)], (l) => {
-      for (const [name, value] of values) this.#flags.setBit(l, name, value);
+    const word = this.#word(['CF', 'AF', 'OF'], given);
+    this.#setFlags('partial', [r, word], (l) => {
+      this.#flags.setWord(l, word);
       this.#flags.setResult(l, r);
     });
   }
   override flagsSet(given: Partial<Record<FlagName, Value>>): void {
     if (this.#instruction.flagsDead) return;
-    const keepsResult = !('ZF' in given || 'SF' in given || 'PF' in given) && !['memory', 'dynamic'].includes(this.#flags.state);
+    const { state } = this.#flags;
+    const keepsResult = !('ZF' in given || 'SF' in given || 'PF' in given) && state !== 'memory' && state !== 'dynamic';
     if (keepsResult) {
       this.#setPartial(given);
       return;
     }
-    const names = ['CF', 'PF', 'AF', 'SF', 'OF'] as const;
-    const values = names.map((name) => [name, given[name] ?? this.flag(name)] as const);
-    const zero = this.widen(this.eqz(given.ZF ?? this.flag('ZF')));
-    this.#setFlags('explicit', [zero, ...values.map(([, value]) => value)], (l) => {
-      for (const [name, value] of values) this.#flags.setBit(l, name, value);
-      this.#flags.setResult(l, zero);
+    const zero = given.ZF ?? this.flag('ZF');
+    const word = this.#word(['CF', 'PF', 'AF', 'ZF', 'SF', 'OF'], { ...given, ZF: zero });
+    const result = this.widen(this.eqz(zero));
+    this.#setFlags('explicit', [result, word], (l) => {
+      this.#flags.setWord(l, word);
+      this.#flags.setResult(l, result);
     });
   }
   /** CF, AF and OF change, the result that ZF, SF and PF come from stays. */
   #setPartial(given: Partial<Record<FlagName, Value>>): void {
-    const values = (['CF', 'AF', 'OF'] as const).map((name) => [name, given[name] ?? this.flag(name)] as const);
-    const next = this.#flags.state === 'explicit' ? 'explicit' : 'partial';
-    this.#setFlags(next, values.map(([, value]) => value), (l) => {
-      for (const [name, value] of values) this.#flags.setBit(l, name, value);
+    const isExplicit = this.#flags.state === 'explicit';
+    const names = isExplicit ? (Object.keys(given) as FlagName[]) : (['CF', 'AF', 'OF'] as const);
+    let word = this.#word(names, given);
+    if (isExplicit) {
+      const mask = names.reduce((sum, name) => sum | FLAG_MASK[name], 0);
+      const before = this.node('i32', 'effect', [], (l) => this.#flags.pushWord(l));
+      word = this.op('i32.or', word, this.op('i32.and', before, this.constant32(~mask)));
+    }
+    this.#setFlags(isExplicit ? 'explicit' : 'partial', [word], (l) => this.#flags.setWord(l, word));
+  }
+  /** Flags at their places in RFLAGS: new ones, or as they are. */
+  #word(names: readonly FlagName[], given: Partial<Record<FlagName, Value>>): Value {
+    const bits = names.map((name) => {
+      const value = given[name] ?? this.flag(name);
+      const shift = Math.log2(FLAG_MASK[name]);
+      return shift === 0 ? value : this.op('i32.shl', value, this.constant32(shift));
     });
+    return bits.reduce((a, b) => this.op('i32.or', a, b));
   }
   override flag(name: FlagName): Value {
     const { state } = this.#flags;
@@ -347,7 +374,7 @@ export class RegionEmitter extends Emitter {
       this.#jumpTarget = target;
       return;
     }
-    this.action([target], (l) => this.#exits.leave(l.push(target)));
+    this.action([target], (l) => this.#exits.leave(l, l.local(target)));
   }
   override branch(condition?: Value): void {
     if (condition) use(condition);

@@ -8,8 +8,8 @@ export interface RegionExits {
   flagsHere: FlagState;
   /** Leaves so that the interpreter runs this instruction from its start; nothing it did may be visible. */
   interpret(l: Lowering): void;
-  /** Leaves after this instruction for the RIP on the stack. */
-  leave(l: Lowering): void;
+  /** Leaves after this instruction for the RIP in a local. */
+  leave(l: Lowering, target: number): void;
   /** Calls a helper with the whole state in the state block, where it finds its arguments too. */
   callHelper(l: Lowering, number: number, argumentCount: number): void;
 }

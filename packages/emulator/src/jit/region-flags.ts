@@ -13,33 +13,24 @@ const KIND: Record<Exclude<FlagState, 'memory' | 'dynamic'>, number> = { explici
 /** The local `kind` holds a FLAG_KIND plus one, and zero while the flags are in the state block. */
 const IN_MEMORY = 0;
 
-type BitFlag = 'CF' | 'PF' | 'AF' | 'SF' | 'OF';
-const BITS: readonly BitFlag[] = ['CF', 'PF', 'AF', 'SF', 'OF'];
+const BITS = ['CF', 'PF', 'AF', 'SF', 'OF'] as const;
+const shiftOf = (name: FlagName) => Math.log2(FLAG_MASK[name]);
 
 /** The flags of a region: lazily computed as in the interpreter, but how they were made is known while code is written. */
 export class RegionFlags {
   state: FlagState = 'memory';
-  readonly #region: RegionState;
   readonly #kind: number;
   readonly #a: number;
   readonly #b: number;
   readonly #result: number;
-  readonly #bits = new Map<BitFlag, number>();
+  readonly #word: number;
 
   constructor(region: RegionState) {
-    this.#region = region;
     this.#kind = region.newLocal('i32');
     this.#a = region.newLocal('i64');
     this.#b = region.newLocal('i64');
     this.#result = region.newLocal('i64');
-  }
-
-  #bit(name: BitFlag): number {
-    const known = this.#bits.get(name);
-    if (known !== undefined) return known;
-    const local = this.#region.newLocal('i32');
-    this.#bits.set(name, local);
-    return local;
+    this.#word = region.newLocal('i32');
   }
 
   /** Writes what the local `kind` must say where paths meet or the region is left. */
@@ -54,44 +45,44 @@ export class RegionFlags {
   setResult(l: Lowering, result: Value): void {
     l.push(result).code.localSet(this.#result);
   }
-  setBit(l: Lowering, name: BitFlag, value: Value): void {
-    l.push(value).code.localSet(this.#bit(name));
+  /** Flags at their places in RFLAGS, those that the state does not take from operands and result. */
+  setWord(l: Lowering, word: Value): void {
+    l.push(word).code.localSet(this.#word);
+  }
+  pushWord(l: Lowering): void {
+    l.code.localGet(this.#word);
   }
 
   /** Moves the flags to the state block; `state` says how they are held here. */
   spill(l: Lowering, state: FlagState): void {
     if (state === 'memory') return;
-    if (state === 'dynamic') {
-      // Code written later may hold flags in these on a path that comes back here.
-      for (const name of BITS) this.#bit(name);
-      l.code.localGet(this.#kind).if();
-    }
-    this.#store(l, () => {
-      if (state === 'dynamic') l.code.localGet(this.#kind).i32(1).op('i32.sub');
-      else l.code.i32(KIND[state]);
-    });
+    if (state === 'dynamic') l.code.localGet(this.#kind).if();
+    this.store(l, state);
     if (state === 'dynamic') l.code.op('end');
     l.code.i32(IN_MEMORY).localSet(this.#kind);
   }
 
-  #store(l: Lowering, kind: () => void): void {
-    const { code, cpu } = l;
+  /** Stores what a state is made of; a dynamic one is not in memory. */
+  store({ code, cpu }: Lowering, state: FlagState): void {
+    if (state === 'memory') return;
+    const isDynamic = state === 'dynamic';
     code.localGet(cpu);
-    kind();
+    if (isDynamic) code.localGet(this.#kind).i32(1).op('i32.sub');
+    else code.i32(KIND[state]);
     code.memory('i32.store', CPU.flagKind);
-    code.localGet(cpu).localGet(this.#a).memory('i64.store', CPU.flagA);
-    code.localGet(cpu).localGet(this.#b).memory('i64.store', CPU.flagB);
     code.localGet(cpu).localGet(this.#result).memory('i64.store', CPU.flagResult);
-    if (this.#bits.size === 0) return;
-    // Where all flags are explicit the host reads them from this word alone.
-    code.localGet(cpu).localGet(this.#result).op('i64.eqz').i32(Math.log2(FLAG_MASK.ZF)).op('i32.shl');
-    for (const [name, local] of this.#bits) code.localGet(local).i32(Math.log2(FLAG_MASK[name])).op('i32.shl').op('i32.or');
-    code.memory('i32.store', CPU.flagWord);
+    if (isDynamic || state === 'add' || state === 'sub') {
+      code.localGet(cpu).localGet(this.#a).memory('i64.store', CPU.flagA);
+      code.localGet(cpu).localGet(this.#b).memory('i64.store', CPU.flagB);
+    }
+    if (isDynamic || state === 'partial' || state === 'explicit') code.localGet(cpu).localGet(this.#word).memory('i32.store', CPU.flagWord);
   }
 
-  /** At the region's end: stores what the local `kind` says. */
-  storeAtEnd(l: Lowering): void {
-    this.spill(l, 'dynamic');
+  /** Pushes what the function that leaves a region takes: the local `kind`'s value, operands, result and word. */
+  pushAll({ code }: Lowering, state: FlagState): void {
+    if (state === 'dynamic') code.localGet(this.#kind);
+    else code.i32(state === 'memory' ? IN_MEMORY : KIND[state] + 1);
+    code.localGet(this.#a).localGet(this.#b).localGet(this.#result).localGet(this.#word);
   }
 
   /** Pushes one flag, held as `state` says. */
@@ -110,7 +101,7 @@ export class RegionFlags {
     if (name === 'ZF') code.localGet(this.#result).op('i64.eqz');
     else if (name === 'PF') this.#parity(l, state);
     else if (name === 'SF') this.#sign(l, state);
-    else if (state === 'explicit' || state === 'partial') code.localGet(this.#bit(name));
+    else if (state === 'explicit' || state === 'partial') this.#bitOfWord(l, name);
     else if (state === 'logic') code.i32(0);
     else this.#ofArithmetic(l, name, state);
   }
@@ -125,20 +116,26 @@ export class RegionFlags {
       code.op('end');
       return;
     }
-    const carry = this.#bit('CF');
-    code.localGet(this.#kind).i32(Partial + 1).op('i32.eq').if('i32').localGet(carry).op('else');
+    code.localGet(this.#kind).i32(Partial + 1).op('i32.eq').if('i32');
+    this.#bitOfWord(l, 'CF');
+    code.op('else');
     code.localGet(this.#kind).i32(Sub + 1).op('i32.eq').if('i32').localGet(this.#a).localGet(this.#b).op('i64.lt_u').op('else');
     this.spill(l, 'dynamic');
     inMemory();
     code.op('end').op('end');
   }
 
+  #bitOfWord({ code }: Lowering, name: FlagName): void {
+    code.localGet(this.#word);
+    if (shiftOf(name) > 0) code.i32(shiftOf(name)).op('i32.shr_u');
+    code.i32(1).op('i32.and');
+  }
   #parity(l: Lowering, state: FlagState): void {
-    if (state === 'explicit') l.code.localGet(this.#bit('PF'));
+    if (state === 'explicit') this.#bitOfWord(l, 'PF');
     else l.code.localGet(this.#result).i64(0xff).op('i64.and').op('i64.popcnt').op('i32.wrap_i64').i32(1).op('i32.and').op('i32.eqz');
   }
   #sign(l: Lowering, state: FlagState): void {
-    if (state === 'explicit') l.code.localGet(this.#bit('SF'));
+    if (state === 'explicit') this.#bitOfWord(l, 'SF');
     else l.code.localGet(this.#result).i64(0).op('i64.lt_s');
   }
 
@@ -205,7 +202,7 @@ export class RegionFlags {
     code.i32(6).op('i32.shl');
     for (const name of BITS) {
       this.push(l, name, state);
-      code.i32(Math.log2(FLAG_MASK[name])).op('i32.shl').op('i32.or');
+      code.i32(shiftOf(name)).op('i32.shl').op('i32.or');
     }
     code.op('i64.extend_i32_u');
   }
@@ -214,9 +211,7 @@ export class RegionFlags {
   setImage(l: Lowering, image: Value): void {
     const local = l.local(image);
     const { code } = l;
-    for (const name of BITS) {
-      code.localGet(local).op('i32.wrap_i64').i32(Math.log2(FLAG_MASK[name])).op('i32.shr_u').i32(1).op('i32.and').localSet(this.#bit(name));
-    }
+    code.localGet(local).op('i32.wrap_i64').localSet(this.#word);
     code.localGet(local).i64(6).op('i64.shr_u').i64(1).op('i64.and').i64(1).op('i64.xor').localSet(this.#result);
   }
 }

@@ -6,7 +6,14 @@ import { CPU } from '../layout.ts';
 const GENERAL_COUNT = 16;
 const VECTOR_COUNT = 16;
 
-/** Wasm locals that stand for the vCPU's state while a region runs, and the code that moves them in and out. */
+/** Masks of registers: general ones, then vectors. */
+export const registerBit = (index: number) => 1 << index;
+export const vectorBit = (index: number) => 1 << (GENERAL_COUNT + index);
+
+/**
+ * Wasm locals that stand for the vCPU's state while a region runs, and the code that loads them. What is
+ * written goes to the state block at once: leaving a region costs nothing, and registers need not be kept for it.
+ */
 export class RegionState {
   /** The function's only parameter: address of the vCPU's block. */
   readonly cpu = 0;
@@ -17,15 +24,14 @@ export class RegionState {
   readonly codePage: number;
   /** Instructions the vCPU may still run. */
   readonly budget: number;
-  /** Where the region is left for, and how: a REGION_END. */
-  readonly rip: number;
-  readonly end: number;
   readonly #general = new Int32Array(GENERAL_COUNT).fill(-1);
   readonly #vector = new Int32Array(VECTOR_COUNT).fill(-1);
   #roundingShows = -1;
   readonly #constants = new Map<string, { readonly bytes: Uint8Array; readonly local: number }>();
-  readonly #writtenGeneral = new Set<number>();
-  readonly #writtenVector = new Set<number>();
+  /** Registers that are the same in the state block and in their locals here, by `registerBit`. */
+  available = 0;
+  /** Registers loaded when the region is entered. */
+  #loadedAtEntry = 0;
   /** Bits of a general register that may be nonzero, as far as the code written so far in this block tells. */
   readonly width = new Uint8Array(GENERAL_COUNT).fill(64);
 
@@ -34,8 +40,6 @@ export class RegionState {
     this.tlb = newLocal('i32');
     this.codePage = newLocal('i64');
     this.budget = newLocal('i32');
-    this.rip = newLocal('i64');
-    this.end = newLocal('i32');
   }
 
   general(index: number): number {
@@ -46,15 +50,6 @@ export class RegionState {
     if (this.#vector[index]! < 0) this.#vector[index] = this.newLocal('v128');
     return this.#vector[index]!;
   }
-  writtenGeneral(index: number): number {
-    this.#writtenGeneral.add(index);
-    return this.general(index);
-  }
-  writtenVector(index: number): number {
-    this.#writtenVector.add(index);
-    return this.vector(index);
-  }
-
   /** Whether rounding shows (`Emit.roundingShows`), kept while the region runs. */
   roundingShows(): number {
     if (this.#roundingShows < 0) this.#roundingShows = this.newLocal('i32');
@@ -79,17 +74,26 @@ export class RegionState {
     this.width.fill(64);
   }
 
-  /** Loads every register the region names. */
-  load(code: Code): void {
-    this.loadRoundingShows(code);
-    this.#general.forEach((local, index) => local >= 0 && code.localGet(0).memory('i64.load', CPU.gpr + index * 8).localSet(local));
-    this.#vector.forEach((local, index) => local >= 0 && code.localGet(0).memory('v128.load', CPU.xmm + index * 16).localSet(local));
+  /** Makes registers available: in a loop where the region is entered, else here. */
+  provide(code: Code, registers: number, inLoop: boolean): void {
+    const missing = registers & ~this.available;
+    this.available |= registers;
+    if (inLoop) this.#loadedAtEntry |= missing;
+    else this.load(code, missing);
   }
 
-  /** Stores every register the region writes. */
-  store(code: Code): void {
-    for (const index of this.#writtenGeneral) code.localGet(0).localGet(this.general(index)).memory('i64.store', CPU.gpr + index * 8);
-    for (const index of this.#writtenVector) code.localGet(0).localGet(this.vector(index)).memory('v128.store', CPU.xmm + index * 16);
+  /** What must be loaded again behind a helper, given what is available there. */
+  kept(available: number): number {
+    return available | this.#loadedAtEntry;
+  }
+
+  load(code: Code, registers: number): void {
+    for (let index = 0; index < GENERAL_COUNT; index++) {
+      if (registers & registerBit(index)) code.localGet(0).memory('i64.load', CPU.gpr + index * 8).localSet(this.general(index));
+    }
+    for (let index = 0; index < VECTOR_COUNT; index++) {
+      if (registers & vectorBit(index)) code.localGet(0).memory('v128.load', CPU.xmm + index * 16).localSet(this.vector(index));
+    }
   }
 
   /** Loads what stays the same while the region runs, and the budget. */
@@ -98,6 +102,7 @@ export class RegionState {
     code.localGet(0).memory('i64.load', CPU.codePage).localSet(this.codePage);
     code.localGet(0).memory('i32.load', CPU.budget).localSet(this.budget);
     for (const { bytes, local } of this.#constants.values()) code.v128(bytes).localSet(local);
-    this.load(code);
+    this.loadRoundingShows(code);
+    this.load(code, this.#loadedAtEntry);
   }
 }

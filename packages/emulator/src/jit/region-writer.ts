@@ -23,6 +23,8 @@ export interface RegionCallees extends Callees {
   /** (cpu, linear) → where in wasm memory the page at a linear address lies, fetched from; 0 where that would fault. */
   readonly fetchAddress: number;
   readonly regionHelper: number;
+  /** `LEAVE_REGION`. */
+  readonly leaveRegion: number;
 }
 
 /** Code to be put into the body once all registers of the region are known. */
@@ -44,6 +46,9 @@ export class RegionWriter implements Flow, RegionExits {
   readonly #insertions: Insertion[] = [];
   readonly #labels = new Map<StructuredBlock, number>();
   readonly #flagsAtEntry = new Map<StructuredBlock, FlagState>();
+  /** Registers available where a block ends, and so wherever it dominates. */
+  readonly #availableAtEnd = new Map<StructuredBlock, number>();
+  #loopDepth = 0;
   #instruction: CompiledInstruction | undefined;
   /** Instructions of the block before the present one. */
   #before = 0;
@@ -61,16 +66,9 @@ export class RegionWriter implements Flow, RegionExits {
     this.#tree(structure(blocks)[0]!);
     const { code } = this.#function;
     this.#state.begin(code);
-    code.block();
     this.#checkPages(code, pages, ramBase, blocks[0]!.start);
     this.#splice(code);
-    code.op('unreachable').op('end');
-    this.#state.store(code);
-    const end = new Lowering(code, (type) => this.#function.local(type), this, this.#callees, 0, -1, -1);
-    this.#flags.storeAtEnd(end);
-    code.localGet(0).localGet(this.#state.rip).memory('i64.store', CPU.rip);
-    code.localGet(0).localGet(this.#state.budget).memory('i32.store', CPU.budget);
-    code.localGet(this.#state.end);
+    code.op('unreachable');
   }
 
   /** Other pages than the entry's must still be where they were when the region was made. */
@@ -84,8 +82,8 @@ export class RegionWriter implements Flow, RegionExits {
       code.localGet(linear).op('i32.wrap_i64').localGet(tlbEntry).memory('i32.load', TLB.addend).op('i32.add');
       code.op('else').localGet(0).localGet(linear).call(this.#callees.fetchAddress).op('end');
       code.i32(ramBase + start).op('i32.ne').if();
-      code.localGet(this.#state.codePage).i64(entry).op('i64.add').localSet(this.#state.rip);
-      code.i32(Interpret).localSet(this.#state.end).br(1).op('end');
+      code.localGet(0).localGet(this.#state.codePage).i64(entry).op('i64.add').memory('i64.store', CPU.rip);
+      code.i32(Interpret).op('return').op('end');
     }
   }
 
@@ -114,6 +112,7 @@ export class RegionWriter implements Flow, RegionExits {
     const merges = block.children.filter(({ isMerge }) => isMerge).toReversed();
     if (block.isLoopHeader) {
       code.loop();
+      this.#loopDepth++;
       this.#labels.set(block, code.depth);
     }
     for (const merge of merges) {
@@ -125,33 +124,43 @@ export class RegionWriter implements Flow, RegionExits {
       code.op('end');
       this.#tree(merge);
     }
-    if (block.isLoopHeader) code.op('end');
+    if (!block.isLoopHeader) return;
+    code.op('end');
+    this.#loopDepth--;
   }
 
   #block(block: StructuredBlock): void {
     const meets = block.isLoopHeader || block.isMerge;
     this.#flags.state = meets ? 'dynamic' : (this.#flagsAtEntry.get(block) ?? 'memory');
     if (meets) this.#state.forgetWidths();
+    this.#state.available = block.order === 0 ? 0 : this.#availableAtEnd.get(block.dominator!)!;
     let branch: Branch | undefined;
     this.#before = 0;
     for (const instruction of block.code.instructions) {
       const emitter = this.#compile(instruction);
       if (!emitter) {
+        this.#endBlock(block);
         this.#exit(instruction.pageOffset, Interpret, this.#before);
         return;
       }
       branch = emitter.branchTaken;
       this.#before++;
       if (emitter.jumpTarget) {
+        this.#endBlock(block);
         this.#leaveFor(block, emitter.jumpTarget);
         return;
       }
       if (instruction.traits.endsRegion) {
+        this.#endBlock(block);
         this.#exit(instruction.pageOffset + instruction.decoded.lengthBytes, Lookup, this.#before);
         return;
       }
     }
+    this.#endBlock(block);
     this.#finish(block, branch);
+  }
+  #endBlock(block: StructuredBlock): void {
+    this.#availableAtEnd.set(block, this.#state.available);
   }
 
   /** Writes one instruction; undefined where it cannot be part of a region. */
@@ -167,6 +176,8 @@ export class RegionWriter implements Flow, RegionExits {
       return undefined;
     }
     this.#instruction = instruction;
+    this.#state.provide(this.#lowering.code, emitter.needs, this.#loopDepth > 0);
+    this.#state.available |= emitter.written;
     this.#lowering.releaseLocals();
     this.#lowering.block(emitter.root);
     if (emitter.branchTaken?.condition) this.#lowering.local(emitter.branchTaken.condition);
@@ -206,8 +217,9 @@ export class RegionWriter implements Flow, RegionExits {
       this.#follow(block, { block: site });
       code.op('end');
     }
-    code.localGet(local);
-    this.#leave(this.#lowering, Lookup, 0, flags);
+    this.#flags.store(this.#lowering, flags);
+    code.localGet(0).localGet(local).memory('i64.store', CPU.rip);
+    this.#return(Lookup, 0);
   }
 
   #follow(from: StructuredBlock, edge: Edge): void {
@@ -234,25 +246,37 @@ export class RegionWriter implements Flow, RegionExits {
 
   /** Leaves for a page offset; `executed` instructions are still to be counted. */
   #exit(pageOffset: number, end: number, executed: number): void {
-    this.#lowering.code.localGet(this.#state.codePage).i64(pageOffset).op('i64.add');
-    this.#leave(this.#lowering, end, executed, this.#flags.state);
+    const { code } = this.#lowering;
+    if (this.#flags.state === 'dynamic') {
+      this.#leaveRarely(this.#lowering, pageOffset, end, executed, 'dynamic');
+      return;
+    }
+    this.#flags.store(this.#lowering, this.#flags.state);
+    code.localGet(0).localGet(this.#state.codePage).i64(pageOffset).op('i64.add').memory('i64.store', CPU.rip);
+    this.#return(end, executed);
   }
-
-  #leave(l: Lowering, end: number, executed: number, flags: FlagState): void {
+  #return(end: number, executed: number): void {
+    const { code } = this.#lowering;
+    code.localGet(0).localGet(this.#state.budget);
+    if (executed > 0) code.i32(executed).op('i32.sub');
+    code.memory('i32.store', CPU.budget).i32(end).op('return');
+  }
+  /** The same with as little code as can be. */
+  #leaveRarely(l: Lowering, pageOffset: number, end: number, executed: number, flags: FlagState): void {
     const { code } = l;
-    code.localSet(this.#state.rip);
-    if (end !== Lookup) code.i32(end).localSet(this.#state.end);
-    this.#flags.recordKind(l, flags);
-    if (executed > 0) code.localGet(this.#state.budget).i32(executed).op('i32.sub').localSet(this.#state.budget);
-    code.br(code.depth);
+    code.localGet(0).i64(pageOffset).i32(executed).localGet(this.#state.budget).i32(end);
+    this.#flags.pushAll(l, flags);
+    code.call(this.#callees.leaveRegion).op('return');
   }
 
   interpret(l: Lowering): void {
-    l.code.localGet(this.#state.codePage).i64(this.#instruction!.pageOffset).op('i64.add');
-    this.#leave(l, Interpret, this.#before, this.flagsHere);
+    this.#leaveRarely(l, this.#instruction!.pageOffset, Interpret, this.#before, this.flagsHere);
   }
-  leave(l: Lowering): void {
-    this.#leave(l, Lookup, this.#before + 1, this.flagsHere);
+  leave(l: Lowering, target: number): void {
+    const { code } = l;
+    this.#flags.spill(l, this.flagsHere);
+    code.localGet(0).localGet(target).memory('i64.store', CPU.rip);
+    this.#return(Lookup, this.#before + 1);
   }
 
   callHelper(l: Lowering, number: number, argumentCount: number): void {
@@ -260,7 +284,7 @@ export class RegionWriter implements Flow, RegionExits {
     const { decoded, pageOffset } = this.#instruction!;
     const state = this.#state;
     const status = l.temporary('i32');
-    this.#insertions.push({ at: code.sizeBytes, write: (to) => state.store(to) });
+    const { available } = state;
     const last = this.#instruction!.traits.endsRegion ? LAST_OF_REGION : 0;
     code.i32(number).i32(pageOffset).i32(decoded.lengthBytes | (decoded.segment << 4) | last).i32(argumentCount).call(this.#callees.regionHelper).localTee(status).if();
     code.localGet(0);
@@ -268,7 +292,11 @@ export class RegionWriter implements Flow, RegionExits {
     code.memory('i32.store', CPU.budget);
     code.localGet(status).i32(HELPER_END.Stop).op('i32.eq').i32(1).op('i32.shl').op('return');
     code.op('end');
-    this.#insertions.push({ at: code.sizeBytes, write: (to) => state.load(to) });
+    const reload = (to: Code) => {
+      state.loadRoundingShows(to);
+      state.load(to, state.kept(available));
+    };
+    this.#insertions.push({ at: code.sizeBytes, write: reload });
   }
 
   /** Memory that is not ordinary, and every exception, is the interpreter's. */
