@@ -14,7 +14,7 @@ import { MsrFile } from './helpers/msr.ts';
 import type { EngineImports, InterpreterExports } from './interpreter.ts';
 import { COMPILE_POLICY, HotCode } from './jit/hot-code.ts';
 import { type CompiledCode, RegionCache } from './jit/region-cache.ts';
-import { HELPER_END, LAST_OF_REGION } from './jit/region-writer.ts';
+import { HELPER_END, LAST_OF_REGION } from './jit/template-writer.ts';
 import { BLOCK_TAG, CPU, RUN_END, STATUS, VCPU_BLOCK_BYTES, vcpuBlockAddress } from './layout.ts';
 import { Mmu } from './mmu.ts';
 import { KvmParavirt } from './paravirt/kvm-paravirt.ts';

@@ -8,7 +8,7 @@ function never(): never {
 }
 
 /** Routines compute: nothing in them can leave. */
-const NO_FLOW: Flow = { fault: never, jump: never, branch: never, leaveOnStatus: never, interruptWindow: never };
+export const NO_FLOW: Flow = { fault: never, jump: never, branch: never, leaveOnStatus: never, interruptWindow: never };
 
 const NO_CALLEES: Omit<Callees, 'routine'> = {
   slowRead: -1, slowWrite: -1, slowModify: -1, slowLock: -1, slowUnlock: -1, slowAddress: -1, segmentLinear: -1, helper: -1, flagsImage: -1, copyForward: -1, fillForward: -1,

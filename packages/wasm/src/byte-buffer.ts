@@ -97,6 +97,29 @@ export class ByteBuffer {
     return this.u32(bytes.length).bytes(bytes);
   }
 
+  /** Overwrites `sizeBytes` bytes with an unsigned LEB128 of that length, longer than it needs to be. */
+  setUnsigned(at: number, value: number, sizeBytes: number): this {
+    let rest = value;
+    for (let index = 0; index < sizeBytes; index++) {
+      this.data[at + index] = (rest & 0x7f) | (index < sizeBytes - 1 ? 0x80 : 0);
+      rest >>>= 7;
+    }
+    if (rest !== 0) throw new Error(`${value} does not fit ${sizeBytes} byte(s) of LEB128`);
+    return this;
+  }
+
+  /** The same for a signed integer below 2^34. */
+  setSigned(at: number, value: number, sizeBytes: number): this {
+    let rest = value;
+    for (let index = 0; index < sizeBytes - 1; index++) {
+      this.data[at + index] = (rest & 0x7f) | 0x80;
+      rest = Math.floor(rest / 128);
+    }
+    if (rest < -0x40 || rest >= 0x40) throw new Error(`${value} does not fit ${sizeBytes} byte(s) of LEB128`);
+    this.data[at + sizeBytes - 1] = rest & 0x7f;
+    return this;
+  }
+
   /** A copy of the bytes written so far. */
   toBytes(): Uint8Array {
     return this.data.slice(0, this.used);

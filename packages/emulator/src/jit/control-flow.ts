@@ -14,6 +14,8 @@ export interface CompiledInstruction {
   readonly decoded: Decoded;
   readonly pageOffset: number;
   readonly traits: Traits;
+  /** The bytes that say what it does: all but a relative target. */
+  readonly key: string;
   /** Nothing can see the flags it sets. */
   flagsDead: boolean;
 }
@@ -126,10 +128,12 @@ class Discovery {
     const { ram, decoder } = this.#source;
     const from = start + at - page * PAGE_BYTES;
     let decoded = decoder.decode(ram, from, start + PAGE_BYTES, 64);
-    if (decoded === 'more') decoded = this.#decodeCrossing(page, from, start + PAGE_BYTES - from);
+    const crosses = decoded === 'more';
+    if (crosses) decoded = this.#decodeCrossing(page, from, start + PAGE_BYTES - from);
     if (typeof decoded === 'string' || !this.#source.works(decoded.row)) return undefined;
     const own = { ...decoded };
-    return { decoded: own, pageOffset: at, traits: traitsOf(own), flagsDead: false };
+    const key = crosses ? keyOf(this.#crossing, 0, own) : keyOf(ram, from, own);
+    return { decoded: own, pageOffset: at, traits: traitsOf(own), key, flagsDead: false };
   }
 
   #decodeCrossing(page: number, from: number, lengthBytes: number): Decoded | DecodeFailure {
@@ -140,6 +144,15 @@ class Discovery {
     this.#crossing.set(ram.subarray(next, next + INSTRUCTION_BYTES_MAX), lengthBytes);
     return decoder.decode(this.#crossing, 0, lengthBytes + INSTRUCTION_BYTES_MAX, 64);
   }
+}
+
+/** The targets of branches may differ, but not how long they are. */
+function keyOf(bytes: Uint8Array, from: number, { row, lengthBytes }: Decoded): string {
+  const relative = row.operands.find(isRelative);
+  const count = relative ? lengthBytes - (relative.size === 'b' ? 1 : 4) : lengthBytes;
+  let key = '';
+  for (let index = 0; index < count; index++) key += String.fromCharCode(bytes[from + index]!);
+  return key;
 }
 
 const isRelative = (spec: OperandSpec) => spec.kind === 'J';

@@ -5,7 +5,10 @@ import { EXACT_FLOATS, exactFloatFunctionType } from '../float/names.ts';
 import { routineFunctions } from '../routines.ts';
 import { X87_QUICK, x87QuickFunctionType } from '../x87/quick/names.ts';
 import { type CodeSource, discover, type Discovered } from './control-flow.ts';
-import { type RegionCallees, RegionWriter } from './region-writer.ts';
+import { RegionWriter } from './region-writer.ts';
+import { TemplateCache } from './template-cache.ts';
+import type { RegionCallees } from './template-writer.ts';
+import { VectorConstants } from './virtual-locals.ts';
 
 /** Code found worth compiling: the Enter slot of its first block, and what was discovered from there. */
 export interface RegionRequest {
@@ -31,7 +34,8 @@ export class RegionCache {
   readonly table = new WebAssembly.Table({ element: 'anyfunc', initial: TABLE_GROWTH });
   readonly #memory: WebAssembly.Memory;
   readonly #maxPages: number;
-  readonly #helperNumbers: ReadonlyMap<string, number>;
+  readonly #templates: TemplateCache;
+  readonly #constants = new VectorConstants();
   readonly #ram: Uint8Array;
   readonly #decoder = new Decoder();
   readonly #free: number[] = [];
@@ -45,7 +49,15 @@ export class RegionCache {
     this.#memory = memory;
     this.#maxPages = maxPages;
     this.#ram = ram;
-    this.#helperNumbers = new Map(helperNames.map((name, index) => [name, index]));
+    const helperNumbers = new Map(helperNames.map((name, index) => [name, index]));
+    const helperNumber = (name: string) => {
+      const number = helperNumbers.get(name);
+      if (number === undefined) throw new Error(`no helper ${name} for an instruction that names it`);
+      return number;
+    };
+    // What regions import stands in the same places in all their modules.
+    const callees = importCallees(this.#newModule());
+    this.#templates = new TemplateCache({ callees, constants: this.#constants, helperNumber });
   }
 
   /** Functions of the interpreter's module and the host that regions call. */
@@ -62,8 +74,7 @@ export class RegionCache {
   /** Compiles regions; `install` is told each one's place in the table. */
   compile(requests: readonly RegionRequest[], install: (request: RegionRequest, tableIndex: number) => void): void {
     this.#moduleCount++;
-    const module = new ModuleBuilder();
-    module.importMemory('env', 'memory', { minPages: 1, maxPages: this.#maxPages, shared: true });
+    const module = this.#newModule();
     const callees = importCallees(module);
     requests.forEach(({ code }, index) => this.#write(module, callees, code, index));
     const instance = new WebAssembly.Instance(new WebAssembly.Module(module.toBytes() as Uint8Array<ArrayBuffer>), { env: this.#imports });
@@ -74,22 +85,22 @@ export class RegionCache {
     });
   }
 
+  #newModule(): ModuleBuilder {
+    const module = new ModuleBuilder();
+    module.importMemory('env', 'memory', { minPages: 1, maxPages: this.#maxPages, shared: true });
+    return module;
+  }
+
   #write(module: ModuleBuilder, callees: RegionCallees, code: Discovered, index: number): void {
     const f = module.function(module.type(['i32'], ['i32']));
     module.export(`r${index}`, 'func', f.index);
-    new RegionWriter(f, callees, (name) => this.#helperNumber(name)).write(code, this.#ram.byteOffset);
+    new RegionWriter(f, callees, this.#templates, this.#constants).write(code, this.#ram.byteOffset);
     this.#regionCount++;
     for (const { instructions } of code.blocks) this.#instructionCount += instructions.length;
   }
 
   get counts(): CompiledCode {
     return { modules: this.#moduleCount, regions: this.#regionCount, instructions: this.#instructionCount, liveRegions: this.#next - FIRST_INDEX - this.#free.length };
-  }
-
-  #helperNumber(name: string): number {
-    const number = this.#helperNumbers.get(name);
-    if (number === undefined) throw new Error(`no helper ${name} for an instruction that names it`);
-    return number;
   }
 
   #place(): number {
@@ -124,11 +135,15 @@ function importCallees(module: ModuleBuilder): RegionCallees {
   const leaveRegion = host('leaveRegion', module.type(['i32', 'i64', 'i32', 'i32', 'i32', 'i32', 'i64', 'i64', 'i64', 'i32'], ['i32']));
   const routine = routineFunctions(module);
   const floats = module.importTable('env', 'floats', { min: EXACT_FLOATS.length + X87_QUICK.length });
+  const exactFloatTypes = EXACT_FLOATS.map((name) => exactFloatFunctionType(module, name));
+  const x87Types = X87_QUICK.map((name) => x87QuickFunctionType(module, name));
   const exactFloat: RegionCallees['exactFloat'] = (code, name) => {
-    code.i32(EXACT_FLOATS.indexOf(name)).callIndirect(exactFloatFunctionType(module, name), floats);
+    const index = EXACT_FLOATS.indexOf(name);
+    code.i32(index).callIndirect(exactFloatTypes[index]!, floats);
   };
   const x87: RegionCallees['x87'] = (code, name) => {
-    code.i32(EXACT_FLOATS.length + X87_QUICK.indexOf(name)).callIndirect(x87QuickFunctionType(module, name), floats);
+    const index = X87_QUICK.indexOf(name);
+    code.i32(EXACT_FLOATS.length + index).callIndirect(x87Types[index]!, floats);
   };
   return { exactFloat, x87, slowRead, slowWrite, slowModify, slowLock, slowUnlock: -1, flag: { CF, PF, AF, SF, OF, L }, flagsImage, copyForward, fillForward, routine, regionHelper, leaveRegion, fetchAddress, slowAddress: -1, segmentLinear: -1, helper: -1 };
 }

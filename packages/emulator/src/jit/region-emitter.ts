@@ -1,23 +1,26 @@
-import type { ExactFloat, FlagName, IntegerBits, Routine, SegmentName, StateName, Value, ValueType } from '@hanok/x86';
-import { Emitter } from '../emitter.ts';
+import type { ExactFloat, FlagName, IntegerBits, SegmentName, StateName, Value, ValueType } from '@hanok/x86';
+import type { Emitter } from '../emitter.ts';
 import { FLAG_MASK } from '../flag-emit.ts';
 import { type Lowering, type Node, use } from '../ir.ts';
 import { CPU, SEGMENT_INDEX, segmentField } from '../layout.ts';
 import { emitLoad, emitStore, LOAD_OPS, STORE_OPS } from '../memory-emit.ts';
 import type { CompiledInstruction } from './control-flow.ts';
-import { fold, simplifyZeroExtend } from './fold.ts';
-import { assemble, bytesOf, type ByteSource, foldBytes, replaceHalf } from './fold-vector.ts';
+import { FoldingEmitter } from './folding-emitter.ts';
 import { type Branch, NotCompilable, type RegionExits } from './region-exits.ts';
 import type { FlagState, RegionFlags } from './region-flags.ts';
-import { registerBit, type RegionState, vectorBit } from './region-state.ts';
+import { registerBit, vectorBit } from './register-bits.ts';
+import type { TemplateCode } from './template-code.ts';
+import type { RegisterWidths } from './register-widths.ts';
+import { loadRoundingShows } from './region-registers.ts';
+import { LOCAL, type VectorConstants } from './virtual-locals.ts';
 
 /** Builds the code of one instruction in a region: its operands are known, and registers are locals. */
-export class RegionEmitter extends Emitter {
-  readonly #state: RegionState;
+export class RegionEmitter extends FoldingEmitter {
   readonly #flags: RegionFlags;
   readonly #exits: RegionExits;
   readonly #instruction: CompiledInstruction;
-  readonly #registerNodes: Node[] = [];
+  readonly #widths: RegisterWidths;
+  readonly #constants: VectorConstants;
   #depth = 0;
   #hasEffect = false;
   /** Registers that must be available before this instruction, and those it makes so. */
@@ -26,12 +29,13 @@ export class RegionEmitter extends Emitter {
   #branch: Branch | undefined;
   #jumpTarget: Value | undefined;
 
-  constructor(state: RegionState, flags: RegionFlags, exits: RegionExits, instruction: CompiledInstruction, helperNumber: (name: string) => number) {
+  constructor(flags: RegionFlags, exits: RegionExits, instruction: CompiledInstruction, widths: RegisterWidths, constants: VectorConstants, helperNumber: (name: string) => number) {
     super(true, helperNumber);
-    this.#state = state;
     this.#flags = flags;
     this.#exits = exits;
     this.#instruction = instruction;
+    this.#widths = widths;
+    this.#constants = constants;
   }
 
   get needs(): number {
@@ -63,85 +67,21 @@ export class RegionEmitter extends Emitter {
     };
   }
 
-  override op(name: string, ...operands: Value[]): Value {
-    const folded = fold(name, operands as Node[]);
-    if (typeof folded === 'bigint') return this.constant(folded);
-    if (typeof folded === 'number') return this.constant32(folded);
-    if (folded) return folded;
-    const bytes = foldBytes(name, operands as Node[]);
-    return (bytes && this.#assembled(bytes)) ?? this.#plain(name, operands);
-  }
-  #plain(name: string, operands: readonly Value[]): Value {
-    const node = super.op(name, ...operands) as Node;
-    node.operation = { name, operands };
-    if (node.registers) this.#registerNodes.push(node);
-    return node;
-  }
-  override constant32(value: number): Value {
-    const node = super.constant32(value) as Node;
-    return Object.assign(node, { constant: BigInt(value | 0) });
-  }
-  override zeroExtend(a: Value, bits: number): Value {
-    return bits === 64 ? a : simplifyZeroExtend(this, a as Node, bits, (value) => super.zeroExtend(value, bits));
-  }
-  override select(condition: Value, a: Value, b: Value): Value {
-    const { constant } = condition as Node;
-    if (constant !== undefined) return constant !== 0n ? a : b;
-    const node = super.select(condition, a, b) as Node;
-    if (node.registers) this.#registerNodes.push(node);
-    return node;
-  }
-  override lane(name: string, index: number, ...operands: Value[]): Value {
-    const bytes = name === 'i64x2.replace_lane' ? replaceHalf(index, operands[0] as Node, operands[1] as Node) : undefined;
-    const assembled = bytes && this.#assembled(bytes);
-    if (assembled) return assembled;
-    const node = super.lane(name, index, ...operands) as Node;
-    node.operation = { name, operands, lane: index };
-    return this.#track(node);
-  }
-  override shuffle(lanes: readonly number[], a: Value, b: Value): Value {
-    const [x, y] = [bytesOf(a), bytesOf(b)];
-    const bytes = lanes.map((lane) => (lane < 16 ? x[lane]! : y[lane - 16]!));
-    return this.#assembled(bytes) ?? this.#track(super.shuffle(lanes, a, b) as Node);
-  }
-  /** A vector of these bytes, where one operation makes it. */
-  #assembled(bytes: readonly ByteSource[]): Value | undefined {
-    const assembly = assemble(bytes);
-    if (!assembly || assembly.kind === 'same') return assembly?.node;
-    if (assembly.kind === 'constant') return this.constantVector(assembly.bytes);
-    const isSwizzle = assembly.kind === 'swizzle';
-    const made = isSwizzle ? this.#plain('i8x16.swizzle', [assembly.node, this.constantVector(assembly.indices)]) : super.shuffle(assembly.lanes, assembly.a, assembly.b);
-    return Object.assign(isSwizzle ? made : this.#track(made as Node), { bytes });
-  }
-  override call(routine: Routine, ...args: Value[]): Value {
-    return this.#track(super.call(routine, ...args) as Node);
-  }
-  #track(node: Node): Node {
-    if (node.registers) this.#registerNodes.push(node);
-    return node;
-  }
-
-  /** Values read from a register that changes now must be kept where they were made, if they are used again. */
-  #invalidate(mask: number): void {
-    for (const node of this.#registerNodes) if ((node.registers ?? 0) & mask) node.stale = true;
-  }
-
   #registerNode(type: 'i64' | 'v128', local: number, mask: number): Node {
     this.#needs |= mask & ~this.#written;
     const node = this.node(type, 'register', [], (l) => l.code.localGet(local));
     node.registers = mask;
-    this.#registerNodes.push(node);
-    return node;
+    return this.track(node);
   }
 
   override register(index: number, bits: IntegerBits = 64): Value {
-    const node = this.#registerNode('i64', this.#state.general(index), registerBit(index));
-    node.knownBits = this.#state.width[index]!;
+    const node = this.#registerNode('i64', LOCAL.general + index, registerBit(index));
+    node.knownBits = this.#widths.get(index);
     return this.zeroExtend(node, bits);
   }
   /** Bits 8-15 of a register: AH and kin. */
   highByte(index: number): Value {
-    return this.zeroExtend(this.shrU(this.#registerNode('i64', this.#state.general(index), registerBit(index)), this.constant(8)), 8);
+    return this.zeroExtend(this.shrU(this.#registerNode('i64', LOCAL.general + index, registerBit(index)), this.constant(8)), 8);
   }
   override setRegister(index: number, value: Value, bits: IntegerBits = 64): void {
     if (bits >= 32) {
@@ -150,24 +90,24 @@ export class RegionEmitter extends Emitter {
       return;
     }
     const kept = this.and(this.register(index), this.constant(~((1n << BigInt(bits)) - 1n)));
-    this.#assign(index, this.or(kept, this.zeroExtend(value, bits)), Math.max(bits, this.#state.width[index]!));
+    this.#assign(index, this.or(kept, this.zeroExtend(value, bits)), Math.max(bits, this.#widths.get(index)));
   }
   setHighByte(index: number, value: Value): void {
     const kept = this.and(this.register(index), this.constant(~0xff00n));
-    this.#assign(index, this.or(kept, this.shl(this.zeroExtend(value, 8), this.constant(8))), Math.max(16, this.#state.width[index]!));
+    this.#assign(index, this.or(kept, this.shl(this.zeroExtend(value, 8), this.constant(8))), Math.max(16, this.#widths.get(index)));
   }
   #assign(index: number, value: Value, width: number): void {
-    const local = this.#state.general(index);
+    const local = LOCAL.general + index;
     this.action([value], (l) => l.push(value).code.localSet(local).localGet(l.cpu).localGet(local).memory('i64.store', CPU.gpr + index * 8));
     // Inside a condition either value may stay.
-    this.#state.width[index] = this.#depth > 0 ? Math.max(width, this.#state.width[index]!) : width;
+    this.#widths.set(index, this.#depth > 0 ? Math.max(width, this.#widths.get(index)) : width);
     this.#noteWritten(registerBit(index));
   }
   override vectorRegister(index: number): Value {
-    return this.#registerNode('v128', this.#state.vector(index), vectorBit(index));
+    return this.#registerNode('v128', LOCAL.vector + index, vectorBit(index));
   }
   override setVectorRegister(index: number, value: Value): void {
-    const local = this.#state.vector(index);
+    const local = LOCAL.vector + index;
     this.action([value], (l) => l.push(value).code.localSet(local).localGet(l.cpu).localGet(local).memory('v128.store', CPU.xmm + index * 16));
     this.#noteWritten(vectorBit(index));
   }
@@ -175,7 +115,7 @@ export class RegionEmitter extends Emitter {
     // Inside a condition what was there before may stay.
     if (this.#depth > 0) this.#needs |= register & ~this.#written;
     else this.#written |= register;
-    this.#invalidate(register);
+    this.invalidate(register);
     this.#hasEffect = true;
   }
 
@@ -190,11 +130,12 @@ export class RegionEmitter extends Emitter {
   }
 
   override constantVector(bytes: readonly number[]): Value {
-    return Object.assign(this.node('v128', 'constant', [], (l) => l.code.localGet(this.#state.vectorConstant(bytes))), { bytes });
+    const name = this.#constants.name(bytes);
+    if (name === undefined) return Object.assign(super.constantVector(bytes), { bytes });
+    return Object.assign(this.node('v128', 'constant', [], (l) => l.code.localGet(name)), { bytes });
   }
   override roundingShows(): Value {
-    const local = this.#state.roundingShows();
-    return this.node('i32', 'effect', [], (l) => l.code.localGet(local));
+    return this.node('i32', 'effect', [], (l) => l.code.localGet(LOCAL.roundingShows));
   }
   override exactFloat(name: ExactFloat, ...operands: Value[]): Value {
     const result = super.exactFloat(name, ...operands);
@@ -206,13 +147,12 @@ export class RegionEmitter extends Emitter {
   }
   /** MXCSR may have changed. */
   #readRounding(): void {
-    this.action([], (l) => this.#state.loadRoundingShows(l.code));
+    this.action([], (l) => loadRoundingShows(l.code));
   }
 
   /** RIP of this instruction plus `delta`. */
   ripPlus(delta: number): Value {
-    const offset = this.#instruction.pageOffset + delta;
-    return this.node('i64', 'effect', [], (l) => l.code.localGet(this.#state.codePage).i64(offset).op('i64.add'));
+    return this.node('i64', 'effect', [], (l) => (l.code as TemplateCode).rip(delta));
   }
   override nextRip(): Value {
     return this.ripPlus(this.#instruction.decoded.lengthBytes);
@@ -355,8 +295,8 @@ export class RegionEmitter extends Emitter {
     this.action([], (l) => this.#flags.recordKind(l, before));
     this.#flags.state = 'dynamic';
     // What was read before the loop may change in it, and is then used again from the start.
-    this.#invalidate(-1);
-    this.#state.forgetWidths();
+    this.invalidate(-1);
+    this.#widths.forget();
     this.#depth++;
     super.loopWhile(() => {
       const again = body();
@@ -381,16 +321,16 @@ export class RegionEmitter extends Emitter {
     this.#branch = { condition };
   }
   override interruptWindow(): void {
-    this.action([], (l) => l.code.localGet(l.cpu).memory('i32.load', CPU.interruptPending).if().i32(0).localSet(this.#state.budget).op('end'));
+    this.action([], (l) => l.code.localGet(l.cpu).memory('i32.load', CPU.interruptPending).if().i32(0).localSet(LOCAL.budget).op('end'));
   }
   /** Exceptions are the interpreter's: it runs the instruction again and raises them. */
   override fault(): void {
-    this.action([], (l) => this.#exits.interpret(l));
+    this.action([], () => this.#exits.interpret());
   }
 
   override setAlignmentCheck(on: boolean): void {
     this.changeAlignmentCheck(on);
-    this.action([], (l) => l.code.localGet(l.cpu).localGet(l.cpu).memory('i32.load', CPU.tlb).op('i32.add').localSet(this.#state.tlb));
+    this.action([], (l) => l.code.localGet(l.cpu).localGet(l.cpu).memory('i32.load', CPU.tlb).op('i32.add').localSet(LOCAL.tlb));
   }
   override enterFlat(cpl: 0 | 3, cs: Value, ss: Value): void {
     super.enterFlat(cpl, cs, ss);
@@ -412,8 +352,8 @@ export class RegionEmitter extends Emitter {
       l.code.localGet(l.cpu).memory('i64.load', CPU.result);
     });
     this.#flags.state = 'memory';
-    this.#state.forgetWidths();
-    this.#invalidate(-1);
+    this.#widths.forget();
+    this.invalidate(-1);
     this.#hasEffect = true;
     return result;
   }

@@ -7,7 +7,7 @@ export interface RegionExits {
   /** How the flags are held where code is being written. */
   flagsHere: FlagState;
   /** Leaves so that the interpreter runs this instruction from its start; nothing it did may be visible. */
-  interpret(l: Lowering): void;
+  interpret(): void;
   /** Leaves after this instruction for the RIP in a local. */
   leave(l: Lowering, target: number): void;
   /** Calls a helper with the whole state in the state block, where it finds its arguments too. */

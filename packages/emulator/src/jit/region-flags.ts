@@ -1,8 +1,9 @@
+import type { Code } from '@hanok/wasm';
 import type { FlagName, Value } from '@hanok/x86';
 import { FLAG_MASK } from '../flag-emit.ts';
 import type { Lowering } from '../ir.ts';
 import { CPU, FLAG_KIND } from '../layout.ts';
-import type { RegionState } from './region-state.ts';
+import { LOCAL } from './virtual-locals.ts';
 
 const { Explicit, Partial, Add, Sub, Logic } = FLAG_KIND;
 
@@ -19,47 +20,34 @@ const shiftOf = (name: FlagName) => Math.log2(FLAG_MASK[name]);
 /** The flags of a region: lazily computed as in the interpreter, but how they were made is known while code is written. */
 export class RegionFlags {
   state: FlagState = 'memory';
-  readonly #kind: number;
-  readonly #a: number;
-  readonly #b: number;
-  readonly #result: number;
-  readonly #word: number;
-
-  constructor(region: RegionState) {
-    this.#kind = region.newLocal('i32');
-    this.#a = region.newLocal('i64');
-    this.#b = region.newLocal('i64');
-    this.#result = region.newLocal('i64');
-    this.#word = region.newLocal('i32');
-  }
 
   /** Writes what the local `kind` must say where paths meet or the region is left. */
   recordKind(l: Lowering, state: FlagState): void {
     if (state === 'dynamic') return;
-    l.code.i32(state === 'memory' ? IN_MEMORY : KIND[state] + 1).localSet(this.#kind);
+    l.code.i32(state === 'memory' ? IN_MEMORY : KIND[state] + 1).localSet(LOCAL.flagKind);
   }
 
   setOperands(l: Lowering, a: Value, b: Value, result: Value): void {
-    l.push(a).push(b).push(result).code.localSet(this.#result).localSet(this.#b).localSet(this.#a);
+    l.push(a).push(b).push(result).code.localSet(LOCAL.flagResult).localSet(LOCAL.flagB).localSet(LOCAL.flagA);
   }
   setResult(l: Lowering, result: Value): void {
-    l.push(result).code.localSet(this.#result);
+    l.push(result).code.localSet(LOCAL.flagResult);
   }
   /** Flags at their places in RFLAGS, those that the state does not take from operands and result. */
   setWord(l: Lowering, word: Value): void {
-    l.push(word).code.localSet(this.#word);
+    l.push(word).code.localSet(LOCAL.flagWord);
   }
   pushWord(l: Lowering): void {
-    l.code.localGet(this.#word);
+    l.code.localGet(LOCAL.flagWord);
   }
 
   /** Moves the flags to the state block; `state` says how they are held here. */
   spill(l: Lowering, state: FlagState): void {
     if (state === 'memory') return;
-    if (state === 'dynamic') l.code.localGet(this.#kind).if();
+    if (state === 'dynamic') l.code.localGet(LOCAL.flagKind).if();
     this.store(l, state);
     if (state === 'dynamic') l.code.op('end');
-    l.code.i32(IN_MEMORY).localSet(this.#kind);
+    l.code.i32(IN_MEMORY).localSet(LOCAL.flagKind);
   }
 
   /** Stores what a state is made of; a dynamic one is not in memory. */
@@ -67,22 +55,22 @@ export class RegionFlags {
     if (state === 'memory') return;
     const isDynamic = state === 'dynamic';
     code.localGet(cpu);
-    if (isDynamic) code.localGet(this.#kind).i32(1).op('i32.sub');
+    if (isDynamic) code.localGet(LOCAL.flagKind).i32(1).op('i32.sub');
     else code.i32(KIND[state]);
     code.memory('i32.store', CPU.flagKind);
-    code.localGet(cpu).localGet(this.#result).memory('i64.store', CPU.flagResult);
+    code.localGet(cpu).localGet(LOCAL.flagResult).memory('i64.store', CPU.flagResult);
     if (isDynamic || state === 'add' || state === 'sub') {
-      code.localGet(cpu).localGet(this.#a).memory('i64.store', CPU.flagA);
-      code.localGet(cpu).localGet(this.#b).memory('i64.store', CPU.flagB);
+      code.localGet(cpu).localGet(LOCAL.flagA).memory('i64.store', CPU.flagA);
+      code.localGet(cpu).localGet(LOCAL.flagB).memory('i64.store', CPU.flagB);
     }
-    if (isDynamic || state === 'partial' || state === 'explicit') code.localGet(cpu).localGet(this.#word).memory('i32.store', CPU.flagWord);
+    if (isDynamic || state === 'partial' || state === 'explicit') code.localGet(cpu).localGet(LOCAL.flagWord).memory('i32.store', CPU.flagWord);
   }
 
   /** Pushes what the function that leaves a region takes: the local `kind`'s value, operands, result and word. */
-  pushAll({ code }: Lowering, state: FlagState): void {
-    if (state === 'dynamic') code.localGet(this.#kind);
+  pushAll(code: Code, state: FlagState): void {
+    if (state === 'dynamic') code.localGet(LOCAL.flagKind);
     else code.i32(state === 'memory' ? IN_MEMORY : KIND[state] + 1);
-    code.localGet(this.#a).localGet(this.#b).localGet(this.#result).localGet(this.#word);
+    code.localGet(LOCAL.flagA).localGet(LOCAL.flagB).localGet(LOCAL.flagResult).localGet(LOCAL.flagWord);
   }
 
   /** Pushes one flag, held as `state` says. */
@@ -98,7 +86,7 @@ export class RegionFlags {
       else code.localGet(l.cpu).call(l.callees.flag[name]);
       return;
     }
-    if (name === 'ZF') code.localGet(this.#result).op('i64.eqz');
+    if (name === 'ZF') code.localGet(LOCAL.flagResult).op('i64.eqz');
     else if (name === 'PF') this.#parity(l, state);
     else if (name === 'SF') this.#sign(l, state);
     else if (state === 'explicit' || state === 'partial') this.#bitOfWord(l, name);
@@ -111,37 +99,37 @@ export class RegionFlags {
     const { code } = l;
     const inMemory = () => this.push(l, name, 'memory');
     if (name === 'ZF') {
-      code.localGet(this.#kind).if('i32').localGet(this.#result).op('i64.eqz').op('else');
+      code.localGet(LOCAL.flagKind).if('i32').localGet(LOCAL.flagResult).op('i64.eqz').op('else');
       inMemory();
       code.op('end');
       return;
     }
-    code.localGet(this.#kind).i32(Partial + 1).op('i32.eq').if('i32');
+    code.localGet(LOCAL.flagKind).i32(Partial + 1).op('i32.eq').if('i32');
     this.#bitOfWord(l, 'CF');
     code.op('else');
-    code.localGet(this.#kind).i32(Sub + 1).op('i32.eq').if('i32').localGet(this.#a).localGet(this.#b).op('i64.lt_u').op('else');
+    code.localGet(LOCAL.flagKind).i32(Sub + 1).op('i32.eq').if('i32').localGet(LOCAL.flagA).localGet(LOCAL.flagB).op('i64.lt_u').op('else');
     this.spill(l, 'dynamic');
     inMemory();
     code.op('end').op('end');
   }
 
   #bitOfWord({ code }: Lowering, name: FlagName): void {
-    code.localGet(this.#word);
+    code.localGet(LOCAL.flagWord);
     if (shiftOf(name) > 0) code.i32(shiftOf(name)).op('i32.shr_u');
     code.i32(1).op('i32.and');
   }
   #parity(l: Lowering, state: FlagState): void {
     if (state === 'explicit') this.#bitOfWord(l, 'PF');
-    else l.code.localGet(this.#result).i64(0xff).op('i64.and').op('i64.popcnt').op('i32.wrap_i64').i32(1).op('i32.and').op('i32.eqz');
+    else l.code.localGet(LOCAL.flagResult).i64(0xff).op('i64.and').op('i64.popcnt').op('i32.wrap_i64').i32(1).op('i32.and').op('i32.eqz');
   }
   #sign(l: Lowering, state: FlagState): void {
     if (state === 'explicit') this.#bitOfWord(l, 'SF');
-    else l.code.localGet(this.#result).i64(0).op('i64.lt_s');
+    else l.code.localGet(LOCAL.flagResult).i64(0).op('i64.lt_s');
   }
 
   #ofArithmetic(l: Lowering, name: 'CF' | 'AF' | 'OF', state: FlagState): void {
     const { code } = l;
-    const [a, b, r] = [this.#a, this.#b, this.#result];
+    const [a, b, r] = [LOCAL.flagA, LOCAL.flagB, LOCAL.flagResult];
     if (name === 'CF') {
       if (state === 'sub') code.localGet(a).localGet(b).op('i64.lt_u');
       else code.localGet(r).localGet(a).op('i64.lt_u');
@@ -158,7 +146,7 @@ export class RegionFlags {
     const { code } = l;
     const flag = (name: FlagName) => this.push(l, name, state);
     const compare = (operation: 'i64.lt_u' | 'i64.le_u' | 'i64.lt_s' | 'i64.le_s', otherwise: () => void) => {
-      if (state === 'sub') code.localGet(this.#a).localGet(this.#b).op(operation);
+      if (state === 'sub') code.localGet(LOCAL.flagA).localGet(LOCAL.flagB).op(operation);
       else otherwise();
     };
     const less = () => {
@@ -211,7 +199,7 @@ export class RegionFlags {
   setImage(l: Lowering, image: Value): void {
     const local = l.local(image);
     const { code } = l;
-    code.localGet(local).op('i32.wrap_i64').localSet(this.#word);
-    code.localGet(local).i64(6).op('i64.shr_u').i64(1).op('i64.and').i64(1).op('i64.xor').localSet(this.#result);
+    code.localGet(local).op('i32.wrap_i64').localSet(LOCAL.flagWord);
+    code.localGet(local).i64(6).op('i64.shr_u').i64(1).op('i64.and').i64(1).op('i64.xor').localSet(LOCAL.flagResult);
   }
 }

@@ -1,114 +1,120 @@
-import { Code, type FunctionBuilder } from '@hanok/wasm';
-import type { Value } from '@hanok/x86';
-import { type Callees, type Flow, Lowering } from '../ir.ts';
+import type { FunctionBuilder } from '@hanok/wasm';
+import { Lowering } from '../ir.ts';
 import { CPU, REGION_END, TLB } from '../layout.ts';
 import { pushTlbOffset } from '../memory-emit.ts';
+import { NO_FLOW } from '../routines.ts';
 import { type CompiledInstruction, type Discovered, REGION_INSTRUCTIONS_MAX } from './control-flow.ts';
+import { RegionCode } from './region-code.ts';
 import { type FlagState, RegionFlags } from './region-flags.ts';
-import { RegionEmitter } from './region-emitter.ts';
-import { type Branch, NotCompilable, type RegionExits } from './region-exits.ts';
-import { RegionOperands } from './region-operands.ts';
-import { RegionState } from './region-state.ts';
+import { RegionRegisters } from './region-registers.ts';
+import { RegisterWidths } from './register-widths.ts';
 import { type Edge, structure, type StructuredBlock } from './structure.ts';
+import type { TemplateCache } from './template-cache.ts';
+import type { InstructionTemplate, RegionCallees } from './template-writer.ts';
+import { LOCAL, RegionLocals, temporaryName, type VectorConstants } from './virtual-locals.ts';
 
 const { Lookup, Interpret } = REGION_END;
 const PAGE_BYTES = 4096;
-/** What the host's helper call returns: goes on, leaves, leaves with the budget spent, stops. */
-export const HELPER_END = { Next: 0, Leave: 1, LeaveSoon: 2, Stop: 3 } as const;
-/** Marks a helper call that nothing of the region but its end follows. */
-export const LAST_OF_REGION = 0x100;
 
-/** What is the same for all regions of a module. */
-export interface RegionCallees extends Callees {
-  /** (cpu, linear) → where in wasm memory the page at a linear address lies, fetched from; 0 where that would fault. */
-  readonly fetchAddress: number;
-  readonly regionHelper: number;
-  /** `LEAVE_REGION`. */
-  readonly leaveRegion: number;
-}
-
-/** Code to be put into the body once all registers of the region are known. */
-interface Insertion {
+/** Where registers must be loaded again, once all that the region loads are known. */
+interface Reload {
   readonly at: number;
-  readonly write: (code: Code) => void;
+  readonly available: number;
 }
 
 /** Writes the function of one region: (cpu) → REGION_END. */
-export class RegionWriter implements Flow, RegionExits {
-  flagsHere: FlagState = 'memory';
+export class RegionWriter {
   readonly #function: FunctionBuilder;
-  readonly #body = new Code(4096);
-  readonly #state: RegionState;
-  readonly #flags: RegionFlags;
+  readonly #locals: RegionLocals;
+  readonly #body: RegionCode;
+  readonly #registers = new RegionRegisters();
+  readonly #flags = new RegionFlags();
+  readonly #widths = new RegisterWidths();
   readonly #lowering: Lowering;
   readonly #callees: RegionCallees;
-  readonly #helperNumber: (name: string) => number;
-  readonly #insertions: Insertion[] = [];
+  readonly #templates: TemplateCache;
+  readonly #constants: VectorConstants;
+  readonly #reloads: Reload[] = [];
   readonly #labels = new Map<StructuredBlock, number>();
   readonly #flagsAtEntry = new Map<StructuredBlock, FlagState>();
   /** Registers available where a block ends, and so wherever it dominates. */
   readonly #availableAtEnd = new Map<StructuredBlock, number>();
   #loopDepth = 0;
-  #instruction: CompiledInstruction | undefined;
   /** Instructions of the block before the present one. */
   #before = 0;
 
-  constructor(f: FunctionBuilder, callees: RegionCallees, helperNumber: (name: string) => number) {
+  constructor(f: FunctionBuilder, callees: RegionCallees, templates: TemplateCache, constants: VectorConstants) {
     this.#function = f;
     this.#callees = callees;
-    this.#helperNumber = helperNumber;
-    this.#state = new RegionState((type) => f.local(type));
-    this.#flags = new RegionFlags(this.#state);
-    this.#lowering = new Lowering(this.#body, (type) => f.local(type), this, callees, this.#state.cpu, -1, this.#state.tlb);
+    this.#templates = templates;
+    this.#constants = constants;
+    this.#locals = new RegionLocals((type) => f.local(type));
+    this.#body = new RegionCode(this.#locals, 8192);
+    this.#lowering = new Lowering(this.#body, noLocal, NO_FLOW, callees, LOCAL.cpu, -1, LOCAL.tlb);
   }
 
   write({ blocks, pages }: Discovered, ramBase: number): void {
     this.#tree(structure(blocks)[0]!);
-    const { code } = this.#function;
-    this.#state.begin(code);
-    this.#checkPages(code, pages, ramBase, blocks[0]!.start);
-    this.#splice(code);
-    code.op('unreachable');
+    this.#body.op('unreachable');
+    this.#begin(pages, ramBase, blocks[0]!.start);
+    this.#splice();
+  }
+
+  /** What every entry does: loads what stays the same while the region runs, and what its loops read. */
+  #begin(pages: ReadonlyMap<number, number>, ramBase: number, entry: number): void {
+    const code = new RegionCode(this.#locals);
+    const { cpu } = LOCAL;
+    code.localGet(cpu).localGet(cpu).memory('i32.load', CPU.tlb).op('i32.add').localSet(LOCAL.tlb);
+    code.localGet(cpu).memory('i64.load', CPU.codePage).localSet(LOCAL.codePage);
+    code.localGet(cpu).memory('i32.load', CPU.budget).localSet(LOCAL.budget);
+    for (const { name, bytes } of this.#constants.among(this.#locals)) code.v128(bytes).localSet(name);
+    this.#registers.loadAtEntry(code, this.#locals);
+    this.#checkPages(code, pages, ramBase, entry);
+    this.#function.code.append(code);
   }
 
   /** Other pages than the entry's must still be where they were when the region was made. */
-  #checkPages(code: Code, pages: ReadonlyMap<number, number>, ramBase: number, entry: number): void {
-    const linear = this.#function.local('i64');
-    const tlbEntry = this.#function.local('i32');
+  #checkPages(code: RegionCode, pages: ReadonlyMap<number, number>, ramBase: number, entry: number): void {
+    const { cpu, codePage } = LOCAL;
+    const linear = temporaryName('i64', 0)!;
+    const tlbEntry = temporaryName('i32', 0)!;
     for (const [page, start] of pages) {
       if (page === 0) continue;
-      pushTlbOffset(code.localGet(this.#state.codePage).i64(page * PAGE_BYTES).op('i64.add').localTee(linear));
-      code.localGet(this.#state.tlb).op('i32.add').localTee(tlbEntry).memory('i64.load', TLB.tagExecute).localGet(linear).op('i64.eq').if('i32');
+      pushTlbOffset(code.localGet(codePage).i64(page * PAGE_BYTES).op('i64.add').localTee(linear));
+      code.localGet(LOCAL.tlb).op('i32.add').localTee(tlbEntry).memory('i64.load', TLB.tagExecute).localGet(linear).op('i64.eq').if('i32');
       code.localGet(linear).op('i32.wrap_i64').localGet(tlbEntry).memory('i32.load', TLB.addend).op('i32.add');
-      code.op('else').localGet(0).localGet(linear).call(this.#callees.fetchAddress).op('end');
+      code.op('else').localGet(cpu).localGet(linear).call(this.#callees.fetchAddress).op('end');
       code.i32(ramBase + start).op('i32.ne').if();
-      code.localGet(0).localGet(this.#state.codePage).i64(entry).op('i64.add').memory('i64.store', CPU.rip);
+      code.localGet(cpu).localGet(codePage).i64(entry).op('i64.add').memory('i64.store', CPU.rip);
       code.i32(Interpret).op('return').op('end');
     }
   }
 
-  /** Appends the body with what was to be inserted. */
-  #splice(code: Code): void {
-    let from = 0;
+  /** Appends the body with the loads it lacks. */
+  #splice(): void {
+    const { code } = this.#function;
     const body = this.#body;
     const bytes = body.buffer.toBytes();
-    const hints = [...body.hints];
+    let from = 0;
+    let hint = 0;
     const copy = (to: number) => {
       const shift = code.sizeBytes - from;
       code.buffer.bytes(bytes.subarray(from, to));
-      for (const { offset, likely } of hints) if (offset >= from && offset < to) code.hintAt(offset + shift, likely);
+      for (; hint < body.hints.length && body.hints[hint]!.offset < to; hint++) code.hintAt(body.hints[hint]!.offset + shift, body.hints[hint]!.likely);
       from = to;
     };
-    for (const { at, write } of this.#insertions) {
+    for (const { at, available } of this.#reloads) {
       copy(at);
-      write(code);
+      const loads = new RegionCode(this.#locals);
+      this.#registers.loadAgain(loads, this.#locals, available);
+      code.append(loads);
     }
     copy(body.sizeBytes);
   }
 
   /** A block and all that it dominates. */
   #tree(block: StructuredBlock): void {
-    const { code } = this.#lowering;
+    const code = this.#body;
     const merges = block.children.filter(({ isMerge }) => isMerge).toReversed();
     if (block.isLoopHeader) {
       code.loop();
@@ -132,98 +138,84 @@ export class RegionWriter implements Flow, RegionExits {
   #block(block: StructuredBlock): void {
     const meets = block.isLoopHeader || block.isMerge;
     this.#flags.state = meets ? 'dynamic' : (this.#flagsAtEntry.get(block) ?? 'memory');
-    if (meets) this.#state.forgetWidths();
-    this.#state.available = block.order === 0 ? 0 : this.#availableAtEnd.get(block.dominator!)!;
-    let branch: Branch | undefined;
+    if (meets) this.#widths.forget();
+    this.#registers.available = block.order === 0 ? 0 : this.#availableAtEnd.get(block.dominator!)!;
     this.#before = 0;
+    let template: InstructionTemplate | undefined;
     for (const instruction of block.code.instructions) {
-      const emitter = this.#compile(instruction);
-      if (!emitter) {
+      template = this.#place(instruction);
+      if (!template) {
         this.#endBlock(block);
         this.#exit(instruction.pageOffset, Interpret, this.#before);
         return;
       }
-      branch = emitter.branchTaken;
       this.#before++;
-      if (emitter.jumpTarget) {
-        this.#endBlock(block);
-        this.#leaveFor(block, emitter.jumpTarget);
-        return;
-      }
-      if (instruction.traits.endsRegion) {
-        this.#endBlock(block);
-        this.#exit(instruction.pageOffset + instruction.decoded.lengthBytes, Lookup, this.#before);
-        return;
-      }
     }
     this.#endBlock(block);
-    this.#finish(block, branch);
+    const last = block.code.instructions.at(-1)!;
+    if (template!.jumpTarget >= 0) this.#leaveFor(block, template!.jumpTarget);
+    else if (last.traits.endsRegion) this.#exit(last.pageOffset + last.decoded.lengthBytes, Lookup, this.#before);
+    else this.#finish(block, template!.condition);
   }
   #endBlock(block: StructuredBlock): void {
-    this.#availableAtEnd.set(block, this.#state.available);
+    this.#availableAtEnd.set(block, this.#registers.available);
   }
 
-  /** Writes one instruction; undefined where it cannot be part of a region. */
-  #compile(instruction: CompiledInstruction): RegionEmitter | undefined {
-    const emitter = new RegionEmitter(this.#state, this.#flags, this, instruction, this.#helperNumber);
-    const flagsBefore = this.#flags.state;
-    const { decoded, traits } = instruction;
-    try {
-      decoded.row.insn.body(emitter, new RegionOperands(emitter, decoded, traits.access));
-    } catch (error) {
-      if (!(error instanceof NotCompilable)) throw error;
-      this.#flags.state = flagsBefore;
-      return undefined;
-    }
-    this.#instruction = instruction;
-    this.#state.provide(this.#lowering.code, emitter.needs, this.#loopDepth > 0);
-    this.#state.available |= emitter.written;
-    this.#lowering.releaseLocals();
-    this.#lowering.block(emitter.root);
-    if (emitter.branchTaken?.condition) this.#lowering.local(emitter.branchTaken.condition);
-    return emitter;
+  /** Writes one instruction; undefined where it cannot be part of this region. */
+  #place(instruction: CompiledInstruction): InstructionTemplate | undefined {
+    const template = this.#templates.find(instruction, this.#flags.state, this.#widths);
+    if (!template || !this.#locals.haveRoom(template.names)) return undefined;
+    const body = this.#body;
+    const registers = this.#registers;
+    registers.provide(body, template.needs, this.#loopDepth > 0);
+    registers.available |= template.written;
+    const { available } = registers;
+    for (const at of template.reloads) this.#reloads.push({ at: body.sizeBytes + at, available });
+    body.place(template, instruction.pageOffset, this.#before, this.#callees.routine);
+    this.#flags.state = template.flagsAfter;
+    this.#widths.apply(template.widthsWritten);
+    return template;
   }
 
-  #finish(block: StructuredBlock, branch: Branch | undefined): void {
-    const { code } = this.#lowering;
+  #finish(block: StructuredBlock, condition: number): void {
+    const code = this.#body;
     const count = this.#before;
-    code.localGet(this.#state.budget).i32(count).op('i32.sub').localSet(this.#state.budget);
+    code.localGet(LOCAL.budget).i32(count).op('i32.sub').localSet(LOCAL.budget);
     if (!block.target) this.#follow(block, block.next ?? { exit: endOf(block) });
-    else if (!branch?.condition) this.#follow(block, block.target);
+    else if (condition < 0) this.#follow(block, block.target);
     else {
       const flags = this.#flags.state;
-      const widths = this.#state.width.slice();
-      this.#lowering.push(branch.condition).code.if();
+      const widths = this.#widths.save();
+      code.localGet(condition).if();
       this.#follow(block, block.target);
       code.op('else');
       this.#flags.state = flags;
-      this.#state.width.set(widths);
+      this.#widths.restore(widths);
       this.#follow(block, block.next!);
       code.op('end');
     }
   }
 
   /** A jump whose target only the guest knows: behind a call of this region, or out of it. */
-  #leaveFor(block: StructuredBlock, target: Value): void {
-    const { code } = this.#lowering;
-    const local = this.#lowering.local(target);
-    code.localGet(this.#state.budget).i32(this.#before).op('i32.sub').localSet(this.#state.budget);
+  #leaveFor(block: StructuredBlock, target: number): void {
+    const code = this.#body;
+    code.localGet(LOCAL.budget).i32(this.#before).op('i32.sub').localSet(LOCAL.budget);
     const flags = this.#flags.state;
-    const widths = this.#state.width.slice();
+    const widths = this.#widths.save();
     for (const site of block.returns) {
-      code.localGet(local).localGet(this.#state.codePage).i64(site.code.start).op('i64.add').op('i64.eq').if();
+      code.localGet(target).localGet(LOCAL.codePage).i64(site.code.start).op('i64.add').op('i64.eq').if();
       this.#flags.state = flags;
-      this.#state.width.set(widths);
+      this.#widths.restore(widths);
       this.#follow(block, { block: site });
       code.op('end');
     }
     this.#flags.store(this.#lowering, flags);
-    code.localGet(0).localGet(local).memory('i64.store', CPU.rip);
+    code.localGet(LOCAL.cpu).localGet(target).memory('i64.store', CPU.rip);
     this.#return(Lookup, 0);
   }
 
   #follow(from: StructuredBlock, edge: Edge): void {
-    const { code } = this.#lowering;
+    const code = this.#body;
     if ('exit' in edge) {
       const interpret = from.code.endsUncompilable && edge === from.next;
       this.#exit(edge.exit, interpret ? Interpret : Lookup, 0);
@@ -233,7 +225,7 @@ export class RegionWriter implements Flow, RegionExits {
     const isBack = block.order <= from.order;
     if (block.isMerge || block.isLoopHeader) this.#flags.recordKind(this.#lowering, this.#flags.state);
     if (isBack) {
-      code.localGet(this.#state.budget).i32(REGION_INSTRUCTIONS_MAX).op('i32.le_s').hint(false).if();
+      code.localGet(LOCAL.budget).i32(REGION_INSTRUCTIONS_MAX).op('i32.le_s').hint(false).if();
       this.#exit(block.code.start, Lookup, 0);
       code.op('end');
     }
@@ -246,78 +238,31 @@ export class RegionWriter implements Flow, RegionExits {
 
   /** Leaves for a page offset; `executed` instructions are still to be counted. */
   #exit(pageOffset: number, end: number, executed: number): void {
-    const { code } = this.#lowering;
+    const code = this.#body;
     if (this.#flags.state === 'dynamic') {
-      this.#leaveRarely(this.#lowering, pageOffset, end, executed, 'dynamic');
+      code.localGet(LOCAL.cpu).i64(pageOffset).i32(executed).localGet(LOCAL.budget).i32(end);
+      this.#flags.pushAll(code, 'dynamic');
+      code.call(this.#callees.leaveRegion).op('return');
       return;
     }
     this.#flags.store(this.#lowering, this.#flags.state);
-    code.localGet(0).localGet(this.#state.codePage).i64(pageOffset).op('i64.add').memory('i64.store', CPU.rip);
+    code.localGet(LOCAL.cpu).localGet(LOCAL.codePage).i64(pageOffset).op('i64.add').memory('i64.store', CPU.rip);
     this.#return(end, executed);
   }
+
   #return(end: number, executed: number): void {
-    const { code } = this.#lowering;
-    code.localGet(0).localGet(this.#state.budget);
+    const code = this.#body;
+    code.localGet(LOCAL.cpu).localGet(LOCAL.budget);
     if (executed > 0) code.i32(executed).op('i32.sub');
     code.memory('i32.store', CPU.budget).i32(end).op('return');
-  }
-  /** The same with as little code as can be. */
-  #leaveRarely(l: Lowering, pageOffset: number, end: number, executed: number, flags: FlagState): void {
-    const { code } = l;
-    code.localGet(0).i64(pageOffset).i32(executed).localGet(this.#state.budget).i32(end);
-    this.#flags.pushAll(l, flags);
-    code.call(this.#callees.leaveRegion).op('return');
-  }
-
-  interpret(l: Lowering): void {
-    this.#leaveRarely(l, this.#instruction!.pageOffset, Interpret, this.#before, this.flagsHere);
-  }
-  leave(l: Lowering, target: number): void {
-    const { code } = l;
-    this.#flags.spill(l, this.flagsHere);
-    code.localGet(0).localGet(target).memory('i64.store', CPU.rip);
-    this.#return(Lookup, this.#before + 1);
-  }
-
-  callHelper(l: Lowering, number: number, argumentCount: number): void {
-    const { code } = l;
-    const { decoded, pageOffset } = this.#instruction!;
-    const state = this.#state;
-    const status = l.temporary('i32');
-    const { available } = state;
-    const last = this.#instruction!.traits.endsRegion ? LAST_OF_REGION : 0;
-    code.i32(number).i32(pageOffset).i32(decoded.lengthBytes | (decoded.segment << 4) | last).i32(argumentCount).call(this.#callees.regionHelper).localTee(status).if();
-    code.localGet(0);
-    code.i32(0).localGet(state.budget).i32(this.#before + 1).op('i32.sub').localGet(status).i32(HELPER_END.LeaveSoon).op('i32.eq').op('select');
-    code.memory('i32.store', CPU.budget);
-    code.localGet(status).i32(HELPER_END.Stop).op('i32.eq').i32(1).op('i32.shl').op('return');
-    code.op('end');
-    const reload = (to: Code) => {
-      state.loadRoundingShows(to);
-      state.load(to, state.kept(available));
-    };
-    this.#insertions.push({ at: code.sizeBytes, write: reload });
-  }
-
-  /** Memory that is not ordinary, and every exception, is the interpreter's. */
-  fault(): void {
-    this.interpret(this.#lowering);
-  }
-  jump(): void {
-    throw new Error('regions leave through RegionExits');
-  }
-  branch(): void {
-    throw new Error('regions leave through RegionExits');
-  }
-  leaveOnStatus(): void {
-    throw new Error('regions leave through RegionExits');
-  }
-  interruptWindow(): void {
-    throw new Error('regions leave through RegionExits');
   }
 }
 
 function endOf({ code }: StructuredBlock): number {
   const { pageOffset, decoded } = code.instructions.at(-1)!;
   return pageOffset + decoded.lengthBytes;
+}
+
+function noLocal(): never {
+  throw new Error('the code between instructions needs no temporaries');
 }
