@@ -3,7 +3,7 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { constants } from 'node:os';
+import { availableParallelism, constants } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
@@ -25,7 +25,7 @@ export async function launch(entry, args) {
       process.argv.splice(1, process.argv.length, file, ...args);
       await import(pathToFileURL(file).href);
     } else {
-      runChild(node, [file, ...args]);
+      runChild(node, [`--v8-pool-size=${compilerThreads()}`, file, ...args]);
     }
   } catch (error) {
     process.stderr.write(`hanok: ${process.env.HANOK_DEBUG === '1' ? error.stack : error.message}\n`);
@@ -65,6 +65,14 @@ function findNode() {
     `this needs Node ${NODE_MAJOR_MIN} or newer, this is Node ${process.versions.node}, and the package ${name} is not installed; ` +
       `run "npm ci --include=optional" in ${ROOT}, or start it with a Node ${NODE_MAJOR_MIN}`,
   );
+}
+
+/**
+ * Threads that V8 optimizes code with: with more of them than processors left, they take the vCPU's time. Four are what
+ * Node has by itself.
+ */
+function compilerThreads() {
+  return Math.min(Math.max(availableParallelism() - 1, 1), 4);
 }
 
 /**
