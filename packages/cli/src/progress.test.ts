@@ -6,11 +6,11 @@ import { fakeIo } from './testing/fake-io.ts';
 test('on a terminal one line changes in place and is gone at the end', () => {
   const fake = fakeIo({ terminal: true });
   const line = new ProgressLine(fake.io.stdout);
-  line.update({ label: 'linux', doneBytes: 1, totalBytes: 4 });
-  line.update({ label: 'linux', doneBytes: 1, totalBytes: 4 });
+  line.update({ label: 'linux', done: 1, total: 4 });
+  line.update({ label: 'linux', done: 1, total: 4 });
   assert.equal(fake.stdout(), '\rhanok: linux [######..................] 25%\x1b[K');
   line.notice('the mirror is slow');
-  line.update({ label: 'x'.repeat(200), doneBytes: 9, totalBytes: 4 });
+  line.update({ label: 'x'.repeat(200), done: 9, total: 4 });
   line[Symbol.dispose]();
   const last = fake.stdout().split('\r').at(-2) ?? '';
   assert.equal(last.replace('\x1b[K', '').length, 79);
@@ -22,9 +22,9 @@ test('on a terminal one line changes in place and is gone at the end', () => {
 test('elsewhere each step is one plain line', () => {
   const fake = fakeIo();
   const line = new ProgressLine(fake.io.stderr);
-  for (let doneBytes = 0; doneBytes < 100; doneBytes++) {
-    line.update({ label: 'linux', doneBytes, totalBytes: 100 });
-    line.update({ label: 'busybox', doneBytes, totalBytes: 0 });
+  for (let done = 0; done < 100; done++) {
+    line.update({ label: 'linux', done, total: 100 });
+    line.update({ label: 'busybox', done, total: 0 });
   }
   line[Symbol.dispose]();
   assert.equal(fake.stderr(), 'hanok: linux\nhanok: busybox\n');

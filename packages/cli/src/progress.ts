@@ -13,17 +13,17 @@ export class ProgressLine implements Disposable {
     this.#output = output;
   }
 
-  update({ label, doneBytes, totalBytes }: ImageProgress): void {
+  update({ label, done, total, detail }: ImageProgress): void {
     if (!this.#output.isTTY) {
       // Steps may run side by side and take turns here.
       if (!this.#labels.has(label)) this.#output.write(`hanok: ${label}\n`);
       this.#labels.add(label);
       return;
     }
-    const share = totalBytes > 0 ? Math.min(1, Math.max(0, doneBytes / totalBytes)) : undefined;
+    const share = total > 0 ? Math.min(1, Math.max(0, done / total)) : undefined;
     const filled = Math.round((share ?? 0) * BAR_LENGTH);
     const bar = share === undefined ? '' : ` [${'#'.repeat(filled)}${'.'.repeat(BAR_LENGTH - filled)}] ${Math.floor(share * 100)}%`;
-    const line = fit(`hanok: ${label}`, (this.#output.columns ?? 80) - 1 - bar.length) + bar;
+    const line = fit(`hanok: ${label}${detail === undefined ? '' : ` ${detail}`}`, (this.#output.columns ?? 80) - 1 - bar.length) + bar;
     if (line === this.#shown) return;
     this.#output.write(`\r${line}\x1b[K`);
     this.#shown = line;

@@ -11,17 +11,18 @@ const MIB = 2 ** 20;
 const MEMORY_MIN_BYTES = 64 * MIB;
 /** Guest RAM ends below the 32-bit hole for devices, and engine and devices address it with 32 bits. */
 const MEMORY_MAX_BYTES = 3 * 1024 * MIB;
-const MEMORY_DEFAULT_BYTES = 256 * MIB;
 const DEFAULT_IMAGE = 'tiny';
 
 const FLAGS = {
-  memory: { type: 'size', value: 'SIZE', help: 'Memory of the machine, 64M to 3G; whole MiB, rounded up. Default: 256M.' },
+  memory: { type: 'size', value: 'SIZE', help: 'Memory of the machine, 64M to 3G; whole MiB, rounded up. Default: 256M, with debian 1G.' },
   cpus: { type: 'text', value: 'N', help: `Processors of the machine, 1 to ${VCPU_COUNT_MAX}. Default: 1.` },
   cpu: { type: 'choice', value: 'MODEL', choices: CPU_MODEL_NAMES, help: `What the processors say they are: ${CPU_MODEL_NAMES.join(', ')}. Default: ${DEFAULT_CPU_MODEL_NAME}.` },
   'no-paravirt': { type: 'boolean', help: 'Hide from the guest that it is one: no hypervisor in CPUID, no clock, interrupts or hypercalls of KVM.' },
-  disk: { type: 'file', value: 'FILE', repeats: true, help: 'A raw disk image that the guest may change. Disks appear in the order given: vda, vdb, …' },
+  disk: { type: 'file', value: 'FILE', repeats: true, help: 'A raw disk image that the guest may change. Disks appear in the order given: vda, vdb, …, behind the disk of an image that has one.' },
   'read-only-disk': { type: 'file', value: 'FILE', repeats: true, help: 'A raw disk image that the guest cannot change.' },
   'overlay-disk': { type: 'file', value: 'FILE', repeats: true, help: 'A raw disk image; what the guest writes is lost when the machine ends.' },
+  packages: { type: 'text', value: 'LIST', help: "Names of Debian's packages, separated by commas, that the image debian has besides its own. Each list is an image of its own, made on its first use." },
+  refresh: { type: 'boolean', help: 'Ask the mirror for newer packages and make the image anew where there are some.' },
   kernel: { type: 'file', value: 'FILE', help: 'Boot this Linux kernel in place of an image.' },
   initrd: { type: 'file', value: 'FILE', help: 'The initial RAM disk that goes with --kernel.' },
   append: { type: 'text', value: 'TEXT', help: 'Kernel command line of --kernel (default: console=ttyS0); with an image it is added to its own.' },
@@ -51,6 +52,8 @@ export const runCommand = defineCommand({
     { line: 'hanok run', help: 'a shell in a small Linux' },
     { line: 'hanok run -- uname -a', help: 'one command; its output and exit status are yours' },
     { line: "tar c . | hanok run --memory 512M -- sh -c 'tar t | wc -l'", help: 'stdin, pipes and all' },
+    { line: 'hanok run debian', help: 'Debian with systemd, apt and ssh; log in is not asked for' },
+    { line: 'hanok run debian --packages gcc,git -- gcc --version', help: 'with more of its packages' },
     { line: 'hanok run --kernel vmlinuz --initrd initrd.img --disk disk.raw', help: 'a kernel of your own' },
   ],
   async run(call, io, services) {
@@ -63,7 +66,7 @@ async function readRunOptions(call: Call<typeof FLAGS>, services: Services): Pro
   const disks = call.given.filter(({ name }) => name.endsWith('disk')).map(({ name, value }) => ({ kind: name, path: value }) as DiskOptions);
   return {
     boot: await readBoot(call, services),
-    memoryBytes: readMemory(flags.memory),
+    ...(flags.memory === undefined ? {} : { memoryBytes: readMemory(flags.memory) }),
     vcpuCount: readCount(flags.cpus),
     cpuModel: flags.cpu ?? DEFAULT_CPU_MODEL_NAME,
     paravirt: flags['no-paravirt'] !== true,
@@ -81,7 +84,7 @@ function readCount(given = '1'): number {
   return count;
 }
 
-function readMemory(givenBytes = MEMORY_DEFAULT_BYTES): number {
+function readMemory(givenBytes: number): number {
   const bytes = Math.ceil(givenBytes / MIB) * MIB;
   if (bytes < MEMORY_MIN_BYTES) throw new UsageError(`--memory ${formatSize(givenBytes)} is too little for a guest; give at least 64M`);
   if (bytes > MEMORY_MAX_BYTES) throw new UsageError(`--memory ${formatSize(givenBytes)} is more than a machine can have; give at most 3G`);
@@ -93,6 +96,7 @@ async function readBoot({ flags, operands, tail }: Call<typeof FLAGS>, services:
   const named = operands[0];
   if (flags.kernel !== undefined) {
     if (named !== undefined) throw new UsageError(`the image ${named} has a kernel of its own; leave out ${named} or --kernel`);
+    if (flags.packages !== undefined || flags.refresh) throw new UsageError('--packages and --refresh go with an image; leave them out, or --kernel');
     if (tail) throw new UsageError('a COMMAND needs an image that hanok makes; leave out --kernel or the command');
     return { kernelPath: flags.kernel, ...(flags.initrd === undefined ? {} : { initrdPath: flags.initrd }), ...append };
   }
@@ -102,5 +106,13 @@ async function readBoot({ flags, operands, tail }: Call<typeof FLAGS>, services:
   if (!images.includes(image)) {
     throw new UsageError(`there is no image "${image}"${didYouMean(image, images)}; "hanok images" lists them, and a command to run stands after --`);
   }
-  return { image, ...append };
+  return { image, ...append, ...readPackages(flags.packages), ...(flags.refresh ? { refresh: true } : {}) };
+}
+
+function readPackages(list: string | undefined): { packages?: readonly string[] } {
+  if (list === undefined) return {};
+  const packages = list.split(',').map((name) => name.trim()).filter(Boolean);
+  const wrong = packages.find((name) => !/^[a-z0-9][a-z0-9+.-]*$/.test(name));
+  if (wrong !== undefined) throw new UsageError(`--packages: "${wrong}" cannot be the name of a package; give names separated by commas`);
+  return { packages };
 }

@@ -22,12 +22,13 @@ export interface DiskOptions {
 
 /** What boots: an image by its name, or files. */
 export type BootOptions =
-  | { readonly image: string; readonly append?: string }
+  | { readonly image: string; readonly packages?: readonly string[]; readonly refresh?: boolean; readonly append?: string }
   | { readonly kernelPath: string; readonly initrdPath?: string; readonly append?: string };
 
 export interface RunOptions {
   readonly boot: BootOptions;
-  readonly memoryBytes: number;
+  /** What the image asks for otherwise, or 256 MiB. */
+  readonly memoryBytes?: number;
   readonly vcpuCount: number;
   readonly cpuModel: string;
   readonly paravirt: boolean;
@@ -47,7 +48,8 @@ export async function runMachine(options: RunOptions, io: Io, services: Services
   const profileFile = options.profilePath === undefined ? undefined : resources.use(await openProfileFile(options.profilePath));
   const boot = await loadBoot(options.boot, io, services);
   const disks: BlockBackend[] = [];
-  for (const disk of options.disks) {
+  const named: DiskOptions[] = boot.disk === undefined ? [] : [{ kind: 'overlay-disk', path: boot.disk }];
+  for (const disk of [...named, ...options.disks]) {
     const backend = await openDisk(disk, services);
     resources.defer(() => backend.close());
     disks.push(backend);
@@ -63,7 +65,7 @@ export async function runMachine(options: RunOptions, io: Io, services: Services
   const initrd = archive ? appendArchive(boot.initrd ?? new Uint8Array(0), archive) : boot.initrd;
 
   machine = await services.createMachine({
-    memoryBytes: options.memoryBytes,
+    memoryBytes: options.memoryBytes ?? boot.memoryBytes ?? MEMORY_DEFAULT_BYTES,
     vcpuCount: options.vcpuCount,
     cpuModel: options.cpuModel,
     paravirt: options.paravirt,
@@ -115,7 +117,11 @@ interface Boot {
   readonly initrd?: Uint8Array;
   readonly commandLine: string;
   readonly consoles: GuestConsoles;
+  readonly disk?: string;
+  readonly memoryBytes?: number;
 }
+
+const MEMORY_DEFAULT_BYTES = 256 * 2 ** 20;
 
 const FILES_COMMAND_LINE = 'console=ttyS0';
 
@@ -126,10 +132,10 @@ async function loadBoot(boot: BootOptions, io: Io, services: Services): Promise<
     const commandLine = boot.append ?? FILES_COMMAND_LINE;
     return { kernel, ...initrd, commandLine, consoles: findConsoles(commandLine, false) };
   }
-  const files = await makeImage(boot.image, io, services);
-  const [kernel, initrd] = await Promise.all([readFile(files.kernel), readFile(files.initrd)]);
+  const { kernel: kernelPath, initrd: initrdPath, ...files } = await makeImage(boot, io, services);
+  const [kernel, initrd] = await Promise.all([readFile(kernelPath), readFile(initrdPath)]);
   const commandLine = [files.commandLine, terminalType(io), boot.append].filter(Boolean).join(' ');
-  return { kernel, initrd, commandLine, consoles: findConsoles(commandLine, true) };
+  return { ...files, kernel, initrd, commandLine, consoles: findConsoles(commandLine, true) };
 }
 
 /** Our images give the shell the TERM of the kernel command line, so that editors know which terminal this is. */
@@ -137,10 +143,12 @@ function terminalType({ stdin, env }: Io): string | undefined {
   return stdin.isTTY && env.TERM && /^[\w.+-]{1,64}$/.test(env.TERM) ? `TERM=${env.TERM}` : undefined;
 }
 
-async function makeImage(name: string, io: Io, services: Services) {
+async function makeImage({ image, packages, refresh }: Extract<BootOptions, { image: string }>, io: Io, services: Services) {
   using progress = new ProgressLine(io.stderr);
   try {
-    return await services.buildImage(name, {
+    return await services.buildImage(image, {
+      ...(packages ? { packages } : {}),
+      ...(refresh ? { refresh } : {}),
       signal: io.signal,
       onProgress: (state) => progress.update(state),
       onNotice: (text) => progress.notice(text),

@@ -12,8 +12,10 @@ export interface ImageInfo {
 /** How far one step of making an image is. A total of 0 says that it is unknown. */
 export interface ImageProgress {
   readonly label: string;
-  readonly doneBytes: number;
-  readonly totalBytes: number;
+  readonly done: number;
+  readonly total: number;
+  /** The same in words that change as the step goes on. */
+  readonly detail?: string;
 }
 
 /** What a made image boots from. */
@@ -21,9 +23,16 @@ export interface BootFiles {
   readonly kernel: string;
   readonly initrd: string;
   readonly commandLine: string;
+  /** A disk of its own that stays as it is: its machines write to an overlay. */
+  readonly disk?: string;
+  readonly memoryBytes?: number;
 }
 
 export interface BuildOptions {
+  /** Packages that are there besides the image's own. */
+  readonly packages?: readonly string[];
+  /** Makes it anew where the mirror has newer packages. */
+  readonly refresh?: boolean;
   readonly signal?: AbortSignal;
   readonly onProgress?: (progress: ImageProgress) => void;
   readonly onNotice?: (text: string) => void;

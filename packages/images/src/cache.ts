@@ -158,8 +158,9 @@ export function uniqueSuffix(): string {
   return `${process.pid}-${randomBytes(6).toString('hex')}`;
 }
 
-function isOwnedByLiveProcess(partName: string): boolean {
-  const owner = /\.(\d+)-[0-9a-f]+\.part$/.exec(partName)?.[1];
+/** Whether the process that gave a file a `uniqueSuffix` is still there. */
+export function isOwnedByLiveProcess(name: string): boolean {
+  const owner = /\.(\d+)-[0-9a-f]+\.\w+$/.exec(name)?.[1];
   if (owner === undefined) return false;
   if (Number(owner) === process.pid) return true;
   try {

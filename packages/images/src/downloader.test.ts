@@ -34,7 +34,7 @@ test('fetches once, reports progress, and reads the cache afterwards', async (t)
   const progress: Progress[] = [];
   const { server, downloader, request, cache } = await setUp(t, { onProgress: (step) => progress.push(step) });
   assert.deepEqual(await downloader.fetchBlob(request), CONTENT);
-  assert.deepEqual(progress.at(-1), { label: 'x', doneBytes: CONTENT.length, totalBytes: CONTENT.length });
+  assert.deepEqual(progress.at(-1), { label: 'x', done: CONTENT.length, total: CONTENT.length });
   await downloader.fetchBlob(request);
   assert.equal(server.countOf('pool/x'), 1);
   assert.deepEqual(await readdir(cache.path('parts')), []);

@@ -10,10 +10,14 @@ import { NotFoundError, PartFile, RetryableError, checkStatus } from './part-fil
 import type { BlobRequest } from './part-file.ts';
 
 export interface Progress {
-  /** What is being done, for a person. A total of 0 bytes says that its size is unknown. */
+  /** What is being done, for a person. */
   readonly label: string;
-  readonly doneBytes: number;
-  readonly totalBytes: number;
+  /** How much, in bytes or whatever the step counts. */
+  readonly done: number;
+  /** 0 says that it is unknown. */
+  readonly total: number;
+  /** `done` and `total` in words that change as the step goes on, e.g. `34/180`. */
+  readonly detail?: string;
 }
 
 export type ProgressListener = (progress: Progress) => void;
@@ -120,7 +124,7 @@ export class Downloader {
         await part.acceptStatus(response, request.url);
         for await (const chunk of response as AsyncIterable<Uint8Array>) {
           await part.append(chunk);
-          onProgress?.({ label: request.label, doneBytes: part.doneBytes, totalBytes: request.sizeBytes });
+          onProgress?.({ label: request.label, done: part.doneBytes, total: request.sizeBytes });
         }
       } finally {
         response.destroy();

@@ -12,6 +12,8 @@ import { PackagesIndex } from './packages-index.ts';
 import type { Release, ReleaseFile } from './release.ts';
 import { parseRelease, verifyInRelease } from './release.ts';
 
+/** Changes with the shape of what a selection remembers. */
+const SELECTION_VERSION = 2;
 const INDEX_FRESH_MS = 24 * 3600 * 1000;
 const IN_RELEASE_LIMIT_BYTES = 16 << 20;
 
@@ -81,7 +83,7 @@ export class DebianArchive {
   /** Calls `choose` on the index, once for each `key` and index: the packages it gives are remembered. */
   async select(key: string, choose: (index: PackagesIndex) => DebianPackage[]): Promise<DebianPackage[]> {
     const { cache } = this.#options;
-    const path = cache.path('debian', 'selections', `${sha256Hex(`${this.indexSha256} ${key}`)}.json`);
+    const path = cache.path('debian', 'selections', `${sha256Hex(`${SELECTION_VERSION} ${this.indexSha256} ${key}`)}.json`);
     const remembered = await cache.readRecord(path);
     if (isPackageList(remembered)) return remembered;
     const chosen = choose(await this.index());

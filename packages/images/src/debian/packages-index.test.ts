@@ -1,14 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ImageError } from '../image-error.ts';
-import { makePackages } from '../testing/debian-fixture.ts';
-import { PackagesIndex, parseDepends } from './packages-index.ts';
-import { resolveClosure } from './resolve.ts';
+import { PackagesIndex } from './packages-index.ts';
 
 const SHA256 = 'a'.repeat(64);
 const indexOf = (text: string): PackagesIndex => new PackagesIndex(Buffer.from(text));
-const closure = (specs: Parameters<typeof makePackages>[0], ...names: string[]): string[] =>
-  resolveClosure(indexOf(makePackages(specs).text), names).map(({ name }) => name);
 
 test('finds packages wherever they stand, with folded fields', () => {
   const index = indexOf(
@@ -22,7 +18,9 @@ test('finds packages wherever they stand, with folded fields', () => {
     fileName: 'pool/f.deb',
     sizeBytes: 7,
     sha256: SHA256,
-    depends: [['p'], ['a'], ['b', 'c'], ['d']],
+    depends: [[{ name: 'p' }], [{ name: 'a', operator: '>=', version: '1' }], [{ name: 'b' }, { name: 'c' }], [{ name: 'd' }]],
+    conflicts: [],
+    provides: [],
     priority: 'required',
     essential: true,
   });
@@ -41,39 +39,7 @@ test('refuses file names that could leave the mirror, and missing sums', () => {
   assert.equal(indexOf(stanza('pool/a/b_1.2~3+4-5.deb')).find('p')!.name, 'p');
 });
 
-test('parses dependency fields', () => {
-  assert.deepEqual(parseDepends('a(=1)|b, , c <!nocheck>'), [['a', 'b'], ['c']]);
-  assert.deepEqual(parseDepends(''), []);
-});
-
-test('gives dependencies before what needs them, each once', () => {
-  const specs = [{ name: 'top', depends: 'left, right' }, { name: 'left', depends: 'base' }, { name: 'right', depends: 'base' }, { name: 'base' }];
-  assert.deepEqual(closure(specs, 'top', 'base'), ['base', 'left', 'right', 'top']);
-});
-
-test('takes the first alternative, one that is chosen already, or a provider', () => {
-  const specs = [
-    { name: 'one', depends: 'missing | x | y' },
-    { name: 'x' },
-    { name: 'y' },
-    { name: 'two', depends: 'x | y' },
-    { name: 'mail', depends: 'mta' },
-    { name: 'exim', provides: 'mta (= 4), other' },
-    { name: 'postfix', provides: 'mta' },
-  ];
-  assert.deepEqual(closure(specs, 'one'), ['x', 'one']);
-  assert.deepEqual(closure(specs, 'y', 'two'), ['y', 'two']);
-  assert.deepEqual(closure(specs, 'mail'), ['exim', 'mail']);
-  assert.deepEqual(closure(specs, 'postfix', 'mail'), ['postfix', 'mail']);
-});
-
-test('ends on cycles and on long chains', () => {
-  assert.deepEqual(closure([{ name: 'a', depends: 'b' }, { name: 'b', depends: 'a' }], 'a').sort(), ['a', 'b']);
-  const chain = Array.from({ length: 20_000 }, (_, index) => ({ name: `p${index}`, depends: `p${Math.min(index + 1, 19_999)}` }));
-  assert.equal(closure(chain, 'p0').length, 20_000);
-});
-
-test('names what is missing', () => {
-  assert.throws(() => closure([], 'nothing'), /no package nothing/);
-  assert.throws(() => closure([{ name: 'a', depends: 'b | c' }], 'a'), /a depends on b \| c/);
+test('lists the packages of a priority', () => {
+  const stanza = (name: string, priority: string): string => `Package: ${name}\nPriority: ${priority}\nDescription: says\n Priority: required\n`;
+  assert.deepEqual(indexOf([stanza('a', 'required'), stanza('b', 'important'), stanza('c', 'required')].join('\n')).namesOfPriority('required'), ['a', 'c']);
 });

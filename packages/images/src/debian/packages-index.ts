@@ -1,4 +1,6 @@
 import { ImageError } from '../image-error.ts';
+import type { Relation } from './relation.ts';
+import { parseRelations } from './relation.ts';
 
 /** What the index says of one package; `depends` includes Pre-Depends, in their order. */
 export interface DebianPackage {
@@ -8,14 +10,17 @@ export interface DebianPackage {
   readonly fileName: string;
   readonly sizeBytes: number;
   readonly sha256: string;
-  /** Alternatives of each dependency, as names. */
-  readonly depends: readonly (readonly string[])[];
+  /** Alternatives of each dependency. */
+  readonly depends: readonly (readonly Relation[])[];
+  /** Includes Breaks: both may not be there together. */
+  readonly conflicts: readonly Relation[];
+  /** Virtual packages, with a version where `operator` is there. */
+  readonly provides: readonly Relation[];
   readonly priority: string;
   readonly essential: boolean;
 }
 
 const STANZA_START = Buffer.from('\n\nPackage: ');
-const NAME = /^[a-z0-9][a-z0-9+.-]*$/;
 
 /** Field of a stanza (deb-control syntax, Debian Policy §5.1); continuation lines are joined. */
 function fieldOf(stanza: string, key: string): string {
@@ -23,17 +28,6 @@ function fieldOf(stanza: string, key: string): string {
   if (start === 0 && !stanza.startsWith(`${key}:`)) return '';
   const match = /^[^:]*:([^\n]*(?:\n[ \t][^\n]*)*)/.exec(stanza.slice(start));
   return match ? match[1]!.replace(/\n[ \t]/g, ' ').trim() : '';
-}
-
-/** Package names of a dependency field: commas separate, bars are alternatives, versions and architectures are left out. */
-export function parseDepends(text: string): string[][] {
-  const dependencies = text.split(',').map((part) =>
-    part
-      .split('|')
-      .map((alternative) => alternative.trim().replace(/[\s(:[].*$/s, ''))
-      .filter((name) => NAME.test(name)),
-  );
-  return dependencies.filter((alternatives) => alternatives.length > 0);
 }
 
 function parseStanza(stanza: string): DebianPackage {
@@ -46,14 +40,16 @@ function parseStanza(stanza: string): DebianPackage {
   if (!safePath || !/^[0-9a-f]{64}$/.test(sha256) || !/^\d{1,12}$/.test(size)) {
     throw new ImageError(`the package index has no usable file name, size or SHA-256 for ${name}: name another mirror`);
   }
-  const depends = parseDepends([fieldOf(stanza, 'Pre-Depends'), fieldOf(stanza, 'Depends')].filter(Boolean).join(','));
+  const relations = (...fields: string[]): Relation[][] => parseRelations(fields.map((field) => fieldOf(stanza, field)).filter(Boolean).join(','));
   return {
     name,
     version: fieldOf(stanza, 'Version'),
     fileName,
     sizeBytes: Number(size),
     sha256,
-    depends,
+    depends: relations('Pre-Depends', 'Depends'),
+    conflicts: relations('Conflicts', 'Breaks').flat(),
+    provides: relations('Provides').flat(),
     priority: fieldOf(stanza, 'Priority'),
     essential: fieldOf(stanza, 'Essential') === 'yes',
   };
@@ -94,6 +90,12 @@ export class PackagesIndex {
     return this.#providers.get(name) ?? [];
   }
 
+  /** Names of the packages of a priority, such as `required`. */
+  namesOfPriority(priority: string): string[] {
+    const line = Buffer.from(`\nPriority: ${priority}\n`);
+    return [...this.#starts].filter(([, { start, end }]) => this.#bytes.subarray(start, end).includes(line)).map(([name]) => name);
+  }
+
   #next(from: number): number {
     const found = this.#bytes.indexOf(STANZA_START, from);
     return found < 0 ? -1 : found + 2;
@@ -103,10 +105,10 @@ export class PackagesIndex {
     const providers = new Map<string, string[]>();
     for (const [name, { start, end }] of this.#starts) {
       const stanza = this.#bytes.toString('latin1', start, end);
-      for (const [virtual] of parseDepends(fieldOf(stanza, 'Provides'))) {
-        const list = providers.get(virtual!);
+      for (const { name: virtual } of parseRelations(fieldOf(stanza, 'Provides')).flat()) {
+        const list = providers.get(virtual);
         if (list) list.push(name);
-        else providers.set(virtual!, [name]);
+        else providers.set(virtual, [name]);
       }
     }
     return providers;

@@ -68,19 +68,23 @@ export function makeModule(info: Readonly<Record<string, string>>, bits: 32 | 64
 
 export interface PackageSpec {
   readonly name: string;
+  readonly version?: string;
   readonly depends?: string;
   readonly provides?: string;
+  readonly conflicts?: string;
+  readonly breaks?: string;
+  readonly priority?: string;
   readonly deb?: Uint8Array;
 }
 
 /** The text of a `Packages` file, and the packages by path. */
 export function makePackages(specs: readonly PackageSpec[]): { text: string; files: Map<string, Uint8Array> } {
   const files = new Map<string, Uint8Array>();
-  const stanzas = specs.map(({ name, depends, provides, deb = Buffer.from(name) }) => {
+  const stanzas = specs.map(({ name, version = '1', deb = Buffer.from(name), ...fields }) => {
     const path = `pool/${name}_1.deb`;
     files.set(path, deb);
-    const optional = `${depends ? `Depends: ${depends}\n` : ''}${provides ? `Provides: ${provides}\n` : ''}`;
-    return `Package: ${name}\nVersion: 1\n${optional}Filename: ${path}\nSize: ${deb.length}\nSHA256: ${sha256Hex(deb)}\n`;
+    const optional = Object.entries(fields).map(([field, value]) => `${field[0]!.toUpperCase()}${field.slice(1)}: ${value}\n`).join('');
+    return `Package: ${name}\nVersion: ${version}\n${optional}Filename: ${path}\nSize: ${deb.length}\nSHA256: ${sha256Hex(deb)}\n`;
   });
   return { text: stanzas.join('\n'), files };
 }
