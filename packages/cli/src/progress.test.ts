@@ -9,6 +9,8 @@ test('on a terminal one line changes in place and is gone at the end', () => {
   line.update({ label: 'linux', done: 1, total: 4 });
   line.update({ label: 'linux', done: 1, total: 4 });
   assert.equal(fake.stdout(), '\rhanok: linux [######..................] 25%\x1b[K');
+  line.update({ label: 'linux', done: 2, total: 4, detail: '2/4' });
+  assert.ok(fake.stdout().endsWith('\rhanok: linux 2/4 [############............] 50%\x1b[K'));
   line.notice('the mirror is slow');
   line.update({ label: 'x'.repeat(200), done: 9, total: 4 });
   line[Symbol.dispose]();
@@ -23,7 +25,7 @@ test('elsewhere each step is one plain line', () => {
   const fake = fakeIo();
   const line = new ProgressLine(fake.io.stderr);
   for (let done = 0; done < 100; done++) {
-    line.update({ label: 'linux', done, total: 100 });
+    line.update({ label: 'linux', done, total: 100, detail: `${done}/100` });
     line.update({ label: 'busybox', done, total: 0 });
   }
   line[Symbol.dispose]();

@@ -151,6 +151,30 @@ test('memory, kernel command line and disks reach the machine in order, and disk
   ]);
 });
 
+test('an image with a disk has it first, as an overlay, and its own memory where none is named', async () => {
+  const seen: string[] = [];
+  const disk = async (name: string) => {
+    seen.push(name);
+    return { sizeBytes: 0, readOnly: false, read: async () => {}, write: async () => {}, flush: async () => {}, discard: async () => {}, close: async () => {} };
+  };
+  const overrides: Partial<Services> = {
+    buildImage: async (name, { packages, refresh }) => {
+      seen.push(`${name} ${packages?.join('+')} ${refresh}`);
+      return { kernel: import.meta.filename, initrd: import.meta.filename, commandLine: 'root=/dev/vda', disk: '/base', memoryBytes: 512 * 2 ** 20 };
+    },
+    openRawDisk: disk,
+    openOverlayDisk: (path) => disk(`over ${path}`),
+  };
+  const guest = async ({ config }: FakeGuest): Promise<MachineEnd> => {
+    seen.push(`${config.memoryBytes / 2 ** 20} MiB`);
+    return POWER_OFF;
+  };
+  assert.equal((await runWith(['--disk', 'mine', '--packages', 'gcc, git,', '--refresh', 'tiny'], guest, overrides)).status, 0);
+  assert.deepEqual(seen.splice(0), ['tiny gcc+git true', 'over /base', 'mine', '512 MiB']);
+  assert.equal((await runWith(['--memory', '2G'], guest, overrides)).status, 0);
+  assert.deepEqual(seen, ['tiny undefined undefined', 'over /base', '2048 MiB']);
+});
+
 test('a kernel of the user boots with its own command line, its console where that says', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'hanok-'));
   t.after(() => rm(folder, { recursive: true }));
@@ -194,6 +218,8 @@ test('what cannot be done is named with the mend; 2 for the command line, 1 for 
     [['--initrd', 'x'], 2, /--initrd goes with a kernel; add --kernel FILE/],
     [['tiny', '--kernel', 'x'], 2, /leave out tiny or --kernel/],
     [['--kernel', 'x', '--', 'ls'], 2, /leave out --kernel or the command/],
+    [['--kernel', 'x', '--packages', 'gcc'], 2, /--packages and --refresh go with an image/],
+    [['--packages', 'gcc,Not_One'], 2, /--packages: "Not_One" cannot be the name of a package/],
     [['--kernel', '/no/such/file'], 1, /^hanok: cannot read --kernel \/no\/such\/file: ENOENT; name a file that you may read\n$/],
     [['--kernel', '/'], 1, /cannot read --kernel \/: it is not a file/],
     [['--profile', '/no/such/folder/profile'], 1, /cannot write --profile \/no\/such\/folder\/profile \(ENOENT\)/],

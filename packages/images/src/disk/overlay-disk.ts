@@ -23,11 +23,12 @@ export async function openOverlayDisk(basePath: string, overlayPath?: string): P
     const baseSizeBytes = await base.sizeBytes();
     checkDiskSize(basePath, baseSizeBytes);
     const layout = overlayLayout(baseSizeBytes);
-    if (overlayPath === undefined) return new OverlayDisk(base, await createTemporary(baseSizeBytes), baseSizeBytes, new Uint32Array(layout.clusterCount));
+    if (overlayPath === undefined) return new OverlayDisk(base, await createTemporary(baseSizeBytes), { sizeBytes: baseSizeBytes, table: new Uint32Array(layout.clusterCount), overlaySizeBytes: 0, isLasting: false });
     if (!(await exists(overlayPath))) await createOverlay(overlayPath, baseSizeBytes);
     const overlay = await DiskFile.open(overlayPath, 'write');
     try {
-      return new OverlayDisk(base, overlay, baseSizeBytes, await readTable(overlay, base.path, baseSizeBytes, layout), await overlay.sizeBytes());
+      const table = await readTable(overlay, base.path, baseSizeBytes, layout);
+      return new OverlayDisk(base, overlay, { sizeBytes: baseSizeBytes, table, overlaySizeBytes: await overlay.sizeBytes(), isLasting: true });
     } catch (error) {
       await overlay.close();
       throw error;
@@ -89,9 +90,18 @@ async function readTable(overlay: DiskFile, basePath: string, baseSizeBytes: num
   return table;
 }
 
+interface OverlayState {
+  readonly sizeBytes: number;
+  readonly table: Uint32Array;
+  readonly overlaySizeBytes: number;
+  /** False for an overlay that ends with its machine: a flush has nothing to make durable. */
+  readonly isLasting: boolean;
+}
+
 class OverlayDisk implements BlockBackend {
   readonly sizeBytes: number;
   readonly readOnly = false;
+  readonly #isLasting: boolean;
   readonly #base: DiskFile;
   readonly #overlay: DiskFile;
   readonly #layout: OverlayLayout;
@@ -105,7 +115,8 @@ class OverlayDisk implements BlockBackend {
   /** Data clusters that only the file's table may still use: free after the next flush. */
   #released: number[] = [];
 
-  constructor(base: DiskFile, overlay: DiskFile, sizeBytes: number, table: Uint32Array, overlaySizeBytes = 0) {
+  constructor(base: DiskFile, overlay: DiskFile, { sizeBytes, table, overlaySizeBytes, isLasting }: OverlayState) {
+    this.#isLasting = isLasting;
     this.#base = base;
     this.#overlay = overlay;
     this.sizeBytes = sizeBytes;
@@ -204,6 +215,13 @@ class OverlayDisk implements BlockBackend {
   }
 
   async #flushTable(): Promise<void> {
+    if (this.#isLasting) await this.#writeTable();
+    this.#dirtyPages.clear();
+    this.#free.push(...this.#released);
+    this.#released = [];
+  }
+
+  async #writeTable(): Promise<void> {
     await this.#overlay.sync();
     if (this.#dirtyPages.size === 0) return;
     for (const page of this.#dirtyPages) {
@@ -214,9 +232,6 @@ class OverlayDisk implements BlockBackend {
       await this.#overlay.write(TABLE_OFFSET_BYTES + page * TABLE_PAGE_BYTES, bytes);
     }
     await this.#overlay.sync();
-    this.#dirtyPages.clear();
-    this.#free.push(...this.#released);
-    this.#released = [];
   }
 
   #dataOffset(dataCluster: number): number {

@@ -32,9 +32,9 @@ export function makeAr(members: readonly { name: string; content: Uint8Array }[]
   return Buffer.concat(chunks);
 }
 
-export async function makeDeb(files: readonly FileSpec[], compression: Compression = 'xz'): Promise<Uint8Array> {
+export async function makeDeb(files: readonly FileSpec[], compression: Compression = 'xz', controlFiles: Readonly<Record<string, string>> = { control: 'Package: fixture\n' }): Promise<Uint8Array> {
   const suffix = compression === '' ? '' : `.${compression}`;
-  const control = await makeTar([{ name: './control', content: 'Package: fixture\n' }]);
+  const control = await makeTar(Object.entries(controlFiles).map(([name, content]) => ({ name: `./${name}`, content })));
   return makeAr([
     { name: 'debian-binary', content: Buffer.from('2.0\n') },
     { name: `control.tar${suffix}`, content: compressSync(compression, control) },
@@ -110,6 +110,31 @@ async function makeRelease(packagesText: string, signer: Signer, architecture: s
     ['dists/bookworm/InRelease', Buffer.from(await signer.sign(release))],
     [`dists/bookworm/main/binary-${architecture}/Packages.xz`, index],
   ]);
+}
+
+/** A package, with the stanza of the index that belongs to its own. */
+export async function makePackage(name: string, files: readonly FileSpec[], fields: Omit<PackageSpec, 'name' | 'deb'> = {}, controlFiles: Readonly<Record<string, string>> = {}): Promise<PackageSpec> {
+  const control = `Package: ${name}\nVersion: ${fields.version ?? '1'}\nArchitecture: amd64\nDescription: ${name}\n`;
+  return { name, ...fields, deb: await makeDeb(files, 'zst', { control, ...controlFiles }) };
+}
+
+/** A whole small mirror with what the image `debian` is made from. */
+export async function makeDebianMirror(signer: Signer, more: readonly PackageSpec[] = []): Promise<Map<string, Uint8Array>> {
+  const module = (name: string): FileSpec => ({ name: `./lib/modules/6.9-test/kernel/${name}.ko`, content: makeModule({ name, depends: '' }) });
+  const kernelFiles = [{ name: './boot/vmlinuz-6.9-test', content: 'a kernel' }, { name: './lib/modules/6.9-test/modules.builtin', content: 'kernel/fs/ext4/ext4.ko\n' }];
+  const plain = ['initramfs-tools', 'systemd-sysv', 'dbus', 'libpam-systemd', 'openssh-server', 'usr-is-merged'];
+  const specs = [
+    await makePackage('base-files', [{ name: './bin/', type: 'directory' }, { name: './tmp/', type: 'directory', mode: 0o1777 }], { priority: 'required' }),
+    await makePackage('mount', [{ name: './bin/mount', mode: 0o4755, content: 'mount' }], { priority: 'important', depends: 'libmount' }, { preinst: '#!/bin/sh\n' }),
+    await makePackage('libmount', [{ name: './usr/lib/libmount', mode: 0o640, gid: 8, content: 'library' }]),
+    await makePackage('linux-image-cloud-amd64', [], { depends: 'linux-image-6.9-test (= 1)' }),
+    await makePackage('linux-image-6.9-test', [...kernelFiles, ...['virtio_pci', 'virtio_blk', 'virtio_console'].map(module)]),
+    await makePackage('busybox-static', [{ name: './bin/busybox', mode: 0o755, content: 'no program' }]),
+    ...(await Promise.all(plain.map(async (name) => await makePackage(name, [])))),
+    ...more,
+  ];
+  const { text, files } = makePackages(specs);
+  return new Map([...files, ...(await makeRelease(text, signer))]);
 }
 
 /** A whole small mirror with what the image `tiny` is made from. */
