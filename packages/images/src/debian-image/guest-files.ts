@@ -51,11 +51,11 @@ const FILES: readonly GuestFile[] = [
     mode: 0o755,
     content: `#!/bin/sh\n[ "$1" = prereqs ] && exit 0\n. /usr/share/initramfs-tools/hook-functions\nmanual_add_modules ${DISK_MODULES}\n`,
   },
-  // A command comes in an archive beside the initramfs; /run is what the system finds of it.
+  // A command comes in an archive beside the initramfs; /run is what the system finds of it. klibc's tools have no cp.
   {
-    path: 'etc/initramfs-tools/scripts/init-bottom/hanok',
+    path: 'etc/initramfs-tools/scripts/init-premount/hanok',
     mode: 0o755,
-    content: '#!/bin/sh\n[ "$1" = prereqs ] && exit 0\n[ -f /run-command ] || exit 0\nmkdir -p /run/hanok\ncp /run-command /run/hanok/command\n',
+    content: '#!/bin/sh\n[ "$1" = prereqs ] && exit 0\n[ -f /run-command ] || exit 0\nmkdir -p /run/hanok\ncat /run-command >/run/hanok/command\n',
   },
 ];
 
