@@ -17,9 +17,19 @@ export async function tinyImage(t: TestContext): Promise<TinyImage | undefined> 
   }
 }
 
+interface Ran {
+  readonly output: string;
+  readonly errors: string;
+  readonly status: number | null;
+}
+
 /** Runs a command in `tiny`, as a user does: its streams and its exit status. */
-export async function runInGuest(flags: readonly string[], command: readonly string[], input: Uint8Array = new Uint8Array(0)): Promise<{ output: string; errors: string; status: number | null }> {
-  const child = spawn(process.execPath, [CLI, 'run', ...flags, 'tiny', '--', ...command], { stdio: 'pipe' });
+export async function runInGuest(flags: readonly string[], command: readonly string[], input?: Uint8Array): Promise<Ran> {
+  return await runInImage('tiny', flags, command, input);
+}
+
+export async function runInImage(image: string, flags: readonly string[], command: readonly string[], input: Uint8Array = new Uint8Array(0)): Promise<Ran> {
+  const child = spawn(process.execPath, [CLI, 'run', ...flags, image, '--', ...command], { stdio: 'pipe' });
   child.stdin.on('error', () => {}); // A guest that ends early does not read all of it.
   child.stdin.end(input);
   const ended = new Promise((resolve) => child.once('close', resolve));

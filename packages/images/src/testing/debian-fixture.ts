@@ -134,7 +134,7 @@ export async function makeDebianMirror(signer: Signer, more: readonly PackageSpe
     ...more,
   ];
   const { text, files } = makePackages(specs);
-  return new Map([...files, ...(await makeRelease(text, signer))]);
+  return new Map([...files, ...(await makeRelease(text, signer, 'amd64'))]);
 }
 
 /** A whole small mirror with what the image `tiny` is made from. */

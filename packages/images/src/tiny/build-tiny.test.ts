@@ -8,7 +8,8 @@ import { makeSigner, makeTinyMirror } from '../testing/debian-fixture.ts';
 import { LoopbackServer } from '../testing/loopback-server.ts';
 import { temporaryDirectory } from '../testing/temporary-directory.ts';
 import { buildTiny } from './build-tiny.ts';
-import type { ArchiveOptions } from '../debian/open-archive.ts';
+import type { BuildTinyOptions } from './build-tiny.ts';
+
 import { commandArchive } from './command-archive.ts';
 
 const IN_RELEASE = 'dists/bookworm/InRelease';
@@ -21,7 +22,7 @@ async function setUp(t: TestContext, architecture: 'amd64' | 'i386' = 'amd64') {
   const keyring = join(await temporaryDirectory(t), 'key.asc');
   await writeFile(keyring, signer.publicKey);
   const notices: string[] = [];
-  const options: ArchiveOptions = {
+  const options: BuildTinyOptions = {
     mirror: server.url.href,
     cacheDirectory,
     keyrings: [keyring],

@@ -1,0 +1,41 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { buildImage, ImageError } from '@hanok/images';
+import { createMachine } from '@hanok/vmm';
+import { runInImage } from './guest.ts';
+
+/** Making an image takes minutes and the network, so it is done where that is asked for. */
+const IMAGES = (process.env['HANOK_BOOT_DEBIAN'] ?? '').split(',').filter(Boolean);
+const TIMEOUT_MS = 1_800_000;
+
+/** What a system in good order has to say, each with the command that says it. */
+const CHECKS: readonly (readonly [command: string, expected: RegExp])[] = [
+  ['systemctl is-system-running --wait', /^running$/],
+  ['systemctl --failed --no-legend --plain', /^$/],
+  ['dpkg --audit', /^$/],
+  ['dpkg --verify', /^$/],
+  ['apt-get check -qq', /^$/],
+  ['dpkg-query --list | tail -n +6 | cut -c 1-2 | sort -u', /^ii$/],
+  ['stat --format "%a %U:%G" /usr/bin/su /usr/bin/chage /tmp /etc/shadow', /^4755 root:root\n2755 root:shadow\n1777 root:root\n640 root:shadow$/],
+  ['findmnt --noheadings --output SOURCE,FSTYPE /', /^\/dev\/vda +ext4$/],
+  ['systemctl is-active ssh.service', /^active$/],
+  ['dmesg --level emerg,alert,crit,err', /^$/],
+];
+
+for (const image of ['debian', 'debian:trixie']) {
+  const skip = !IMAGES.includes(image) && `only with HANOK_BOOT_DEBIAN=${image}`;
+  test(`the image ${image} is a Debian in good order`, { timeout: TIMEOUT_MS, skip }, async (t) => {
+    try {
+      await buildImage(image, { createMachine });
+    } catch (error) {
+      if (!(error instanceof ImageError)) throw error;
+      t.skip(error.message);
+      return;
+    }
+    const script = CHECKS.map(([command]) => `${command}; echo ---`).join('\n');
+    const { output, errors, status } = await runInImage(image, [], ['sh', '-c', `${script}\nexit 7`]);
+    assert.equal(status, 7, errors);
+    const answers = output.split('---\n').map((answer) => answer.trim());
+    for (const [index, [command, expected]] of CHECKS.entries()) assert.match(answers[index]!, expected, command);
+  });
+}
