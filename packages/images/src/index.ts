@@ -1,7 +1,6 @@
 export { readCpioFile, writeCpio } from './cpio.ts';
 export { defaultCacheDirectory } from './cache.ts';
 export type { NoticeListener } from './cache.ts';
-export type { ArchiveOptions } from './debian/open-archive.ts';
 export type { Suggest } from './debian/resolve.ts';
 export type { BuildDebianOptions } from './debian-image/build-debian.ts';
 export { openOverlayDisk } from './disk/overlay-disk.ts';
@@ -12,5 +11,5 @@ export { ImageError } from './image-error.ts';
 export { buildImage, listImages } from './images.ts';
 export type { BootImage, ImageInfo } from './images.ts';
 export { buildTiny } from './tiny/build-tiny.ts';
-export type { TinyImage } from './tiny/build-tiny.ts';
+export type { BuildTinyOptions, TinyImage } from './tiny/build-tiny.ts';
 export { commandArchive } from './tiny/command-archive.ts';

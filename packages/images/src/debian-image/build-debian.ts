@@ -33,7 +33,7 @@ export interface DebianImage {
   readonly disk: string;
 }
 
-export interface BuildDebianOptions extends ArchiveOptions {
+export interface BuildDebianOptions extends Omit<ArchiveOptions, 'architecture'> {
   /** Packages of Debian that are there besides a normal system's. */
   readonly packages?: readonly string[];
   /** Makes the machine in which the packages are configured. */
