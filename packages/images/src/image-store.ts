@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import type { ImageCache, NoticeListener } from './cache.ts';
 import { isOwnedByLiveProcess, uniqueSuffix } from './cache.ts';
-import { systemCode } from './image-error.ts';
+import { ImageError, systemCode } from './image-error.ts';
 
 /** What is remembered of a file. Large ones are known by size and time: reading them would take longer than a boot. */
 interface StoredFile {
@@ -21,6 +21,7 @@ interface Manifest {
   readonly files: readonly StoredFile[];
 }
 
+const TRIES_MAX = 2;
 const HASHED_MAX_BYTES = 256 << 20;
 
 /** Finished images in the cache: directories named after the image and the hash of what it was made from. */
@@ -35,9 +36,18 @@ export class ImageStore {
 
   /** Paths of the image's files by name; `build` writes them to the directory it is given when the cache does not have them intact. */
   async obtain(name: string, inputsSha256: string, build: (directory: string) => Promise<void>): Promise<Map<string, string>> {
-    const cached = await this.find(name, inputsSha256);
-    if (cached) return cached;
-    const directory = this.#directory(name, inputsSha256);
+    // Another process may remove what it took for damaged just when this one has made it anew.
+    for (let tries = 0; tries < TRIES_MAX; tries++) {
+      const found = await this.find(name, inputsSha256);
+      if (found) return found;
+      await this.#make(name, this.#directory(name, inputsSha256), build);
+    }
+    const found = await this.find(name, inputsSha256);
+    if (!found) throw new ImageError(`the image ${name} disappears from ${this.#cache.directory} as soon as it is made: end what else uses that cache, and try again`);
+    return found;
+  }
+
+  async #make(name: string, directory: string, build: (directory: string) => Promise<void>): Promise<void> {
     await this.#removeAbandoned();
     const temporary = `${directory}.${uniqueSuffix()}.tmp`;
     try {
@@ -57,7 +67,6 @@ export class ImageStore {
     } finally {
       await this.#cache.remove(temporary).catch(() => {});
     }
-    return (await this.find(name, inputsSha256))!;
   }
 
   /** Paths of the image's files when the cache has them intact; what is damaged is removed. */

@@ -31,7 +31,7 @@ export interface BuildTinyOptions extends ArchiveOptions {
 }
 
 /** Changes whenever the same inputs give another image. */
-const BUILDER_VERSION = 1;
+const BUILDER_VERSION = 2;
 
 /** Makes the image `tiny`: Debian's kernel (the cloud one where there is one), busybox and the modules that a virtio machine needs, in memory. */
 export async function buildTiny(options: BuildTinyOptions = {}): Promise<TinyImage> {
