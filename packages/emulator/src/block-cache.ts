@@ -60,7 +60,6 @@ export class BlockCache {
     this.#view = new DataView(buffer);
     this.#ram = new Uint8Array(buffer, memory.baseBytes, memory.sizeBytes);
     this.#next = state.blockAddress + ARENA.offset;
-    this.#clearHash();
   }
 
   connect(mmu: Mmu): void {
@@ -69,7 +68,7 @@ export class BlockCache {
 
   #clearHash(): void {
     const start = this.#state.blockAddress + BLOCK_HASH.offset;
-    new Uint8Array(this.#view.buffer, start, BLOCK_HASH.entryCount * BLOCK_HASH.entryBytes).fill(0xff);
+    new Uint8Array(this.#view.buffer, start, BLOCK_HASH.entryCount * BLOCK_HASH.entryBytes).fill(0);
   }
 
   /** Forgets everything. */

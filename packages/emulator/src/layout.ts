@@ -109,10 +109,10 @@ export const CPU = {
 export const BLOCK_TAG = { mode: 0xff, step: 0x100, break: 0x200, sseUndefined: 0x400, sseAbsent: 0x800, x87Absent: 0x1000, linearPointers: 0x2000 } as const;
 
 /** Where the block cache's hash table starts, and its entries `{ tag: i64, slot: i32, unused: i32 }`. */
-export const BLOCK_HASH = { offset: 0xa0000, entryCount: 0x10000, entryBytes: 16 } as const;
+export const BLOCK_HASH = { offset: 0xa0000, entryCount: 0x40000, entryBytes: 16 } as const;
 
 /** Where decoded instructions start, and how many bytes there are for them. */
-export const ARENA = { offset: 0x1a0000, sizeBytes: 0x2000000 - 0x1a0000 } as const;
+export const ARENA = { offset: 0x4a0000, sizeBytes: 0x2000000 - 0x4a0000 } as const;
 
 /** Size of one vCPU's block: state, TLBs, hash table and decoded instructions. */
 export const VCPU_BLOCK_BYTES = 0x2000000;
