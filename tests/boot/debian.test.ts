@@ -19,7 +19,7 @@ const CHECKS: readonly (readonly [command: string, expected: RegExp])[] = [
   ['stat --format "%a %U:%G" /usr/bin/su /usr/bin/chage /tmp /etc/shadow', /^4755 root:root\n2755 root:shadow\n1777 root:root\n640 root:shadow$/],
   ['findmnt --noheadings --output SOURCE,FSTYPE /', /^\/dev\/vda +ext4$/],
   ['systemctl is-active ssh.service', /^active$/],
-  ['dmesg --level emerg,alert,crit,err', /^$/],
+  ['dmesg --kernel --level emerg,alert,crit,err', /^$/],
 ];
 
 for (const image of ['debian', 'debian:trixie']) {
