@@ -23,7 +23,9 @@ export function parseResults(engine: string, lines: readonly string[]): Workload
   if (failure) throw new Error(`${engine}: ${failure}`);
   return lines.flatMap((line) => {
     const [kind, column, name, result, ...rounds] = line.trim().split(' ');
-    return kind === 'workload' ? [{ column: column!, name: name!, result: result!, roundsNs: rounds.map(Number) }] : [];
+    if (kind !== 'workload') return [];
+    if (!rounds.length || !rounds.every((ns) => /^\d+$/.test(ns))) throw new Error(`${engine}: "${line}" is no result; something else wrote to the serial port: run it again`);
+    return [{ column: column!, name: name!, result: result!, roundsNs: rounds.map(Number) }];
   });
 }
 
