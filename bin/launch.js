@@ -9,6 +9,8 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 const NODE_MAJOR_MIN = 26;
+/** Only a start of Node can be told how many there are. */
+const COMPILER_THREADS_FLAG = '--v8-pool-size';
 const FORWARDED_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'];
 
 /**
@@ -21,11 +23,12 @@ export async function launch(entry, args) {
     installDependencies();
     const node = findNode();
     const file = join(ROOT, entry);
-    if (node === process.execPath) {
+    const isStarted = node === process.execPath && process.execArgv.some((flag) => flag.startsWith(COMPILER_THREADS_FLAG));
+    if (isStarted) {
       process.argv.splice(1, process.argv.length, file, ...args);
       await import(pathToFileURL(file).href);
     } else {
-      runChild(node, [`--v8-pool-size=${compilerThreads()}`, file, ...args]);
+      runChild(node, [`${COMPILER_THREADS_FLAG}=${compilerThreads()}`, file, ...args]);
     }
   } catch (error) {
     process.stderr.write(`hanok: ${process.env.HANOK_DEBUG === '1' ? error.stack : error.message}\n`);
