@@ -117,7 +117,7 @@ test('makes a disk that the guest configured, and a kernel and initramfs of its 
   assert.equal(ask('cat var/lib/dpkg/info/mount.list'), '/bin/mount\n');
   assert.match(ask('stat var/lib/dpkg/info/mount.preinst'), /Mode: +0755/);
   assert.match(ask('cat var/lib/apt/extended_states'), /^Package: libmount\nArchitecture: amd64\nAuto-Installed: 1\n\nPackage: linux-image-6\.9-test\n/);
-  assert.match(ask('cat etc/apt/sources.list'), /^deb http:\/\/deb\.debian\.org\/debian bookworm main\n/);
+  assert.equal(ask('cat etc/apt/sources.list'), ['bookworm', 'bookworm-updates'].map((suite) => `deb ${options.mirror} ${suite} main\n`).join(''));
 });
 
 test('asks for nothing when it is there, offline too; each list of packages is an image of its own', async (t) => {

@@ -20,7 +20,7 @@ import { DEBIAN_COMMAND_LINE } from './command-line.ts';
 import type { MachineMaker } from './configure-machine.ts';
 import { configureSystem } from './configure-machine.ts';
 import { DownloadMeter } from './download-meter.ts';
-import { guestFiles } from './guest-files.ts';
+import { guestFiles, sourcesList } from './guest-files.ts';
 import type { GuestFile } from './guest-files.ts';
 import { unpackSystem } from './unpack.ts';
 
@@ -43,7 +43,7 @@ export interface BuildDebianOptions extends Omit<ArchiveOptions, 'architecture'>
 }
 
 /** Changes whenever the same inputs give another image. */
-const BUILDER_VERSION = 1;
+const BUILDER_VERSION = 2;
 /** What the guest sees; the file takes what is used of it. */
 const DISK_BYTES = 8 * 2 ** 30;
 /** The machine that configures the packages needs its disk and its ports. */
@@ -59,7 +59,7 @@ export async function buildDebian(options: BuildDebianOptions): Promise<DebianIm
   const packages = [...new Set(options.packages ?? [])].sort();
   const cache = new ImageCache(options.cacheDirectory ?? defaultCacheDirectory(environment), onNotice);
   const store = new ImageStore(cache, onNotice);
-  const files = await guestFiles(suite);
+  const files = await guestFiles();
   const scripts = await Promise.all(['configure-init.sh', 'configure.sh'].map(async (name) => await readFile(new URL(`./guest/${name}`, import.meta.url), 'utf8')));
   const variant = sha256Hex(JSON.stringify([BUILDER_VERSION, suite, packages, files, scripts]));
   const name = `debian-${suite}`;
@@ -74,7 +74,7 @@ export async function buildDebian(options: BuildDebianOptions): Promise<DebianIm
     const [busybox] = await archive.select('debian busybox', (index) => resolveClosure(index, ['busybox-static']).filter((found) => found.name === 'busybox-static'));
     if (!busybox) throw new ImageError(`the cache in ${cache.directory} is damaged: remove it`);
     const inputsSha256 = sha256Hex(JSON.stringify([variant, busybox.sha256, ...chosen.map(({ sha256 }) => sha256)]));
-    const builder = new DebianBuilder(options, archive, meter, { chosen, busybox, asked: new Set(askedPackages(await archive.index(), packages)) }, files, scripts);
+    const builder = new DebianBuilder(options, archive, meter, { chosen, busybox, asked: new Set(askedPackages(await archive.index(), packages)) }, [...files, sourcesList(archive.mirror, suite)], scripts);
     const made = await store.obtain(name, inputsSha256, async (directory) => await builder.build(directory, inputsSha256));
     await cache.writeRecord(recordPath, { version: 1, inputsSha256 });
     return imageOf(made);

@@ -59,10 +59,14 @@ const FILES: readonly GuestFile[] = [
   },
 ];
 
-/** The files for a suite. The mirror is Debian's own, whichever the packages came from. */
-export async function guestFiles(suite: string): Promise<GuestFile[]> {
-  const archive = (directory: string, name: string): string => `deb http://deb.debian.org/${directory} ${name} main\n`;
-  const sources = archive('debian', suite) + archive('debian', `${suite}-updates`) + archive('debian-security', `${suite}-security`);
+/** The files that are the same whichever mirror the packages came from. */
+export async function guestFiles(): Promise<GuestFile[]> {
   const runCommand = await readFile(new URL('./guest/run-command.sh', import.meta.url), 'utf8');
-  return [...FILES, { path: 'etc/apt/sources.list', content: sources }, { path: 'usr/local/lib/hanok/run-command', content: runCommand, mode: 0o755 }];
+  return [...FILES, { path: 'usr/local/lib/hanok/run-command', content: runCommand, mode: 0o755 }];
+}
+
+/** Where the guest's apt gets packages: the mirror that this system's own came from. */
+export function sourcesList(mirror: string, suite: string): GuestFile {
+  const content = [suite, `${suite}-updates`].map((name) => `deb ${mirror} ${name} main\n`).join('');
+  return { path: 'etc/apt/sources.list', content };
 }

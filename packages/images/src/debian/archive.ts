@@ -54,6 +54,10 @@ export class DebianArchive {
     this.#record = record;
   }
 
+  get mirror(): string {
+    return this.#record.mirror;
+  }
+
   /** Finds the suite on the first mirror that has it, and checks its signature. Works offline from the cache. */
   static async open(options: DebianArchiveOptions): Promise<DebianArchive> {
     if (!/^[a-z][a-z0-9-]*$/.test(options.suite)) throw new ImageError(`"${options.suite}" is not the name of a Debian suite: try bookworm`);
