@@ -96,3 +96,15 @@ test('growth keeps what was written', () => {
   assert.equal(bytes[1000], 7);
   assert.equal(bytes[6000], 9);
 });
+
+test('setUnsigned and setSigned overwrite with a LEB128 of the given length, or throw', () => {
+  const buffer = new ByteBuffer().bytes([1, 2, 3, 4, 5, 6, 7]);
+  assert.equal(hex(buffer.setUnsigned(1, 5, 5)), '01858080800007');
+  assert.equal(hex(buffer.setSigned(1, -2, 5)), '01feffffff7f07');
+  assert.equal(hex(buffer.setSigned(1, 0x8000_0000, 5)), '01808080800807');
+  assert.equal(hex(buffer.setSigned(5, 64, 2)), '0180808080c000');
+  assert.equal(hex(buffer.setUnsigned(0, 127, 1)).slice(0, 2), '7f');
+  assert.throws(() => buffer.setUnsigned(0, 128, 1), /128 does not fit 1 byte/);
+  assert.throws(() => buffer.setSigned(0, 64, 1), /64 does not fit 1 byte/);
+  assert.throws(() => buffer.setSigned(0, -8193, 2), /-8193 does not fit 2 byte/);
+});

@@ -1,9 +1,7 @@
 import { Code } from '@hanok/wasm';
 import type { Callees } from '../ir.ts';
-import { EXECUTED_BYTES, OFFSET_BYTES, type Template } from './template-code.ts';
+import { EXECUTED_BYTES, INDEX_BYTES, OFFSET_BYTES, type Template } from './template-code.ts';
 import type { RegionLocals } from './virtual-locals.ts';
-
-const INDEX_BYTES = 5;
 
 /** Code of one region, which names locals and takes templates in. */
 export class RegionCode extends Code {

@@ -3,8 +3,8 @@ import type { FlagState } from './region-flags.ts';
 import type { RegisterWidths } from './register-widths.ts';
 import { type InstructionTemplate, type TemplateTools, TemplateWriter } from './template-writer.ts';
 
-/** Different instructions kept at most; then all are forgotten. */
-const INSTRUCTIONS_MAX = 50_000;
+/** Templates kept at most; then all are forgotten. */
+const TEMPLATES_MAX = 50_000;
 
 /** What an instruction became where flags and registers were as they are here. */
 interface Variant {
@@ -18,6 +18,7 @@ interface Variant {
 export class TemplateCache {
   readonly #tools: TemplateTools;
   readonly #variants = new Map<string, Variant[]>();
+  #count = 0;
 
   constructor(tools: TemplateTools) {
     this.#tools = tools;
@@ -26,17 +27,23 @@ export class TemplateCache {
   /** The template of an instruction behind code that leaves flags and registers so. */
   find(instruction: CompiledInstruction, flagsBefore: FlagState, widths: RegisterWidths): InstructionTemplate | undefined {
     const { key, flagsDead } = instruction;
-    let variants = this.#variants.get(key);
-    if (!variants) {
-      if (this.#variants.size === INSTRUCTIONS_MAX) this.#variants.clear();
-      this.#variants.set(key, (variants = []));
-    }
-    for (const variant of variants) {
+    for (const variant of this.#variants.get(key) ?? []) {
       const { template } = variant;
       if (variant.flagsBefore === flagsBefore && variant.flagsDead === flagsDead && (!template || widths.are(template.widthsRead))) return template;
     }
     const template = new TemplateWriter(instruction, this.#tools).write(flagsBefore, widths);
-    variants.push({ flagsBefore, flagsDead, template });
+    this.#add(key, { flagsBefore, flagsDead, template });
     return template;
+  }
+
+  #add(key: string, variant: Variant): void {
+    if (this.#count === TEMPLATES_MAX) {
+      this.#variants.clear();
+      this.#count = 0;
+    }
+    this.#count++;
+    const variants = this.#variants.get(key);
+    if (variants) variants.push(variant);
+    else this.#variants.set(key, [variant]);
   }
 }

@@ -5,7 +5,7 @@ import { LOCAL } from './virtual-locals.ts';
 /** Bytes of the constants that differ from place to place; numbers in WebAssembly may be longer than they need to be. */
 export const OFFSET_BYTES = 5;
 export const EXECUTED_BYTES = 2;
-const INDEX_BYTES = 5;
+export const INDEX_BYTES = 5;
 
 /** Where in a template something must be put in: pairs of a position and what. */
 export interface Patches {

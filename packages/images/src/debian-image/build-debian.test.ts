@@ -10,9 +10,8 @@ import { sha256Hex } from '../cache.ts';
 import { readCpioFile } from '../cpio.ts';
 import type { Progress } from '../downloader.ts';
 import { listImages } from '../images.ts';
-import { makeDebianMirror, makePackage, makeSigner } from '../testing/debian-fixture.ts';
-import { LoopbackServer } from '../testing/loopback-server.ts';
-import { temporaryDirectory } from '../testing/temporary-directory.ts';
+import { makeDebianMirror, makePackage } from '../testing/debian-fixture.ts';
+import { setUpMirror } from '../testing/mirror-setup.ts';
 import { buildDebian } from './build-debian.ts';
 import type { BuildDebianOptions } from './build-debian.ts';
 import type { MachineMaker } from './configure-machine.ts';
@@ -53,21 +52,11 @@ const goodGuest = machineOf(async ({ say, disk }) => {
 });
 
 async function setUp(t: TestContext, createMachine: MachineMaker = goodGuest) {
-  const signer = await makeSigner();
   const more = [await makePackage('gcc', [{ name: './usr/bin/gcc', content: 'gcc' }], { depends: 'cpp | cpp-alternative' }), await makePackage('cpp', [])];
-  const server = await LoopbackServer.start(await makeDebianMirror(signer, more));
-  t.after(() => server.close());
-  const cacheDirectory = await temporaryDirectory(t);
-  const keyring = join(await temporaryDirectory(t), 'key.asc');
-  await writeFile(keyring, signer.publicKey);
+  const { options: common, server, cacheDirectory } = await setUpMirror(t, async (signer) => await makeDebianMirror(signer, more));
   const progress: Progress[] = [];
   const options: BuildDebianOptions = {
-    mirror: server.url.href,
-    cacheDirectory,
-    keyrings: [keyring],
-    environment: {},
-    run: async () => undefined,
-    retryDelaysMs: [],
+    ...common,
     createMachine,
     suggest: (word, candidates) => ` (${word} of ${candidates.length})`,
     onProgress: (state) => progress.push(state),

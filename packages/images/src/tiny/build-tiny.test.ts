@@ -4,8 +4,8 @@ import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
 import { listImages } from '../images.ts';
-import { makeSigner, makeTinyMirror } from '../testing/debian-fixture.ts';
-import { LoopbackServer } from '../testing/loopback-server.ts';
+import { makeTinyMirror } from '../testing/debian-fixture.ts';
+import { setUpMirror } from '../testing/mirror-setup.ts';
 import { temporaryDirectory } from '../testing/temporary-directory.ts';
 import { buildTiny } from './build-tiny.ts';
 import type { BuildTinyOptions } from './build-tiny.ts';
@@ -15,22 +15,9 @@ import { commandArchive } from './command-archive.ts';
 const IN_RELEASE = 'dists/bookworm/InRelease';
 
 async function setUp(t: TestContext, architecture: 'amd64' | 'i386' = 'amd64') {
-  const signer = await makeSigner();
-  const server = await LoopbackServer.start(await makeTinyMirror(signer, architecture));
-  t.after(() => server.close());
-  const cacheDirectory = await temporaryDirectory(t);
-  const keyring = join(await temporaryDirectory(t), 'key.asc');
-  await writeFile(keyring, signer.publicKey);
+  const { options: common, server, cacheDirectory } = await setUpMirror(t, async (signer) => await makeTinyMirror(signer, architecture));
   const notices: string[] = [];
-  const options: BuildTinyOptions = {
-    mirror: server.url.href,
-    cacheDirectory,
-    keyrings: [keyring],
-    environment: {},
-    run: async () => undefined,
-    retryDelaysMs: [],
-    onNotice: (notice) => notices.push(notice),
-  };
+  const options: BuildTinyOptions = { ...common, onNotice: (notice) => notices.push(notice) };
   return { server, cacheDirectory, options, notices };
 }
 
