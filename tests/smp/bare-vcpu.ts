@@ -1,4 +1,4 @@
-import { type CompilePolicy, DEFAULT_CPU_MODEL, EmulatedVcpu, type InterpreterTables, type LocalInterrupts, postedInterruptsOf, TimeStamp, vcpuBlockAddress } from '@hanok/emulator';
+import { type CompilePolicy, type RegionCompiler, DEFAULT_CPU_MODEL, EmulatedVcpu, type InterpreterTables, type LocalInterrupts, postedInterruptsOf, TimeStamp, vcpuBlockAddress } from '@hanok/emulator';
 import { CodePages, ExitCounters, GuestMemory, VcpuGate, type VcpuBus } from '@hanok/machine';
 
 export const RAM_BYTES = 2 << 20;
@@ -38,7 +38,7 @@ const noInterrupts: LocalInterrupts = {
 const noBus: VcpuBus = { readPort: () => 0xff, writePort: () => {}, readMmio: () => 0xff, writeMmio: () => {} };
 
 /** One vCPU without devices, in 64-bit mode at privilege level 0, whose exceptions end `run`. */
-export function createBareVcpu(shared: SharedMachine, index: number, interpreter: { image: InterpreterTables; module: WebAssembly.Module }, compilePolicy: CompilePolicy): EmulatedVcpu {
+export function createBareVcpu(shared: SharedMachine, index: number, interpreter: { image: InterpreterTables; module: WebAssembly.Module }, compilePolicy: CompilePolicy, regionCompiler?: RegionCompiler): EmulatedVcpu {
   const { memory, vcpuCount } = shared;
   const posted = Array.from({ length: vcpuCount }, (_, vcpu) => postedInterruptsOf(memory, vcpu));
   const kick = (vcpu: number) => posted[vcpu]!.wake();
@@ -51,6 +51,7 @@ export function createBareVcpu(shared: SharedMachine, index: number, interpreter
     codePages: new CodePages(shared.codePages, RAM_BYTES, vcpuCount, kick),
     interceptExceptions: true,
     compilePolicy,
+    ...(regionCompiler ? { regionCompiler } : {}),
     services: {
       bus: noBus, interrupts: noInterrupts, posted: posted[index]!, exits: new ExitCounters(new SharedArrayBuffer(ExitCounters.sizeBytes)), model: DEFAULT_CPU_MODEL,
       apicId: index, nowNs, timeStamp: new TimeStamp(nowNs, DEFAULT_CPU_MODEL.tscHz), randomWord: () => 0n, relax: () => posted[index]!.wait(0.05), log: () => {},

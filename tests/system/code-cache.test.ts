@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { buildInterpreter, vcpuBlockAddress } from '@hanok/emulator';
+import { buildInterpreter, type CompiledModule, type RegionCompiler, RegionModuleBuilder, vcpuBlockAddress } from '@hanok/emulator';
 import { GuestMemory } from '@hanok/machine';
 import { createBareVcpu, createSharedMachine, pageCountOf, RAM_BYTES, runBare } from '../smp/bare-vcpu.ts';
 
@@ -65,4 +65,48 @@ test('compiled code stays within its limit, and the guest does not notice', () =
   const limited = run(200);
   assert.ok(limited.liveRegions <= 100, `${limited.liveRegions} regions of two instructions or more within 200 instructions`);
   assert.ok(limited.regions > limited.liveRegions, 'some were dropped');
+});
+
+test('what was compiled of code that has changed meanwhile is thrown away', () => {
+  const FIRST = 1000;
+  const SECOND = 2_000_000;
+  const [OLD, NEW] = [3, 5];
+  // On a page of its own: what is compiled of the loop must go when the function alone has changed.
+  const CALLED = CODE + 0x1000;
+  const OPERAND = CALLED + 3;
+  const shared = createSharedMachine(1);
+  const memory = new GuestMemory(shared.memory, vcpuBlockAddress(1), RAM_BYTES);
+  memory.write(CODE, Uint8Array.of(
+    0xe8, 0xfb, 0x0f, 0, 0, // again: call CALLED
+    0xff, 0xc9, // dec ecx
+    0x75, 0xf7, // jnz again
+    0x85, 0xd2, // test edx, edx
+    0x75, 0x02, // jnz +2
+    0x0f, 0x0b, // ud2
+    0xc6, 0x43, 0x03, NEW, // mov byte [rbx + 3], NEW
+    0x87, 0xd1, // xchg ecx, edx
+    0x31, 0xd2, // xor edx, edx
+    0xeb, 0xe7, // jmp again
+  ));
+  memory.write(CALLED, Uint8Array.of(0x48, 0x83, 0xc0, OLD, 0xc3)); // add rax, OLD; ret
+  const ram = new Uint8Array(shared.memory.buffer as ArrayBufferLike, vcpuBlockAddress(1), RAM_BYTES);
+  const builder = new RegionModuleBuilder({ ram, ...image });
+  const [old, later]: [CompiledModule[], CompiledModule[]] = [[], []];
+  let [oldCount, slices] = [0, 0];
+  const compiler: RegionCompiler = {
+    request: (request) => void (ram[OPERAND] === OLD ? old : later).push(builder.build([request])),
+    take() {
+      if (ram[OPERAND] === OLD) return undefined;
+      if (old.length > 0) oldCount++;
+      // Old code that was taken would run for a while.
+      return old.shift() ?? (++slices > 20 ? later.shift() : undefined);
+    },
+  };
+  const vcpu = createBareVcpu(shared, 0, { image, module }, { hotCount: 20, doublingsMax: 0, batchRegions: 1, batchSlices: 1 }, compiler);
+  const gpr = Array<bigint>(16).fill(0n);
+  [gpr[1], gpr[2], gpr[3], gpr[4]] = [BigInt(FIRST), BigInt(SECOND), BigInt(CALLED), 0x8000n];
+  const end = runBare(vcpu, CODE, gpr);
+  assert.equal(end.gpr[0], BigInt(FIRST * OLD + SECOND * NEW));
+  assert.ok(oldCount > 0, 'something was compiled of the old code');
+  assert.ok(vcpu.compiledCode.liveRegions > 0, 'the new code was compiled');
 });

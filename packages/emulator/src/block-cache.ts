@@ -1,5 +1,6 @@
 import type { CodePages, GuestMemory } from '@hanok/machine';
-import { ALL_ROWS, type Decoded, Decoder, type ModeBits, type Row, usesSse, usesX87 } from '@hanok/x86';
+import { ALL_ROWS, type Decoded, Decoder, type ModeBits, type Row } from '@hanok/x86';
+import { type AlwaysRaised, alwaysRaises } from './always-raised.ts';
 import { BlockIndex } from './block-index.ts';
 import type { CpuState } from './cpu-state.ts';
 import { formIndexOf } from './forms.ts';
@@ -117,11 +118,8 @@ export class BlockCache {
   }
 
   /** What an instruction raises whatever its operands are, or undefined. */
-  raises(row: Row): typeof SPECIAL.Undefined | typeof SPECIAL.NoDevice | undefined {
-    const tag = this.#state.word(CPU.blockTag);
-    if (tag & BLOCK_TAG.x87Absent && usesX87(row)) return SPECIAL.NoDevice;
-    if (!(tag & (BLOCK_TAG.sseUndefined | BLOCK_TAG.sseAbsent)) || !usesSse(row)) return undefined;
-    return tag & BLOCK_TAG.sseUndefined ? SPECIAL.Undefined : SPECIAL.NoDevice;
+  #raises(row: Row): AlwaysRaised | undefined {
+    return alwaysRaises(row, this.#state.word(CPU.blockTag));
   }
 
   #hasBlock(address: number, tag: number): boolean {
@@ -200,7 +198,7 @@ export class BlockCache {
         if (decoded === 'undefined') this.#reportUnknown(this.#ram.slice(at, Math.min(at + UNKNOWN_BYTES, pageEnd)), gpa, at, linearLow, linearHigh);
         return -1;
       }
-      const raises = this.raises(decoded.row);
+      const raises = this.#raises(decoded.row);
       if (raises !== undefined) {
         this.#special(raises, at);
         return -1;
@@ -242,7 +240,7 @@ export class BlockCache {
       this.#special(decoded === 'too-long' ? SPECIAL.TooLong : SPECIAL.Undefined, gpa);
       if (decoded === 'undefined') this.#reportUnknown(this.#crossing.slice(0, UNKNOWN_BYTES), gpa, gpa, linearLow, linearHigh);
     } else {
-      const raises = this.raises(decoded.row);
+      const raises = this.#raises(decoded.row);
       if (raises === undefined) this.#slot(decoded, gpa & 0xfff);
       else this.#special(raises, gpa);
       this.#special(SPECIAL.Relookup, gpa + decoded.lengthBytes, gpa);

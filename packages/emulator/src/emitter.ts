@@ -312,10 +312,10 @@ export class Emitter implements Emit {
     this.setState('systemFlags', on ? this.or(flags, ac) : this.and(flags, this.not(ac)));
     this.action([], (l) => emitSelectTlb(l, 0));
   }
-  enterFlat(cpl: 0 | 3, cs: Value, ss: Value): void {
-    this.action([cs, ss], (l) => {
+  enterFlat(cpl: 0 | 3, cs: Value, ss: Value | undefined): void {
+    this.action(ss ? [cs, ss] : [cs], (l) => {
       emitFlatSegment(l, SEGMENT_INDEX.CS, l.local(cs), FLAT_CODE64, cpl);
-      emitFlatSegment(l, SEGMENT_INDEX.SS, l.local(ss), FLAT_DATA, cpl);
+      if (ss) emitFlatSegment(l, SEGMENT_INDEX.SS, l.local(ss), FLAT_DATA, cpl);
       l.code.localGet(l.cpu).i64(cpl).memory('i64.store', CPU.cpl);
       emitSelectTlb(l, cpl);
     });

@@ -2,6 +2,7 @@ import type { CodePages, GuestMemory, VcpuGate } from '@hanok/machine';
 import type { ActivityRecorder } from './activity.ts';
 import type { InterpreterTables } from './interpreter.ts';
 import type { CompilePolicy } from './jit/hot-code.ts';
+import type { RegionCompiler } from './jit/region-compiler.ts';
 import type { VcpuServices } from './system-services.ts';
 
 export interface EmulatedVcpuOptions {
@@ -20,6 +21,8 @@ export interface EmulatedVcpuOptions {
   readonly waitsForStartup?: boolean;
   /** When code is compiled; by default once it is hot. */
   readonly compilePolicy?: CompilePolicy;
+  /** Who compiles it; by default this vCPU's own thread. */
+  readonly regionCompiler?: RegionCompiler;
   /** Told what this vCPU does; `module` must be one that records activity. */
   readonly activity?: ActivityRecorder | undefined;
 }

@@ -12,7 +12,7 @@ import { numberedHelpers } from './helpers/index.ts';
 import type { Event } from './helpers/interrupts.ts';
 import { MsrFile } from './helpers/msr.ts';
 import type { EngineImports, InterpreterExports } from './interpreter.ts';
-import { COMPILE_POLICY, HotCode } from './jit/hot-code.ts';
+import { HotCode } from './jit/hot-code.ts';
 import { type CompiledCode, RegionCache } from './jit/region-cache.ts';
 import { HELPER_END, LAST_OF_REGION } from './jit/template-writer.ts';
 import { BLOCK_TAG, CPU, RUN_END, STATUS, VCPU_BLOCK_BYTES, vcpuBlockAddress } from './layout.ts';
@@ -55,7 +55,7 @@ export class EmulatedVcpu implements Vcpu {
   readonly #sliceLength = new SliceLength();
   readonly #helpers: readonly (Helper | SystemHelper)[];
   readonly #run: (cpu: number, budget: number) => number;
-  readonly #compile: () => void;
+  readonly #takeCompiled: () => void;
   readonly #recorder: ActivityRecorder;
   #intercepted: (VcpuStop & { reason: 'exception' }) | undefined;
   #kicked = false;
@@ -77,9 +77,9 @@ export class EmulatedVcpu implements Vcpu {
     this.state = new CpuState(buffer, vcpuBlockAddress(index), VCPU_BLOCK_BYTES);
     this.#msrs = new MsrFile(this.state);
     const ram = new Uint8Array(buffer, memory.baseBytes, memory.sizeBytes);
-    this.#regions = new RegionCache(memory.memory, options.image.memoryMaxPages, ram, options.image.helperNames);
+    this.#regions = new RegionCache(memory.memory);
     this.#debug = new DebugUnit(this.state);
-    this.#hotCode = new HotCode(this.state, this.#regions, codePages, index, options.compilePolicy ?? COMPILE_POLICY);
+    this.#hotCode = new HotCode(this.state, ram, this.#regions, options);
     this.#blocks = new BlockCache(this.state, memory, options.image, codePages, index, this.#hotCode, unknownReporter((line) => this.#services.log(line)), (linear) => this.#debug.executeHits(linear) !== 0n);
     this.#tally = new ExitTally(this.#services.exits, EXIT_KINDS);
     this.#mmu = new Mmu(this.state, memory, noticingBus(this.#tally.counting(this.#services.bus), this.#services, this.state), { codePages, gate, vcpu: index }, (page) => this.#blocks.dropPage(page));
@@ -100,7 +100,7 @@ export class EmulatedVcpu implements Vcpu {
     const instance = new WebAssembly.Instance(options.module, { env: { memory: memory.memory }, engine: { ...recorder.recordingImports(this.#imports()), regions: this.#regions.table } });
     this.#regions.connect(instance.exports as unknown as InterpreterExports, recorder.recordingHelper(this.#regionHelper.bind(this)));
     this.#run = recorder.recording('interpreter', instance.exports['run'] as (cpu: number, budget: number) => number);
-    this.#compile = recorder.recording('compiling regions', () => this.#hotCode.compile());
+    this.#takeCompiled = recorder.recording('compiling regions', () => this.#hotCode.takeCompiled());
     this.reset();
   }
 
@@ -257,7 +257,7 @@ export class EmulatedVcpu implements Vcpu {
       } finally {
         gate.leave();
       }
-      this.#compile();
+      this.#takeCompiled();
       if (isSpinning) this.#services.relax?.();
     }
   }

@@ -5,6 +5,8 @@ export { EmulatedVcpu } from './emulated-vcpu.ts';
 export type { EmulatedVcpuOptions } from './emulated-vcpu-options.ts';
 export type { CompiledCode } from './jit/region-cache.ts';
 export type { CompilePolicy } from './jit/hot-code.ts';
+export type { CompiledModule, CompileRequest, RegionCompiler } from './jit/region-compiler.ts';
+export { RegionModuleBuilder } from './jit/region-module-builder.ts';
 export { buildInterpreter } from './interpreter.ts';
 export type { InterpreterImage, InterpreterTables } from './interpreter.ts';
 export { VCPU_BLOCK_BYTES, vcpuBlockAddress } from './layout.ts';

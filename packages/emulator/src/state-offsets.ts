@@ -27,4 +27,5 @@ export const STATE_OFFSETS: Record<Exclude<StateName, 'rip'>, number> = {
   selectorDS: segmentField(SEGMENT_INDEX.DS, 'selector'),
   selectorFS: segmentField(SEGMENT_INDEX.FS, 'selector'),
   selectorGS: segmentField(SEGMENT_INDEX.GS, 'selector'),
+  selectorSS: segmentField(SEGMENT_INDEX.SS, 'selector'),
 };

@@ -1,9 +1,9 @@
-import { Worker } from 'node:worker_threads';
+import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import { postedInterruptsOf } from '@hanok/emulator';
 import { CodePages, type GuestMemory, type PostedInterrupts, VcpuGate, type VcpuBus, type VcpuState } from '@hanok/machine';
 import { InterruptRouter } from './interrupt-router.ts';
 import { mailboxBytes, serveMailboxes, wakeMailboxes } from './mailbox.ts';
-import { type BuiltInterpreter, CONTROL_STOP, type SharedParts, type VcpuWorkerData, type VcpuWorkerMessage } from './vcpu-worker-data.ts';
+import { type BuiltInterpreter, type CompilerWorkerData, CONTROL_STOP, type SharedParts, type VcpuWorkerData, type VcpuWorkerMessage } from './vcpu-worker-data.ts';
 
 export interface VcpuThreadsOptions extends Pick<SharedParts, 'vcpuCount' | 'exits' | 'instructions' | 'compiled' | 'startNs' | 'cpuModel' | 'paravirt'> {
   readonly memory: GuestMemory;
@@ -25,6 +25,8 @@ export class VcpuThreads {
   readonly #shared: SharedParts;
   readonly #posted: readonly PostedInterrupts[];
   readonly #workers: Worker[] = [];
+  /** Between each vCPU and the thread that compiles. */
+  readonly #channels: readonly MessageChannel[];
   #interpreter: BuiltInterpreter | undefined;
   #stopped = false;
 
@@ -48,6 +50,7 @@ export class VcpuThreads {
       cpuModel,
       paravirt,
     };
+    this.#channels = Array.from({ length: vcpuCount }, () => new MessageChannel());
     this.#posted = Array.from({ length: vcpuCount }, (_, vcpu) => postedInterruptsOf(memory.memory, vcpu));
     for (const posted of this.#posted) posted.clear();
     this.router = new InterruptRouter(this.#shared.apicDirectory, this.#posted);
@@ -57,21 +60,31 @@ export class VcpuThreads {
   /** Starts the first vCPU in that state; the others wait for its start-up IPI. */
   start(initial: Partial<VcpuState>): void {
     const { vcpuCount, bus } = this.#options;
-    this.#startWorker(0, initial);
-    if (this.#interpreter) this.#startOthers();
+    this.#startVcpu(0, initial);
+    if (this.#interpreter) this.#startOthers(this.#interpreter);
     serveMailboxes(this.#shared.mailboxes, vcpuCount, bus, () => this.#stopped).catch((error: Error) => this.#options.onCrash(error));
   }
 
-  #startWorker(index: number, initial: Partial<VcpuState> | undefined): void {
-    const data: VcpuWorkerData = { shared: this.#shared, index, interpreter: this.#interpreter, initial };
-    const worker = new Worker(new URL('./vcpu-worker.ts', import.meta.url), { workerData: data, execArgv: [] });
-    this.#workers.push(worker);
-    worker.on('message', (message: VcpuWorkerMessage) => this.#hear(message));
-    worker.on('error', (error: Error) => this.#options.onCrash(error));
+  #startVcpu(index: number, initial: Partial<VcpuState> | undefined): void {
+    const compiler = this.#channels[index]!.port1;
+    const data: VcpuWorkerData = { shared: this.#shared, index, interpreter: this.#interpreter, compiler, initial };
+    this.#startWorker('./vcpu-worker.ts', data, [compiler]).on('message', (message: VcpuWorkerMessage) => this.#hear(message));
   }
 
-  #startOthers(): void {
-    for (let index = 1; index < this.#options.vcpuCount; index++) this.#startWorker(index, undefined);
+  /** Starts what works with the interpreter. */
+  #startOthers({ image }: BuiltInterpreter): void {
+    const { memory, memoryBytes, vcpuCount } = this.#shared;
+    const ports = this.#channels.map(({ port2 }) => port2);
+    const data: CompilerWorkerData = { memory, memoryBytes, vcpuCount, memoryMaxPages: image.memoryMaxPages, helperNames: image.helperNames, ports };
+    this.#startWorker('./compiler-worker.ts', data, ports);
+    for (let index = 1; index < vcpuCount; index++) this.#startVcpu(index, undefined);
+  }
+
+  #startWorker(file: string, workerData: VcpuWorkerData | CompilerWorkerData, transferList: readonly MessagePort[]): Worker {
+    const worker = new Worker(new URL(file, import.meta.url), { workerData, transferList: [...transferList], execArgv: [] });
+    this.#workers.push(worker);
+    worker.on('error', (error: Error) => this.#options.onCrash(error));
+    return worker;
   }
 
   #hear(message: VcpuWorkerMessage): void {
@@ -81,7 +94,7 @@ export class VcpuThreads {
     else {
       this.#interpreter = message.interpreter;
       this.#options.onInterpreter(message.interpreter);
-      this.#startOthers();
+      this.#startOthers(message.interpreter);
     }
   }
 

@@ -1,5 +1,6 @@
 import type { CompiledCode, InterpreterTables } from '@hanok/emulator';
 import type { VcpuState } from '@hanok/machine';
+import type { MessagePort } from 'node:worker_threads';
 
 /** The interpreter, built once for all vCPUs of a machine. */
 export interface BuiltInterpreter {
@@ -34,8 +35,16 @@ export interface VcpuWorkerData {
   readonly index: number;
   /** Absent where this thread is to build it. */
   readonly interpreter: BuiltInterpreter | undefined;
+  /** To the thread that compiles. */
+  readonly compiler: MessagePort;
   /** State to begin with; without one the vCPU waits for a start-up IPI. */
   readonly initial: Partial<VcpuState> | undefined;
+}
+
+/** What Dom0 hands to the thread that compiles regions for all vCPUs. */
+export interface CompilerWorkerData extends Pick<SharedParts, 'memory' | 'memoryBytes' | 'vcpuCount'>, Pick<InterpreterTables, 'memoryMaxPages' | 'helperNames'> {
+  /** From the vCPUs. */
+  readonly ports: readonly MessagePort[];
 }
 
 export type VcpuWorkerMessage =

@@ -1,5 +1,4 @@
 import { webcrypto } from 'node:crypto';
-import { setFlagsFromString } from 'node:v8';
 import { parentPort, workerData } from 'node:worker_threads';
 import { FIRMWARE_MSRS } from '@hanok/boot';
 import { LOCAL_APIC_BASE, LOCAL_APIC_SIZE_BYTES, LocalApic, IO_APIC_BASE } from '@hanok/devices';
@@ -8,6 +7,7 @@ import { CodePages, ExitCounters, GuestMemory, VcpuGate, type VcpuBus } from '@h
 import { InterruptRouter } from './interrupt-router.ts';
 import { MailboxBus } from './mailbox.ts';
 import { RealClock } from './real-clock.ts';
+import { RemoteCompiler } from './remote-compiler.ts';
 import { StolenTime } from './stolen-time.ts';
 import { type BuiltInterpreter, CONTROL_STOP, type VcpuWorkerData, type VcpuWorkerMessage, writeCompiledCode } from './vcpu-worker-data.ts';
 
@@ -20,14 +20,7 @@ const RUN_INSTRUCTIONS = 2_000_000;
 /** How long a vCPU that yields leaves the host's processor to others, unless it is needed sooner. */
 const YIELD_MS = 0.05;
 
-/**
- * Work that V8's baseline code does before it is optimized; V8's own default suits few functions that run long. A guest
- * has thousands of regions, each of which is worth optimizing after milliseconds in all.
- */
-const TIERING_BUDGET = 50_000;
-setFlagsFromString(`--wasm-tiering-budget=${TIERING_BUDGET}`);
-
-const { shared, index, interpreter, initial } = workerData as VcpuWorkerData;
+const { shared, index, interpreter, compiler, initial } = workerData as VcpuWorkerData;
 const { vcpuCount } = shared;
 const clock = new RealClock(shared.startNs);
 const memory = new GuestMemory(shared.memory, vcpuBlockAddress(vcpuCount), shared.memoryBytes);
@@ -105,6 +98,7 @@ const vcpu = new EmulatedVcpu({
   image,
   module,
   codePages,
+  regionCompiler: new RemoteCompiler(compiler),
   activity,
   waitsForStartup: initial === undefined,
   services: {

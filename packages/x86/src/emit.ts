@@ -46,7 +46,7 @@ export const Vector = { DE: 0, DB: 1, NMI: 2, BP: 3, OF: 4, BR: 5, UD: 6, NM: 7,
  */
 export type StateName =
   | 'rip' | 'x87Words' | 'systemFlags' | 'mxcsr' | 'cpl' | 'cr0' | 'cr4' | 'efer' | 'stackMask' | 'shadowRip' | 'repeatSteps' | 'interruptPending'
-  | 'gsBase' | 'kernelGsBase' | 'gdtBase' | 'gdtLimit' | 'star' | 'lstar' | 'fmask' | 'nmiBlocked' | 'dr7' | 'selectorES' | 'selectorDS' | 'selectorFS' | 'selectorGS';
+  | 'gsBase' | 'kernelGsBase' | 'gdtBase' | 'gdtLimit' | 'star' | 'lstar' | 'fmask' | 'nmiBlocked' | 'dr7' | 'selectorES' | 'selectorDS' | 'selectorFS' | 'selectorGS' | 'selectorSS';
 
 /** The four forms of a floating-point instruction, told apart by the mandatory prefix (SDM vol. 2A §2.1.2). */
 export type FloatFormat = 'ps' | 'ss' | 'pd' | 'sd';
@@ -197,8 +197,8 @@ export interface Emit {
   pause(): void;
   /** Sets RFLAGS.AC of a supervisor, and with it which pages it may access (SDM vol. 3A §4.6.1). */
   setAlignmentCheck(on: boolean): void;
-  /** Loads CS and SS with the flat segments of 64-bit code at that privilege level; a jump follows. */
-  enterFlat(cpl: 0 | 3, cs: Value, ss: Value): void;
+  /** Loads CS and SS with the flat segments of 64-bit code at that privilege level; without `ss` SS stays what it is. A jump follows. */
+  enterFlat(cpl: 0 | 3, cs: Value, ss: Value | undefined): void;
 
   /** Address of the next instruction. */
   nextRip(): Value;

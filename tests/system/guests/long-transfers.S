@@ -65,6 +65,19 @@ main:
 1:  movl $5, %eax
     movw %ss, %ax
     CHECKL %eax, $0
+    TEST "IRETQ between null SS and null SS"
+    PUSH_FRAME $0, $STACK_TOP-0x800, $0x402, $CODE64, $1f
+    iretq
+1:  movq %rsp, %rcx
+    movq %rbx, %rsp
+    pushfq
+    popq %rdx
+    cld
+    movl $5, %eax
+    movw %ss, %ax
+    CHECKL %eax, $0
+    CHECK %rcx, $STACK_TOP-0x800
+    CHECK %rdx, $0x402
     movl $DATA, %eax
     movw %ax, %ss
     movq %rbx, %rsp

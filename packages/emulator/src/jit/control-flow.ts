@@ -1,5 +1,5 @@
-import { CALL, type Decoded, type DecodeFailure, type Decoder, INSTRUCTION_BYTES_MAX, JMP_INDIRECT, type OperandSpec, RET, type Row } from '@hanok/x86';
-import { type Traits, traitsOf } from './traits.ts';
+import { CALL, type Decoded, type DecodeFailure, type Decoder, INSTRUCTION_BYTES_MAX, JMP_INDIRECT, type OperandSpec, type Row } from '@hanok/x86';
+import { traitsOf } from './traits.ts';
 
 /** Instructions of one region at most. */
 export const REGION_INSTRUCTIONS_MAX = 128;
@@ -9,31 +9,7 @@ const REGION_PAGES_MAX = 4;
 const JUMP_TARGETS_MAX = 16;
 const PAGE_BYTES = 4096;
 
-/** One instruction of a region. */
-export interface CompiledInstruction {
-  readonly decoded: Decoded;
-  readonly pageOffset: number;
-  readonly traits: Traits;
-  /** The bytes that say what it does: all but a relative target. */
-  readonly key: string;
-  /** Nothing can see the flags it sets. */
-  flagsDead: boolean;
-}
-
-/** A straight run of instructions; control enters at its top only and leaves at its bottom, or by an exit in between. */
-export interface RegionBlock {
-  readonly start: number;
-  readonly instructions: CompiledInstruction[];
-  /** Where control goes on after the last instruction, and where its branch leads; outside the region too. */
-  next: number | undefined;
-  target: number | undefined;
-  /** Where the near return at its end may lead (behind the calls of the region), or its indirect jump. */
-  returns: readonly number[];
-  /** The block ends because the interpreter must run what follows. */
-  endsUncompilable: boolean;
-}
-
-/** What discovery asks of its surroundings. Offsets count from the page of the region's entry, also beyond its ends. */
+/** What following code asks of its surroundings. Offsets count from the page of the region's entry, also beyond its ends. */
 export interface CodeSource {
   readonly ram: Uint8Array;
   readonly decoder: Decoder;
@@ -42,74 +18,88 @@ export interface CodeSource {
   /** Whether code at this offset has run. */
   hasRun(offset: number): boolean;
   /** Where blocks begin on the page of this offset that have run often, the nearest first: cases of a switch stand behind its jump. */
-  hotBlocks(offset: number): number[];
+  hotBlocks(offset: number): readonly number[];
   /** Whether the instruction may be executed at all in this state of the control registers. */
   works(row: Row): boolean;
 }
 
-/** Blocks, and the pages they lie on: numbers relative to the entry's, and where each starts in RAM. */
-export interface Discovered {
-  readonly blocks: RegionBlock[];
+/** Told of each instruction of a region, and the bytes it was decoded from; `decoded` is used again for the next. */
+export type InstructionVisitor = (at: number, decoded: Decoded, bytes: Uint8Array, from: number) => void;
+
+/** The code of a region: where its instructions are, and where control may enter its blocks. */
+export interface ControlFlow {
+  /** Offsets that were reached; false where there is nothing that can be compiled. */
+  readonly reached: ReadonlyMap<number, boolean>;
+  /** Offsets at which a block begins, the entry's first. */
+  readonly leaders: ReadonlySet<number>;
+  /** Blocks that its returns may lead to, and those that its indirect jumps may. */
+  readonly returns: readonly number[];
+  readonly jumps: readonly number[];
+  /** The pages it lies on: numbers relative to the entry's, and where each starts in RAM. */
   readonly pages: ReadonlyMap<number, number>;
 }
 
-/** Follows direct control flow from `entry`, over calls and pages; blocks come in no particular order, the entry's first. */
-export function discover(source: CodeSource, entry: number): Discovered {
-  return new Discovery(source).run(entry);
+/** Follows direct control flow from `entry`, over calls and pages. */
+export function followControlFlow(source: CodeSource, entry: number, visit?: InstructionVisitor): ControlFlow {
+  return new Walk(source, visit).run(entry);
 }
 
-class Discovery {
+class Walk {
   readonly #source: CodeSource;
-  readonly #instructions = new Map<number, CompiledInstruction | undefined>();
+  readonly #visit: InstructionVisitor | undefined;
+  readonly #reached = new Map<number, boolean>();
+  readonly #leaders = new Set<number>();
+  readonly #returns: number[] = [];
+  readonly #jumps = new Set<number>();
+  readonly #work: number[] = [];
   readonly #pages = new Map<number, number>();
   readonly #crossing = new Uint8Array(2 * INSTRUCTION_BYTES_MAX);
 
-  constructor(source: CodeSource) {
+  constructor(source: CodeSource, visit: InstructionVisitor | undefined) {
     this.#source = source;
+    this.#visit = visit;
   }
 
-  run(entry: number): Discovered {
-    const instructions = this.#instructions;
-    const leaders = new Set([entry]);
-    const returns: number[] = [];
-    const jumpTargets = new Set<number>();
-    const work = [entry];
-    while (work.length > 0) {
-      let at = work.shift()!;
-      while (!instructions.has(at) && instructions.size < REGION_INSTRUCTIONS_MAX) {
-        const instruction = this.#decode(at);
-        instructions.set(at, instruction);
-        if (!instruction) break;
-        const { decoded } = instruction;
-        const next = at + decoded.lengthBytes;
-        const target = relativeTarget(instruction);
-        const follows = target !== undefined && this.#source.hasRun(target);
-        if (follows) {
-          leaders.add(target);
-          work.push(target);
-        }
-        if (instruction.traits.endsRegion) break;
-        if (isIndirectJump(decoded)) {
-          for (const hot of this.#source.hotBlocks(at).slice(0, JUMP_TARGETS_MAX)) {
-            jumpTargets.add(hot);
-            leaders.add(hot);
-            work.push(hot);
-          }
-        }
-        if (decoded.row.options.ends) {
-          if (follows && isCall(decoded)) {
-            returns.push(next);
-            leaders.add(next);
-            work.push(next);
-          }
-          break;
-        }
-        if (target !== undefined) leaders.add(next);
-        at = next;
+  run(entry: number): ControlFlow {
+    const reached = this.#reached;
+    this.#lead(entry);
+    for (let start = this.#work.shift(); start !== undefined; start = this.#work.shift()) {
+      for (let at: number | undefined = start; at !== undefined && !reached.has(at) && reached.size < REGION_INSTRUCTIONS_MAX; ) at = this.#step(at);
+    }
+    const present = (sites: Iterable<number>) => [...sites].filter((site) => reached.get(site));
+    return { reached, leaders: this.#leaders, returns: present(this.#returns), jumps: present(this.#jumps), pages: this.#pages };
+  }
+
+  #lead(offset: number): void {
+    this.#leaders.add(offset);
+    this.#work.push(offset);
+  }
+
+  /** One instruction; where the one behind it is, if control may go on there. */
+  #step(at: number): number | undefined {
+    const decoded = this.#decode(at);
+    this.#reached.set(at, decoded !== undefined);
+    if (!decoded) return undefined;
+    const next = at + decoded.lengthBytes;
+    const target = relativeTarget(decoded, at);
+    const follows = target !== undefined && this.#source.hasRun(target);
+    if (follows) this.#lead(target);
+    if (traitsOf(decoded).endsRegion) return undefined;
+    if (isIndirectJump(decoded)) {
+      for (const hot of this.#source.hotBlocks(at).slice(0, JUMP_TARGETS_MAX)) {
+        this.#jumps.add(hot);
+        this.#lead(hot);
       }
     }
-    const present = (sites: Iterable<number>) => [...sites].filter((site) => instructions.get(site));
-    return { blocks: formBlocks(instructions, leaders, entry, { returns: present(returns), jumps: present(jumpTargets) }), pages: this.#pages };
+    if (decoded.row.options.ends) {
+      if (follows && isCall(decoded)) {
+        this.#returns.push(next);
+        this.#lead(next);
+      }
+      return undefined;
+    }
+    if (target !== undefined) this.#leaders.add(next);
+    return next;
   }
 
   #pageStart(page: number): number {
@@ -121,19 +111,22 @@ class Discovery {
     return start;
   }
 
-  #decode(at: number): CompiledInstruction | undefined {
+  #decode(at: number): Decoded | undefined {
     const page = Math.floor(at / PAGE_BYTES);
     const start = this.#pageStart(page);
     if (start < 0) return undefined;
     const { ram, decoder } = this.#source;
-    const from = start + at - page * PAGE_BYTES;
+    let from = start + at - page * PAGE_BYTES;
+    let bytes = ram;
     let decoded = decoder.decode(ram, from, start + PAGE_BYTES, 64);
-    const crosses = decoded === 'more';
-    if (crosses) decoded = this.#decodeCrossing(page, from, start + PAGE_BYTES - from);
+    if (decoded === 'more') {
+      decoded = this.#decodeCrossing(page, from, start + PAGE_BYTES - from);
+      bytes = this.#crossing;
+      from = 0;
+    }
     if (typeof decoded === 'string' || !this.#source.works(decoded.row)) return undefined;
-    const own = { ...decoded };
-    const key = crosses ? keyOf(this.#crossing, 0, own) : keyOf(ram, from, own);
-    return { decoded: own, pageOffset: at, traits: traitsOf(own), key, flagsDead: false };
+    this.#visit?.(at, decoded, bytes, from);
+    return decoded;
   }
 
   #decodeCrossing(page: number, from: number, lengthBytes: number): Decoded | DecodeFailure {
@@ -146,71 +139,11 @@ class Discovery {
   }
 }
 
-/** The targets of branches may differ, but not how long they are. */
-function keyOf(bytes: Uint8Array, from: number, { row, lengthBytes }: Decoded): string {
-  const relative = row.operands.find(isRelative);
-  const count = relative ? lengthBytes - (relative.size === 'b' ? 1 : 4) : lengthBytes;
-  let key = '';
-  for (let index = 0; index < count; index++) key += String.fromCharCode(bytes[from + index]!);
-  return key;
-}
-
-const isRelative = (spec: OperandSpec) => spec.kind === 'J';
+export const isRelative = (spec: OperandSpec) => spec.kind === 'J';
 const isCall = ({ row }: Decoded) => row.insn === CALL;
-const isReturn = ({ row }: Decoded) => row.insn === RET;
-const isIndirectJump = ({ row }: Decoded) => row.insn === JMP_INDIRECT;
+export const isIndirectJump = ({ row }: Decoded) => row.insn === JMP_INDIRECT;
 
-/** Blocks of the region that its returns and its indirect jumps may lead to. */
-interface Sites {
-  readonly returns: readonly number[];
-  readonly jumps: readonly number[];
-}
-
-function relativeTarget({ decoded, pageOffset }: CompiledInstruction): number | undefined {
-  return decoded.row.operands.some(isRelative) ? pageOffset + decoded.lengthBytes + Number(decoded.immediate) : undefined;
-}
-
-function formBlocks(instructions: ReadonlyMap<number, CompiledInstruction | undefined>, leaders: ReadonlySet<number>, entry: number, sites: Sites): RegionBlock[] {
-  const blocks: RegionBlock[] = [];
-  for (const start of [entry, ...leaders].filter((leader, index, all) => all.indexOf(leader) === index)) {
-    if (!instructions.get(start)) continue;
-    blocks.push(formBlock(instructions, leaders, start, sites));
-  }
-  return blocks;
-}
-
-function formBlock(instructions: ReadonlyMap<number, CompiledInstruction | undefined>, leaders: ReadonlySet<number>, start: number, sites: Sites): RegionBlock {
-  const block: RegionBlock = { start, instructions: [], next: undefined, target: undefined, returns: [], endsUncompilable: false };
-  for (let at = start; ; ) {
-    const instruction = instructions.get(at);
-    if (!instruction) {
-      block.next = at;
-      block.endsUncompilable = instructions.has(at);
-      break;
-    }
-    block.instructions.push(instruction);
-    const next = at + instruction.decoded.lengthBytes;
-    block.target = relativeTarget(instruction);
-    if (isReturn(instruction.decoded)) block.returns = sites.returns;
-    if (isIndirectJump(instruction.decoded)) block.returns = sites.jumps;
-    if (instruction.decoded.row.options.ends || instruction.traits.endsRegion) break;
-    at = next;
-    if (block.target !== undefined || leaders.has(at)) {
-      block.next = at;
-      break;
-    }
-  }
-  markDeadFlags(block.instructions);
-  return block;
-}
-
-/** Flags are dead where the next instruction that could show them sets them all. Past the block's end all are alive. */
-function markDeadFlags(instructions: readonly CompiledInstruction[]): void {
-  let dead = false;
-  for (const instruction of instructions.toReversed()) {
-    const { traits } = instruction;
-    instruction.flagsDead = dead;
-    if (traits.readsFlags || traits.mayLeave) dead = false;
-    else if (traits.setsAllFlags) dead = true;
-  }
+/** Where a direct branch at an offset leads. */
+export function relativeTarget(decoded: Decoded, at: number): number | undefined {
+  return decoded.row.operands.some(isRelative) ? at + decoded.lengthBytes + Number(decoded.immediate) : undefined;
 }

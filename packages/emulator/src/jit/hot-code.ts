@@ -1,24 +1,26 @@
 import type { CodePages } from '@hanok/machine';
+import { Decoder, type Row } from '@hanok/x86';
 import type { BlockCache } from '../block-cache.ts';
 import type { CpuState } from '../cpu-state.ts';
+import { alwaysRaises } from '../always-raised.ts';
+import type { InterpreterTables } from '../interpreter.ts';
 import { CPU, ENTER, SLOT } from '../layout.ts';
 import type { Mmu } from '../mmu.ts';
+import { recordCode } from './recorded-code.ts';
 import { RegionAges } from './region-ages.ts';
-import type { RegionCache, RegionRequest } from './region-cache.ts';
+import type { RegionCache } from './region-cache.ts';
+import { type Batches, OwnThreadCompiler, type RegionCompiler } from './region-compiler.ts';
 
 /** When code is compiled. */
-export interface CompilePolicy {
+export interface CompilePolicy extends Batches {
   /** How often a block runs before; twice as often each time code on its page was dropped, up to `doublingsMax` times. */
   readonly hotCount: number;
   readonly doublingsMax: number;
-  /** Regions that wait are compiled together: this many, or after so many slices. */
-  readonly batchRegions: number;
-  readonly batchSlices: number;
   /** Guest instructions that the regions of a vCPU may be; by default INSTRUCTIONS_MAX. */
   readonly instructionsMax?: number;
 }
 
-export const COMPILE_POLICY: CompilePolicy = { hotCount: 1500, doublingsMax: 10, batchRegions: 16, batchSlices: 8 };
+const COMPILE_POLICY: CompilePolicy = { hotCount: 1500, doublingsMax: 10, batchRegions: 16, batchSlices: 8 };
 const NEVER = 0x7fffffff;
 /** The limit of the code cache: a compiled instruction takes about 500 bytes of the host's memory. */
 const INSTRUCTIONS_MAX = 500_000;
@@ -26,30 +28,53 @@ const INSTRUCTIONS_MAX = 500_000;
 const HOT_BLOCK_PART = 20;
 const PAGE_BYTES = 4096;
 
+/** A region that is being compiled: the Enter slot of its first block, and where in RAM its pages start. */
+interface Pending {
+  readonly slot: number;
+  readonly pageStarts: readonly number[];
+}
+
+/** What HotCode takes of a vCPU's options. */
+export interface HotCodeOptions {
+  readonly image: InterpreterTables;
+  readonly codePages: CodePages;
+  readonly index?: number;
+  readonly compilePolicy?: CompilePolicy;
+  readonly regionCompiler?: RegionCompiler;
+}
+
 /** Which code is hot, which of it is compiled, and what must be forgotten when a page is written. */
 export class HotCode {
   readonly #state: CpuState;
   readonly #view: DataView;
+  readonly #ram: Uint8Array;
   readonly #regions: RegionCache;
+  readonly #compiler: RegionCompiler;
   readonly #codePages: CodePages;
-  readonly #waiting: RegionRequest[] = [];
+  readonly #policy: CompilePolicy;
+  readonly #vcpu: number;
+  readonly #decoder = new Decoder();
+  /** By their ids. What was asked for and is not here any more is not wanted. */
+  readonly #pending = new Map<number, Pending>();
+  /** Requests whose answers have not come. */
+  #unanswered = 0;
+  #nextId = 0;
   /** Enter slots of the regions with code on a page. */
   readonly #slotsByPage = new Map<number, Set<number>>();
   readonly #ages = new RegionAges();
   readonly #dropsByPage = new Map<number, number>();
-  readonly #policy: CompilePolicy;
-  readonly #vcpu: number;
-  #slices = 0;
   #mmu: Mmu | undefined;
   #blocks: BlockCache | undefined;
 
-  constructor(state: CpuState, regions: RegionCache, codePages: CodePages, vcpu: number, policy: CompilePolicy) {
+  constructor(state: CpuState, ram: Uint8Array, regions: RegionCache, { image, codePages, index = 0, compilePolicy = COMPILE_POLICY, regionCompiler }: HotCodeOptions) {
     this.#state = state;
     this.#view = new DataView(state.view.buffer);
+    this.#ram = ram;
     this.#regions = regions;
+    this.#compiler = regionCompiler ?? new OwnThreadCompiler({ ram, ...image }, compilePolicy);
     this.#codePages = codePages;
-    this.#policy = policy;
-    this.#vcpu = vcpu;
+    this.#policy = compilePolicy;
+    this.#vcpu = index;
   }
 
   connect(mmu: Mmu, blocks: BlockCache): void {
@@ -86,8 +111,15 @@ export class HotCode {
       const hot = this.#hotOffsets(start / PAGE_BYTES).map((inPage) => page * PAGE_BYTES + inPage);
       return hot.toSorted((a, b) => Math.abs(a - offset) - Math.abs(b - offset));
     };
-    const code = this.#regions.discover({ pageStart, hasRun, hotBlocks, works: (row) => this.#blocks!.raises(row) === undefined }, view.getUint16(slot + SLOT.pageOffset, true));
-    if (code) this.#waiting.push({ slot, code });
+    const blockTag = this.#state.word(CPU.blockTag);
+    const works = (row: Row) => alwaysRaises(row, blockTag) === undefined;
+    const entry = view.getUint16(slot + SLOT.pageOffset, true);
+    const code = recordCode({ ram: this.#ram, decoder: this.#decoder, pageStart, hasRun, hotBlocks, works }, entry, blockTag);
+    if (!code) return;
+    const id = this.#nextId++;
+    this.#pending.set(id, { slot, pageStarts: [...code.pages.values()] });
+    this.#unanswered++;
+    this.#compiler.request({ id, code });
   }
 
   /** Where on a physical page blocks begin that are compiled or on the way to it. */
@@ -99,17 +131,21 @@ export class HotCode {
     return hot.map((slot) => view.getUint16(slot + SLOT.pageOffset, true));
   }
 
-  /** After each slice: compiles the code that became hot and is still what it was. */
-  compile(): void {
-    if (this.#waiting.length === 0) return;
-    if (this.#waiting.length < this.#policy.batchRegions && ++this.#slices < this.#policy.batchSlices) return;
-    this.#slices = 0;
-    this.#regions.compile(this.#waiting.splice(0), ({ slot, code }, region) => {
-      this.#view.setInt32(slot + ENTER.region, region, true);
-      this.#ages.add(slot, code.blocks.reduce((sum, { instructions }) => sum + instructions.length, 0));
-      for (const start of code.pages.values()) this.#noteSlot(start / PAGE_BYTES, slot);
-    });
+  /** After each slice: takes what is compiled and still what it was. */
+  takeCompiled(): void {
+    if (this.#unanswered === 0) return;
+    for (let module = this.#compiler.take(); module; module = this.#compiler.take()) {
+      this.#unanswered -= module.regions.length;
+      this.#regions.add(module, (id) => this.#pending.has(id), (id, tableIndex, instructionCount) => this.#install(this.#pending.get(id)!, tableIndex, instructionCount));
+      for (const { id } of module.regions) this.#pending.delete(id);
+    }
     this.#evict();
+  }
+
+  #install({ slot, pageStarts }: Pending, tableIndex: number, instructionCount: number): void {
+    this.#view.setInt32(slot + ENTER.region, tableIndex, true);
+    this.#ages.add(slot, instructionCount);
+    for (const start of pageStarts) this.#noteSlot(start / PAGE_BYTES, slot);
   }
 
   /** Drops the oldest regions where there is too much code. Those that are still hot are compiled again, and are young then. */
@@ -139,9 +175,10 @@ export class HotCode {
     this.#dropsByPage.set(page, (this.#dropsByPage.get(page) ?? 0) + 1);
     for (const slot of this.#slotsByPage.get(page) ?? []) this.dropRegion(slot);
     this.#slotsByPage.delete(page);
-    for (const request of this.#waiting.splice(0)) {
-      if ([...request.code.pages.values()].includes(page * PAGE_BYTES)) this.#view.setInt32(request.slot + ENTER.countdown, this.#policy.hotCount, true);
-      else this.#waiting.push(request);
+    for (const [id, { slot, pageStarts }] of this.#pending) {
+      if (!pageStarts.includes(page * PAGE_BYTES)) continue;
+      this.#pending.delete(id);
+      this.#view.setInt32(slot + ENTER.countdown, this.#policy.hotCount, true);
     }
   }
 
@@ -152,6 +189,6 @@ export class HotCode {
       for (const slot of slots) this.dropRegion(slot);
     }
     this.#slotsByPage.clear();
-    this.#waiting.length = 0;
+    this.#pending.clear();
   }
 }

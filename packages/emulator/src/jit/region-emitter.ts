@@ -4,7 +4,7 @@ import { FLAG_MASK } from '../flag-emit.ts';
 import { type Lowering, type Node, use } from '../ir.ts';
 import { CPU, SEGMENT_INDEX, segmentField } from '../layout.ts';
 import { emitLoad, emitStore, LOAD_OPS, STORE_OPS } from '../memory-emit.ts';
-import type { CompiledInstruction } from './control-flow.ts';
+import type { CompiledInstruction } from './region-blocks.ts';
 import { FoldingEmitter } from './folding-emitter.ts';
 import { type Branch, NotCompilable, type RegionExits } from './region-exits.ts';
 import type { FlagState, RegionFlags } from './region-flags.ts';
@@ -332,7 +332,7 @@ export class RegionEmitter extends FoldingEmitter {
     this.changeAlignmentCheck(on);
     this.action([], (l) => l.code.localGet(l.cpu).localGet(l.cpu).memory('i32.load', CPU.tlb).op('i32.add').localSet(LOCAL.tlb));
   }
-  override enterFlat(cpl: 0 | 3, cs: Value, ss: Value): void {
+  override enterFlat(cpl: 0 | 3, cs: Value, ss: Value | undefined): void {
     super.enterFlat(cpl, cs, ss);
     this.#hasEffect = true;
   }

@@ -3,7 +3,8 @@ import { Lowering } from '../ir.ts';
 import { CPU, REGION_END, TLB } from '../layout.ts';
 import { pushTlbOffset } from '../memory-emit.ts';
 import { NO_FLOW } from '../routines.ts';
-import { type CompiledInstruction, type Discovered, REGION_INSTRUCTIONS_MAX } from './control-flow.ts';
+import { REGION_INSTRUCTIONS_MAX } from './control-flow.ts';
+import type { CompiledInstruction, RegionBlocks } from './region-blocks.ts';
 import { RegionCode } from './region-code.ts';
 import { type FlagState, RegionFlags } from './region-flags.ts';
 import { RegionRegisters } from './region-registers.ts';
@@ -53,7 +54,7 @@ export class RegionWriter {
     this.#lowering = new Lowering(this.#body, noLocal, NO_FLOW, callees, LOCAL.cpu, -1, LOCAL.tlb);
   }
 
-  write({ blocks, pages }: Discovered, ramBase: number): void {
+  write({ blocks, pages }: RegionBlocks, ramBase: number): void {
     this.#tree(structure(blocks)[0]!);
     this.#body.op('unreachable');
     this.#begin(pages, ramBase, blocks[0]!.start);

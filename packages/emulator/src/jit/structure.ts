@@ -1,4 +1,4 @@
-import type { RegionBlock } from './control-flow.ts';
+import type { RegionBlock } from './region-blocks.ts';
 
 /** Where control goes from a block: another block, or out of the region to an offset of the page. */
 export type Edge = { readonly block: StructuredBlock } | { readonly exit: number };

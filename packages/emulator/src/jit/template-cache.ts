@@ -1,4 +1,4 @@
-import type { CompiledInstruction } from './control-flow.ts';
+import type { CompiledInstruction } from './region-blocks.ts';
 import type { FlagState } from './region-flags.ts';
 import type { RegisterWidths } from './register-widths.ts';
 import { type InstructionTemplate, type TemplateTools, TemplateWriter } from './template-writer.ts';

@@ -2,7 +2,7 @@ import type { Code } from '@hanok/wasm';
 import type { ValueType } from '@hanok/x86';
 import { type Callees, type Flow, Lowering } from '../ir.ts';
 import { CPU, REGION_END } from '../layout.ts';
-import type { CompiledInstruction } from './control-flow.ts';
+import type { CompiledInstruction } from './region-blocks.ts';
 import { RegionEmitter } from './region-emitter.ts';
 import { NotCompilable, type RegionExits } from './region-exits.ts';
 import { type FlagState, RegionFlags } from './region-flags.ts';

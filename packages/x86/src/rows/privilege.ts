@@ -112,14 +112,16 @@ function returnFlat(e: Emit, o: Operands): void {
       const isDescriptor = (found: Value, wanted: bigint) => e.eq(found, e.constant(wanted));
       const toUser = all(e, plain, privilege(frame.cs, 3n), privilege(frame.ss, 3n), isDescriptor(code, DESCRIPTOR.userCode), isDescriptor(data, DESCRIPTOR.userData), noDataSegments);
       const toKernel = all(e, plain, privilege(frame.cs, 0n), privilege(frame.ss, 0n), isDescriptor(code, DESCRIPTOR.kernelCode), isDescriptor(data, DESCRIPTOR.kernelData));
-      const go = (cpl: 0 | 3) => () => {
+      // A kernel has no stack segment before its first system call.
+      const withoutStack = all(e, plain, privilege(frame.cs, 0n), isDescriptor(code, DESCRIPTOR.kernelCode), e.eqz(e.or(frame.ss, e.state('selectorSS'))));
+      const go = (cpl: 0 | 3, ss: Value | undefined) => () => {
         setFlags(e, e.and(frame.flags, e.constant(~RF)));
         e.setRegister(RSP, frame.rsp);
-        e.enterFlat(cpl, frame.cs, frame.ss);
+        e.enterFlat(cpl, frame.cs, ss);
         e.if(e.bit(frame.flags, IF_BIT), () => e.interruptWindow());
         e.jump(frame.rip);
       };
-      e.if(toUser, go(3), () => e.if(toKernel, go(0), general));
+      e.if(toUser, go(3, frame.ss), () => e.if(toKernel, go(0, frame.ss), () => e.if(withoutStack, go(0, undefined), general)));
     },
     general,
   );

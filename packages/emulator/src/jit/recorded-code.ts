@@ -1,0 +1,51 @@
+import type { Decoder } from '@hanok/x86';
+import { type CodeSource, followControlFlow } from './control-flow.ts';
+
+/** The code of a region as its vCPU saw it, so that it can be followed again by who cannot see the vCPU; plain data. */
+export interface RecordedCode {
+  readonly entry: number;
+  /** Pages by their numbers relative to the entry's, and where each starts in RAM. */
+  readonly pages: ReadonlyMap<number, number>;
+  /** Targets of branches that have run. */
+  readonly ran: ReadonlySet<number>;
+  /** Hot blocks, by the offset of the indirect jump they were asked for. */
+  readonly hotBlocks: ReadonlyMap<number, readonly number[]>;
+  /** What `works` depends on: a BLOCK_TAG. */
+  readonly blockTag: number;
+}
+
+/** Follows code from `entry` and notes what its source says; undefined where the first instruction cannot be compiled. */
+export function recordCode(source: CodeSource, entry: number, blockTag: number): RecordedCode | undefined {
+  const ran = new Set<number>();
+  const hotBlocks = new Map<number, readonly number[]>();
+  const noting: CodeSource = {
+    ram: source.ram,
+    decoder: source.decoder,
+    pageStart: (page) => source.pageStart(page),
+    hasRun(offset) {
+      const yes = source.hasRun(offset);
+      if (yes) ran.add(offset);
+      return yes;
+    },
+    hotBlocks(offset) {
+      const hot = source.hotBlocks(offset);
+      hotBlocks.set(offset, hot);
+      return hot;
+    },
+    works: (row) => source.works(row),
+  };
+  const { reached, pages } = followControlFlow(noting, entry);
+  return reached.get(entry) ? { entry, pages, ran, hotBlocks, blockTag } : undefined;
+}
+
+/** A source that says what was noted. Code that has changed since gives other answers: what comes of it must be thrown away. */
+export function recordedSource({ pages, ran, hotBlocks, blockTag }: RecordedCode, ram: Uint8Array, decoder: Decoder, works: (blockTag: number, row: Parameters<CodeSource['works']>[0]) => boolean): CodeSource {
+  return {
+    ram,
+    decoder,
+    pageStart: (page) => pages.get(page) ?? -1,
+    hasRun: (offset) => ran.has(offset),
+    hotBlocks: (offset) => hotBlocks.get(offset) ?? [],
+    works: (row) => works(blockTag, row),
+  };
+}

@@ -1,0 +1,92 @@
+import { type Decoded, RET } from '@hanok/x86';
+import { type CodeSource, type ControlFlow, followControlFlow, isIndirectJump, isRelative, relativeTarget } from './control-flow.ts';
+import { type Traits, traitsOf } from './traits.ts';
+
+/** One instruction of a region. */
+export interface CompiledInstruction {
+  readonly decoded: Decoded;
+  readonly pageOffset: number;
+  readonly traits: Traits;
+  /** The bytes that say what it does: all but a relative target. */
+  readonly key: string;
+  /** Nothing can see the flags it sets. */
+  flagsDead: boolean;
+}
+
+/** A straight run of instructions; control enters at its top only and leaves at its bottom, or by an exit in between. */
+export interface RegionBlock {
+  readonly start: number;
+  readonly instructions: CompiledInstruction[];
+  /** Where control goes on after the last instruction, and where its branch leads; outside the region too. */
+  next: number | undefined;
+  target: number | undefined;
+  /** Where the near return at its end may lead (behind the calls of the region), or its indirect jump. */
+  returns: readonly number[];
+  /** The block ends because the interpreter must run what follows. */
+  endsUncompilable: boolean;
+}
+
+/** The blocks of a region, the entry's first, and the pages it lies on. */
+export interface RegionBlocks extends Pick<ControlFlow, 'pages'> {
+  readonly blocks: RegionBlock[];
+}
+
+type Instructions = ReadonlyMap<number, CompiledInstruction>;
+
+/** The blocks of the region at `entry`; none where its first instruction cannot be compiled. */
+export function regionBlocks(source: CodeSource, entry: number): RegionBlocks {
+  const instructions = new Map<number, CompiledInstruction>();
+  const flow = followControlFlow(source, entry, (at, decoded, bytes, from) => {
+    const own = { ...decoded };
+    instructions.set(at, { decoded: own, pageOffset: at, traits: traitsOf(own), key: keyOf(bytes, from, own), flagsDead: false });
+  });
+  if (!instructions.has(entry)) return { blocks: [], pages: flow.pages };
+  const starts = [...flow.leaders].filter((start) => instructions.has(start));
+  return { blocks: starts.map((start) => formBlock(instructions, flow, start)), pages: flow.pages };
+}
+
+/** The targets of branches may differ, but not how long they are. */
+function keyOf(bytes: Uint8Array, from: number, { row, lengthBytes }: Decoded): string {
+  const relative = row.operands.find(isRelative);
+  const count = relative ? lengthBytes - (relative.size === 'b' ? 1 : 4) : lengthBytes;
+  let key = '';
+  for (let index = 0; index < count; index++) key += String.fromCharCode(bytes[from + index]!);
+  return key;
+}
+
+function formBlock(instructions: Instructions, { reached, leaders, returns, jumps }: ControlFlow, start: number): RegionBlock {
+  const block: RegionBlock = { start, instructions: [], next: undefined, target: undefined, returns: [], endsUncompilable: false };
+  for (let at = start; ; ) {
+    const instruction = instructions.get(at);
+    if (!instruction) {
+      block.next = at;
+      block.endsUncompilable = reached.has(at);
+      break;
+    }
+    const { decoded } = instruction;
+    block.instructions.push(instruction);
+    const next = at + decoded.lengthBytes;
+    block.target = relativeTarget(decoded, at);
+    if (decoded.row.insn === RET) block.returns = returns;
+    if (isIndirectJump(decoded)) block.returns = jumps;
+    if (decoded.row.options.ends || instruction.traits.endsRegion) break;
+    at = next;
+    if (block.target !== undefined || leaders.has(at)) {
+      block.next = at;
+      break;
+    }
+  }
+  markDeadFlags(block.instructions);
+  return block;
+}
+
+/** Flags are dead where the next instruction that could show them sets them all. Past the block's end all are alive. */
+function markDeadFlags(instructions: readonly CompiledInstruction[]): void {
+  let dead = false;
+  for (const instruction of instructions.toReversed()) {
+    const { traits } = instruction;
+    instruction.flagsDead = dead;
+    if (traits.readsFlags || traits.mayLeave) dead = false;
+    else if (traits.setsAllFlags) dead = true;
+  }
+}
