@@ -3,7 +3,10 @@ import { didYouMean } from './suggest.ts';
 
 /** The project's own machines and images, loaded when a command first uses them, so that help comes at once. */
 export const defaultServices: Services = {
-  createMachine: async (config) => (await import('@hanok/vmm')).createMachine(config),
+  async createMachine(config) {
+    const [{ createMachine }, { defaultCacheDirectory }] = await Promise.all([import('@hanok/vmm'), import('@hanok/images')]);
+    return createMachine({ cacheFolder: defaultCacheDirectory(), ...config });
+  },
   listImages: async () => (await import('@hanok/images')).listImages(),
   buildImage: async (name, options) => (await import('@hanok/images')).buildImage(name, { ...options, createMachine: defaultServices.createMachine, suggest: didYouMean }),
   commandArchive: async (script) => (await import('@hanok/images')).commandArchive(script),

@@ -30,7 +30,6 @@ export interface InterpreterTables {
   readonly memoryMaxPages: number;
   /** Per row (in the order of ALL_ROWS) a table by `formIndexOf`; 0xffff where there is no such form. */
   readonly handlers: readonly Uint16Array[];
-  readonly handlerNames: readonly string[];
   readonly helperNames: readonly string[];
   readonly hotCount: number;
 }
@@ -74,12 +73,10 @@ export function buildInterpreter(memoryMaxPages: number, recordsActivity = false
   const hot = [...byKey].filter(([, handler]) => isHot(handler));
   const cold = [...byKey].filter(([, handler]) => !isHot(handler));
   const numbers = new Map([...hot, ...cold].map(([key], index) => [key, SPECIAL_COUNT + index]));
-  const handlers = [...hot, ...cold].map(([, handler]) => handler);
   return {
     memoryMaxPages,
     bytes: buildModule(memoryMaxPages, hot.map(([, handler]) => handler), cold.map(([, handler]) => handler), recordsActivity),
     handlers: ALL_ROWS.map((row) => rowTable(row, numbers)),
-    handlerNames: [...Object.keys(SPECIAL), ...handlers.map(({ name }) => name)],
     helperNames,
     hotCount: SPECIAL_COUNT + hot.length,
   };

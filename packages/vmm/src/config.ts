@@ -27,6 +27,8 @@ export interface MachineConfig {
   readonly entropy: EntropySource;
   /** Whether the machine notes where its time goes, for `Machine.profile`. */
   readonly profile?: boolean;
+  /** Where the interpreter is kept between machines; without it each machine builds its own. */
+  readonly cacheFolder?: string;
   readonly onLog?: (line: string) => void;
   /** What a guest's reset does; by default the machine starts again. */
   readonly onReset?: 'restart' | 'end';

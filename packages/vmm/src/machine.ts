@@ -3,12 +3,13 @@ import { vcpuBlockAddress } from '@hanok/emulator';
 import { ExitCounters, GuestMemory, VCPU_COUNT_MAX, type VcpuBus, type VcpuState } from '@hanok/machine';
 import type { Machine, MachineConfig, MachineEnd } from './config.ts';
 import { DEFAULT_CPU_MODEL_NAME } from './cpu-models.ts';
+import { InterpreterFile } from './interpreter-file.ts';
 import { ParavirtBoard } from './paravirt-board.ts';
 import { describeProfile, type MachineProfile } from './profile/machine-profile.ts';
 import { SamplerThread } from './profile/sampler-thread.ts';
 import { hostNowNs, RealClock } from './real-clock.ts';
 import { VcpuThreads } from './vcpu-threads.ts';
-import { type BuiltInterpreter, compiledCodeBytes, readCompiledCode } from './vcpu-worker-data.ts';
+import { type BuiltInterpreter, builtInterpreter, compiledCodeBytes, readCompiledCode } from './vcpu-worker-data.ts';
 
 const WASM_PAGE_BYTES = 65536;
 
@@ -95,7 +96,8 @@ class EmulatedMachine implements Machine {
       cpuModel: this.#config.cpuModel ?? DEFAULT_CPU_MODEL_NAME,
       paravirt: this.#config.paravirt ?? true,
       bus,
-      interpreter: this.#interpreter,
+      interpreter: (this.#interpreter ??= this.#keptInterpreter()),
+      cacheFolder: this.#config.cacheFolder,
       onInterpreter: (interpreter) => void (this.#interpreter = interpreter),
       onLog: (line) => this.#config.onLog?.(line),
       onShutdown: () => void this.#restart(),
@@ -105,6 +107,13 @@ class EmulatedMachine implements Machine {
     if (this.#compiled) this.#sampler = new SamplerThread(this.#memory.memory, this.#vcpuCount);
     threads.start(this.#first ?? this.#load());
     this.#first = undefined;
+  }
+
+  #keptInterpreter(): BuiltInterpreter | undefined {
+    const { cacheFolder, profile = false } = this.#config;
+    if (cacheFolder === undefined) return undefined;
+    const image = new InterpreterFile(cacheFolder, { memoryMaxPages: this.#memory.memory.buffer.byteLength / WASM_PAGE_BYTES, recordsActivity: profile }).read();
+    return image && builtInterpreter(image);
   }
 
   /** A reset: devices to power-on state, the kernel loaded anew, new vCPUs. */

@@ -5,7 +5,7 @@ import { InterruptRouter } from './interrupt-router.ts';
 import { mailboxBytes, serveMailboxes, wakeMailboxes } from './mailbox.ts';
 import { type BuiltInterpreter, type CompilerWorkerData, CONTROL_STOP, type SharedParts, type VcpuWorkerData, type VcpuWorkerMessage } from './vcpu-worker-data.ts';
 
-export interface VcpuThreadsOptions extends Pick<SharedParts, 'vcpuCount' | 'exits' | 'instructions' | 'compiled' | 'startNs' | 'cpuModel' | 'paravirt'> {
+export interface VcpuThreadsOptions extends Pick<SharedParts, 'vcpuCount' | 'exits' | 'instructions' | 'compiled' | 'cacheFolder' | 'startNs' | 'cpuModel' | 'paravirt'> {
   readonly memory: GuestMemory;
   readonly bus: VcpuBus;
   /** From an earlier run of the same machine. */
@@ -31,7 +31,7 @@ export class VcpuThreads {
   #stopped = false;
 
   constructor(options: VcpuThreadsOptions) {
-    const { vcpuCount, memory, exits, instructions, compiled, startNs, cpuModel, paravirt } = options;
+    const { vcpuCount, memory, exits, instructions, compiled, cacheFolder, startNs, cpuModel, paravirt } = options;
     this.#options = options;
     this.#interpreter = options.interpreter;
     this.#shared = {
@@ -46,6 +46,7 @@ export class VcpuThreads {
       exits,
       instructions,
       compiled,
+      cacheFolder,
       startNs,
       cpuModel,
       paravirt,

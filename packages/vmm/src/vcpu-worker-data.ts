@@ -1,4 +1,4 @@
-import type { CompiledCode, InterpreterTables } from '@hanok/emulator';
+import type { CompiledCode, InterpreterImage, InterpreterTables } from '@hanok/emulator';
 import type { VcpuState } from '@hanok/machine';
 import type { MessagePort } from 'node:worker_threads';
 
@@ -6,6 +6,10 @@ import type { MessagePort } from 'node:worker_threads';
 export interface BuiltInterpreter {
   readonly image: InterpreterTables;
   readonly module: WebAssembly.Module;
+}
+
+export function builtInterpreter({ bytes, ...image }: InterpreterImage): BuiltInterpreter {
+  return { image, module: new WebAssembly.Module(bytes as Uint8Array<ArrayBuffer>) };
 }
 
 /** What all threads of a machine share. */
@@ -23,6 +27,8 @@ export interface SharedParts {
   readonly instructions: SharedArrayBuffer;
   /** What each vCPU compiled, four numbers; only where the machine is profiled. */
   readonly compiled: SharedArrayBuffer | undefined;
+  /** Where the interpreter is kept. */
+  readonly cacheFolder: string | undefined;
   readonly startNs: number;
   readonly cpuModel: string;
   /** Whether the guest sees KVM's paravirtual interface. */

@@ -4,12 +4,13 @@ import { FIRMWARE_MSRS } from '@hanok/boot';
 import { LOCAL_APIC_BASE, LOCAL_APIC_SIZE_BYTES, LocalApic, IO_APIC_BASE } from '@hanok/devices';
 import { ActivityWord, buildInterpreter, CPU_MODELS, EmulatedVcpu, NO_RECORDER, type ParavirtHost, postedInterruptsOf, TimeStamp, vcpuBlockAddress } from '@hanok/emulator';
 import { CodePages, ExitCounters, GuestMemory, VcpuGate, type VcpuBus } from '@hanok/machine';
+import { InterpreterFile } from './interpreter-file.ts';
 import { InterruptRouter } from './interrupt-router.ts';
 import { MailboxBus } from './mailbox.ts';
 import { RealClock } from './real-clock.ts';
 import { RemoteCompiler } from './remote-compiler.ts';
 import { StolenTime } from './stolen-time.ts';
-import { type BuiltInterpreter, CONTROL_STOP, type VcpuWorkerData, type VcpuWorkerMessage, writeCompiledCode } from './vcpu-worker-data.ts';
+import { type BuiltInterpreter, builtInterpreter, CONTROL_STOP, type VcpuWorkerData, type VcpuWorkerMessage, writeCompiledCode } from './vcpu-worker-data.ts';
 
 const CRYSTAL_HZ = 25_000_000;
 const IO_APIC_EOI = IO_APIC_BASE + 0x40;
@@ -81,9 +82,11 @@ const bus: VcpuBus = {
 };
 
 function build(): BuiltInterpreter {
-  const { bytes, ...image } = buildInterpreter(shared.memory.buffer.byteLength / 0x10000, shared.compiled !== undefined);
-  const built = { image, module: new WebAssembly.Module(bytes as Uint8Array<ArrayBuffer>) };
+  const options = { memoryMaxPages: shared.memory.buffer.byteLength / 0x10000, recordsActivity: shared.compiled !== undefined };
+  const image = buildInterpreter(options.memoryMaxPages, options.recordsActivity);
+  const built = builtInterpreter(image);
   send({ kind: 'interpreter', interpreter: built });
+  if (shared.cacheFolder !== undefined) new InterpreterFile(shared.cacheFolder, options).write(image);
   return built;
 }
 

@@ -1,0 +1,95 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { InterpreterImage, InterpreterTables } from '@hanok/emulator';
+
+/** The packages that the interpreter is made of. */
+const SOURCES = ['@hanok/emulator', '@hanok/x86', '@hanok/wasm'];
+const DIGEST_BYTES = 32;
+/** A file that is not of this version goes after so many days; until then another copy of Hanok may use it. */
+const KEPT_DAYS = 7;
+
+interface Header extends Omit<InterpreterTables, 'handlers'> {
+  /** Entries of one row's table. */
+  readonly rowLength: number;
+  readonly tableBytes: number;
+}
+
+/**
+ * The interpreter as a file, so that it is built once for each version of its sources: a SHA-256 of the rest, the length
+ * of a header in JSON, the header, the rows' tables and the module. A file that cannot be read or is damaged is none.
+ */
+export class InterpreterFile {
+  readonly #folder: string;
+  readonly #name: string;
+
+  /** `options` are those of `buildInterpreter`. */
+  constructor(folder: string, options: { readonly memoryMaxPages: number; readonly recordsActivity: boolean }) {
+    this.#folder = join(folder, 'interpreter');
+    this.#name = createHash('sha256').update(JSON.stringify([options, sourcesStamp()])).digest('hex');
+  }
+
+  read(): InterpreterImage | undefined {
+    try {
+      return decode(readFileSync(join(this.#folder, this.#name)));
+    } catch {
+      return undefined;
+    }
+  }
+
+  write(image: InterpreterImage): void {
+    try {
+      mkdirSync(this.#folder, { recursive: true });
+      this.#dropOld();
+      const temporary = join(this.#folder, `.${this.#name}-${randomBytes(6).toString('hex')}`);
+      writeFileSync(temporary, encode(image));
+      renameSync(temporary, join(this.#folder, this.#name));
+    } catch {
+      // A cache that cannot be written costs the time to build it again, nothing else.
+    }
+  }
+
+  #dropOld(): void {
+    const oldMs = Date.now() - KEPT_DAYS * 86_400_000;
+    for (const name of readdirSync(this.#folder)) {
+      const path = join(this.#folder, name);
+      if (statSync(path).mtimeMs < oldMs) rmSync(path, { force: true });
+    }
+  }
+}
+
+
+/** Names, sizes and times of all source files: another version of them has another stamp. */
+function sourcesStamp(): unknown[] {
+  return SOURCES.map((name) => {
+    const folder = fileURLToPath(new URL('.', import.meta.resolve(name)));
+    return readdirSync(folder, { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map(({ parentPath, name: file }) => {
+        const path = join(parentPath, file);
+        const { size, mtimeMs } = statSync(path);
+        return [path, size, mtimeMs];
+      });
+  });
+}
+
+function encode({ bytes, handlers, ...tables }: InterpreterImage): Uint8Array {
+  const rowLength = handlers[0]?.length ?? 0;
+  const table = new Uint16Array(handlers.length * rowLength);
+  handlers.forEach((row, index) => table.set(row, index * rowLength));
+  const header = Buffer.from(JSON.stringify({ ...tables, rowLength, tableBytes: table.byteLength } satisfies Header));
+  const lengths = new Uint8Array(Uint32Array.of(header.length).buffer);
+  const content = Buffer.concat([lengths, header, new Uint8Array(table.buffer), bytes]);
+  return Buffer.concat([createHash('sha256').update(content).digest(), content]);
+}
+
+function decode(file: Buffer): InterpreterImage | undefined {
+  const content = file.subarray(DIGEST_BYTES);
+  if (!createHash('sha256').update(content).digest().equals(file.subarray(0, DIGEST_BYTES))) return undefined;
+  const headerEnd = 4 + content.readUInt32LE(0);
+  const { rowLength, tableBytes, ...tables } = JSON.parse(content.toString('utf8', 4, headerEnd)) as Header;
+  const table = new Uint16Array(new Uint8Array(content.subarray(headerEnd, headerEnd + tableBytes)).buffer);
+  const handlers = Array.from({ length: table.length / rowLength }, (_, row) => table.subarray(row * rowLength, (row + 1) * rowLength));
+  return { ...tables, handlers, bytes: new Uint8Array(content.subarray(headerEnd + tableBytes)) };
+}
