@@ -1,12 +1,11 @@
 import type { IntegerBits } from './emit.ts';
 import type { Row } from './insn.ts';
 import type { OperandSpec } from './operand.ts';
+import { type Encoding, type ImmediateLayout, type ModeBits, OpcodeMatcher } from './opcode-match.ts';
 import { OPCODE_TABLES, VEX_TABLES } from './table.ts';
 
 /** The longest instruction (SDM vol. 2A §2.3.11). */
 export const INSTRUCTION_BYTES_MAX = 15;
-
-export type ModeBits = 16 | 32 | 64;
 
 /** One decoded instruction. The decoder reuses a single object: copy what must outlive the next call. */
 export interface Decoded {
@@ -63,10 +62,9 @@ export class Decoder {
   #bytes: Uint8Array = new Uint8Array(0);
   #at = 0;
   #end = 0;
-  #operandPrefix = false;
-  #rexW = false;
   #rexX = 0;
-  #vexLength: 0 | 1 | undefined;
+  readonly #encoding: Encoding = { mode: 64, map: 0, opcode: 0, modrm: 0, operandPrefix: false, repeat: 0, rexW: false, rexB: 0, vexLength: undefined, vexRegister: 0 };
+  readonly #matcher = new OpcodeMatcher();
 
   /** Decodes at bytes[start], looking no further than `end`. */
   decode(bytes: Uint8Array, start: number, end: number, mode: ModeBits): Decoded | DecodeFailure {
@@ -91,22 +89,28 @@ export class Decoder {
     d.mode = mode;
     const first = this.#prefixes(mode);
     d.prefixBytes = this.#at - 1 - start;
-    const map = this.#isVex(first, mode) ? this.#vex(first, mode) : this.#map(first);
-    d.opcode = map === 0 ? first : this.#byte();
-    const candidates = OPCODE_TABLES[map]![d.opcode]!;
+    const encoding = this.#encoding;
+    encoding.mode = mode;
+    encoding.map = this.#isVex(first, mode) ? this.#vex(first, mode) : this.#map(first);
+    d.opcode = encoding.opcode = encoding.map === 0 ? first : this.#byte();
+    const candidates = OPCODE_TABLES[encoding.map]![d.opcode]!;
     if (candidates.length === 0) return 'undefined';
-    const wantsModrm = candidates[0]!.hasModrm;
-    d.modrm = wantsModrm ? this.#byte() : 0;
-    const row = candidates.find((candidate) => this.#matches(candidate));
-    if (!row) return 'undefined';
+    encoding.modrm = candidates[0]!.hasModrm ? this.#byte() : 0;
+    encoding.repeat = d.repeat;
+    encoding.rexB = d.rexB;
+    encoding.vexRegister = d.vexRegister;
+    const match = this.#matcher.find(encoding);
+    if (!match) return 'undefined';
+    const { row } = match;
     d.row = row;
+    d.modrm = match.modrm;
+    d.bits = match.bits;
     if (!row.options.repeat) d.repeat = 0;
     d.isMemory = false;
     d.segment = d.segmentOverride < 0 ? 3 : d.segmentOverride;
     if (row.hasModrm && row.modrm === undefined && d.modrm < 0xc0) this.#memory(mode);
     if (d.lock && !(row.options.lock && d.isMemory)) return 'undefined';
-    this.#operandSize(row, mode);
-    this.#immediates(row);
+    this.#immediates(match.immediates);
     d.lengthBytes = this.#at - start;
     return d;
   }
@@ -117,13 +121,13 @@ export class Decoder {
     d.lock = false;
     d.repeat = 0;
     d.segmentOverride = -1;
-    this.#operandPrefix = false;
+    this.#encoding.operandPrefix = false;
     let addressPrefix = false;
     let rex = 0;
     let byte: number;
     for (;;) {
       byte = this.#byte();
-      if (byte === 0x66) this.#operandPrefix = true;
+      if (byte === 0x66) this.#encoding.operandPrefix = true;
       else if (byte === 0x67) addressPrefix = true;
       else if (byte === 0xf0) d.lock = true;
       else if (byte === 0xf2 || byte === 0xf3) d.repeat = byte;
@@ -137,10 +141,10 @@ export class Decoder {
       } else break;
       rex = 0; // REX counts only directly before the opcode.
     }
-    this.#vexLength = undefined;
+    this.#encoding.vexLength = undefined;
     d.vexRegister = 0;
     d.hasRex = rex !== 0;
-    this.#rexW = (rex & 8) !== 0;
+    this.#encoding.rexW = (rex & 8) !== 0;
     d.rexR = (rex & 4) << 1;
     this.#rexX = (rex & 2) << 2;
     d.rexB = (rex & 1) << 3;
@@ -170,7 +174,7 @@ export class Decoder {
   #vex(first: number, mode: ModeBits): number {
     const d = this.result;
     // Prefixes that VEX has a place for itself, and LOCK, make it undefined.
-    if (this.#operandPrefix || d.repeat !== 0 || d.lock || d.hasRex) return VEX_TABLES;
+    if (this.#encoding.operandPrefix || d.repeat !== 0 || d.lock || d.hasRex) return VEX_TABLES;
     const second = this.#byte();
     const third = first === 0xc4 ? this.#byte() : second & 0x7f;
     const inverted = first === 0xc4 ? ~second : ~second & 0x80;
@@ -178,43 +182,13 @@ export class Decoder {
     d.rexR = long ? (inverted & 0x80) >> 4 : 0;
     this.#rexX = long ? (inverted & 0x40) >> 3 : 0;
     d.rexB = long ? (inverted & 0x20) >> 2 : 0;
-    this.#rexW = long && (third & 0x80) !== 0;
+    this.#encoding.rexW = long && (third & 0x80) !== 0;
     d.vexRegister = (~third >> 3) & (long ? 15 : 7);
-    this.#vexLength = third & 4 ? 1 : 0;
-    this.#operandPrefix = (third & 3) === 1;
+    this.#encoding.vexLength = third & 4 ? 1 : 0;
+    this.#encoding.operandPrefix = (third & 3) === 1;
     d.repeat = ([0, 0, 0xf3, 0xf2] as const)[third & 3]!;
     const map = first === 0xc4 ? second & 0x1f : 1;
     return map <= 3 ? VEX_TABLES + map : VEX_TABLES;
-  }
-
-  #matches(row: Row): boolean {
-    const d = this.result;
-    const { options } = row;
-    if (d.mode === 64 ? options.not64 : options.only64) return false;
-    if (row.prefix === 'none' && (this.#operandPrefix || d.repeat !== 0)) return false;
-    if (row.prefix === 0x66 && (!this.#operandPrefix || d.repeat !== 0)) return false;
-    if ((row.prefix === 0xf2 || row.prefix === 0xf3) && row.prefix !== d.repeat) return false;
-    if (row.rexW !== undefined && row.rexW !== this.#rexW) return false;
-    if (row.vexLength !== this.#vexLength) return false;
-    if (d.vexRegister !== 0 && !row.operands.some(({ kind }) => kind === 'B')) return false;
-    if (row.modrm !== undefined) return row.modrm === d.modrm;
-    if (row.extension !== undefined && row.extension !== ((d.modrm >> 3) & 7)) return false;
-    // 90 names no register, so that with REX.B it is XCHG R8.
-    if (row.map === 0 && row.opcode === 0x90 && !row.plusRegister && d.rexB !== 0) return false;
-    for (const { kind } of row.operands) {
-      if (kind === 'M' && d.modrm >= 0xc0) return false;
-      if ((kind === 'U' || kind === 'N' || kind === 'T') && d.modrm < 0xc0) return false;
-      if (kind === 'R' && d.modrm < 0xc0) {
-        if (!row.operands.some((other) => other.kind === 'C' || other.kind === 'D')) return false;
-        // MOV to and from control registers takes mod as 3 whatever it says (SDM vol. 2B, "MOV").
-        d.modrm |= 0xc0;
-      }
-    }
-    return true;
-  }
-
-  #operandSize(row: Row, mode: ModeBits): void {
-    this.result.bits = effectiveBits(row, mode, this.#operandPrefix, this.#rexW);
   }
 
   #signed(byteCount: number): bigint {
@@ -228,31 +202,22 @@ export class Decoder {
     return BigInt((value << shift) >> shift);
   }
 
-  #immediates(row: Row): void {
+  #immediates(layouts: readonly ImmediateLayout[]): void {
     const d = this.result;
     d.immediate = 0n;
     d.immediate2 = 0n;
     let first = true;
-    for (const spec of row.operands) {
-      if (spec.kind === 'O') {
+    for (const { kind, sizeBytes } of layouts) {
+      if (kind === 'absolute') {
         this.#absolute();
         continue;
       }
-      if (spec.kind !== 'I' && spec.kind !== 'J' && spec.kind !== 'A') continue;
-      const value = this.#signed(this.#immediateBytes(spec));
+      const value = this.#signed(sizeBytes);
       if (first) d.immediate = value;
       else d.immediate2 = value;
       first = false;
-      if (spec.kind === 'A') d.immediate2 = this.#signed(2) & 0xffffn;
+      if (kind === 'far') d.immediate2 = this.#signed(2) & 0xffffn;
     }
-  }
-
-  #immediateBytes(spec: OperandSpec): number {
-    const { bits } = this.result;
-    if (spec.size === 'b') return 1;
-    if (spec.size === 'w') return 2;
-    if (spec.size === 'v') return bits / 8;
-    return bits === 16 ? 2 : 4;
   }
 
   /** MOV's absolute offset, as wide as the address size. */
@@ -318,23 +283,6 @@ export class Decoder {
     if (mod === 1) d.displacement = this.#signed(1);
     else if (mod === 2) d.displacement = this.#signed(4);
   }
-}
-
-const namesSize = (spec: OperandSpec) => spec.kind !== 'I' && spec.kind !== 'J' && !(spec.kind === 'fixed' && spec.fixedClass !== 'general');
-const SIZE_BITS: Partial<Record<OperandSpec['size'], IntegerBits>> = { b: 8, w: 16, d: 32, q: 64 };
-
-/** Effective operand size of a row under prefixes (SDM vol. 1 §3.6.1). */
-export function effectiveBits(row: Row, mode: ModeBits, operandPrefix: boolean, rexW: boolean): IntegerBits {
-  const { options } = row;
-  let bits: IntegerBits = rexW ? 64 : (mode === 16) === operandPrefix ? 32 : 16;
-  if (mode === 64 && ((options.default64 && bits === 32) || options.force64)) bits = 64;
-  const sized = row.operands.filter(namesSize);
-  if (sized.some(({ size }) => size === 'v')) return bits;
-  for (const spec of sized) {
-    if (spec.size === 'y') return (options.force64 ? mode === 64 : rexW) ? 64 : 32;
-    if (spec.kind === 'fixed' && spec.size === 'z') return bits === 64 ? 32 : bits;
-  }
-  return SIZE_BITS[sized[0]?.size ?? 'none'] ?? bits;
 }
 
 /** Size in bits of one operand of a decoded instruction. */

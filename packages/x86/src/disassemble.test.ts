@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { ModeBits } from './decode.ts';
+import type { ModeBits } from './opcode-match.ts';
 import { disassemble } from './disassemble.ts';
 
 // Expected texts are those of GNU objdump 2.40 with -M intel; tests/disassembler compares every row with it.

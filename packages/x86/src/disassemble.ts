@@ -1,4 +1,5 @@
-import { type Decoded, Decoder, effectiveBits, INSTRUCTION_BYTES_MAX, type ModeBits, SEGMENT_PREFIX } from './decode.ts';
+import { type Decoded, Decoder, INSTRUCTION_BYTES_MAX, SEGMENT_PREFIX } from './decode.ts';
+import { effectiveBits, type ModeBits } from './opcode-match.ts';
 import { mnemonicOf } from './mnemonic.ts';
 import type { SizeCode } from './operand.ts';
 import { hex, IMPLIED_OPERANDS, namesAddressSize, isSelector, operandText, ripTarget, segmentName } from './operand-text.ts';

@@ -1,5 +1,6 @@
 export { CALL, JMP_INDIRECT, RET } from './rows/control.ts';
 export * from './decode.ts';
+export { effectiveBits, type ModeBits } from './opcode-match.ts';
 export * from './disassemble.ts';
 export * from './emit.ts';
 export * from './insn.ts';

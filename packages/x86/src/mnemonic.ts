@@ -1,4 +1,5 @@
-import { type Decoded, effectiveBits } from './decode.ts';
+import type { Decoded } from './decode.ts';
+import { effectiveBits } from './opcode-match.ts';
 import type { IntegerBits } from './emit.ts';
 
 /**
