@@ -109,10 +109,10 @@ export const CPU = {
 export const BLOCK_TAG = { mode: 0xff, step: 0x100, break: 0x200, sseUndefined: 0x400, sseAbsent: 0x800, x87Absent: 0x1000, linearPointers: 0x2000 } as const;
 
 /** Where the block cache's hash table starts, and its entries `{ tag: i64, slot: i32, unused: i32 }`. */
-export const BLOCK_HASH = { offset: 0xa0000, entryCount: 0x40000, entryBytes: 16 } as const;
+export const BLOCK_HASH = { offset: 0x120000, entryCount: 0x40000, entryBytes: 16 } as const;
 
 /** Where decoded instructions start, and how many bytes there are for them. */
-export const ARENA = { offset: 0x4a0000, sizeBytes: 0x2000000 - 0x4a0000 } as const;
+export const ARENA = { offset: 0x520000, sizeBytes: 0x2000000 - 0x520000 } as const;
 
 /** Size of one vCPU's block: state, TLBs, hash table and decoded instructions. */
 export const VCPU_BLOCK_BYTES = 0x2000000;
@@ -192,14 +192,19 @@ export const segmentField = (segment: number, field: keyof Omit<typeof SEGMENT, 
 
 export const SEGMENT_INDEX = { ES: 0, CS: 1, SS: 2, DS: 3, FS: 4, GS: 5, LDTR: 6, TR: 7 } as const;
 
-/** TLB entries: `{ tagRead: i64, tagWrite: i64, tagExecute: i64, addend: i32 }`, direct-mapped, one table a privilege. */
+/**
+ * TLB entries, direct-mapped, one table a privilege: `{ tagRead: i64, tagWrite: i64, …, addend: i32 }` for data, and as far
+ * behind them as all data's tables are long `{ tagExecute: i64, …, addendExecute: i32 }` for code, so that a page of code
+ * and one of data at the same place do not drive each other out.
+ */
 export const TLB = {
   entryCount: 4096,
   entryBytes: 32,
   tagRead: 0,
   tagWrite: 8,
-  tagExecute: 16,
   addend: 24,
+  tagExecute: 0x80000,
+  addendExecute: 0x80018,
   /** User, supervisor with SMAP in force, supervisor with it suspended, user with alignment checked. */
   tableCount: 4,
   offset: 0x1000,

@@ -12,6 +12,9 @@ const ENTRY_WORDS = TLB.entryBytes / 4;
 /** Word of a TLB entry that the host keeps for itself: the guest-physical page, and whether the translation is global. */
 const HOST_WORD = 7;
 const GLOBAL = 0x80000000;
+/** Of the tags at an entry's start. */
+const TAG_WORDS = 4;
+const TABLES_BYTES = TLB.tableCount * TLB_TABLE_BYTES;
 /** Marks a recorded #GP that is #SS when the access was to the stack. */
 export const NON_CANONICAL = 0x40000000;
 /** Entries of non-global pages filled since the last flush that a flush visits one by one; above it sweeps the tables. */
@@ -295,7 +298,8 @@ export class Mmu {
     const codeOnly = this.#state.word(CPU.tlb) === ALIGNED_TLB || this.#isWatched(low, high);
     if (codeOnly && kind !== 'fetch') return;
     const { walker } = this;
-    const at = (this.#state.blockAddress + this.#state.word(CPU.tlb) + tlbOffset(low)) >> 2;
+    const isFetch = kind === 'fetch';
+    const at = (this.#state.blockAddress + this.#state.word(CPU.tlb) + tlbOffset(low) + (isFetch ? TLB.tagExecute : 0)) >> 2;
     const words = this.#words;
     const pageLow = (low & 0xfffff000) >>> 0;
     const page = gpa >>> 12;
@@ -307,20 +311,16 @@ export class Mmu {
       if (walker.pageShift > 12) this.#largePages.note(low, high, walker.pageShift);
       if (!walker.global && this.#filled.length < FILL_LOG_MAX) this.#filled.push(at);
     }
-    if (kind === 'fetch') this.#tag(at + TLB.tagExecute / 4, pageLow, high);
-    else this.#tag(at, pageLow, high);
-    if (codeOnly) return;
-    if (walker.dirtyWritable && this.#codePages.allowWrites(page, this.#vcpu)) {
-      this.#tag(at + TLB.tagWrite / 4, pageLow, high);
-      this.#writeEntries.note(page, at);
-    }
-    if (kind === 'fetch' && walker.readableToo) this.#tag(at, pageLow, high);
+    this.#tag(at, pageLow, high);
+    if (isFetch || !walker.dirtyWritable || !this.#codePages.allowWrites(page, this.#vcpu)) return;
+    this.#tag(at + TLB.tagWrite / 4, pageLow, high);
+    this.#writeEntries.note(page, at);
   }
 
   /** Makes an entry hold nothing. */
   #forget(at: number): void {
     const words = this.#words;
-    for (let tag = at; tag < at + 6; tag++) words[tag] = 0xffffffff;
+    for (let tag = at; tag < at + TAG_WORDS; tag++) words[tag] = 0xffffffff;
   }
 
   #tag(at: number, low: number, high: number): void {
@@ -331,7 +331,7 @@ export class Mmu {
   /** True when some tag of the entry is this page's. */
   #holds(at: number, low: number, high: number): boolean {
     const words = this.#words;
-    for (let tag = 0; tag < 6; tag += 2) if (words[at + tag] === low && words[at + tag + 1] === high) return true;
+    for (let tag = 0; tag < TAG_WORDS; tag += 2) if (words[at + tag] === low && words[at + tag + 1] === high) return true;
     return false;
   }
 
@@ -356,7 +356,7 @@ export class Mmu {
 
   #forbidWrites(blockAddress: number, page: number): void {
     const start = (blockAddress + TLB.offset) >> 2;
-    const end = start + (TLB.tableCount * TLB_TABLE_BYTES) / 4;
+    const end = start + TABLES_BYTES / 4;
     for (let at = start; at < end; at += ENTRY_WORDS) {
       if ((this.#words[at + HOST_WORD]! & ~GLOBAL) === page) this.#tag(at + TLB.tagWrite / 4, 0xffffffff, 0xffffffff);
     }
@@ -372,7 +372,7 @@ export class Mmu {
 
   #sweep(keepGlobal: boolean): void {
     const start = (this.#state.blockAddress + TLB.offset) >> 2;
-    const end = start + (TLB.tableCount * TLB_TABLE_BYTES) / 4;
+    const end = start + (TLB.tagExecute + TABLES_BYTES) / 4;
     for (let at = start; at < end; at += ENTRY_WORDS) {
       if (!keepGlobal || (this.#words[at + HOST_WORD]! & GLOBAL) === 0) this.#forget(at);
     }
@@ -385,7 +385,7 @@ export class Mmu {
       return;
     }
     const pageLow = (low & 0xfffff000) >>> 0;
-    for (let table = 0; table < TLB.tableCount; table++) {
+    for (let table = 0; table < (TLB.tagExecute + TABLES_BYTES) / TLB_TABLE_BYTES; table++) {
       const at = (this.#state.blockAddress + TLB.offset + table * TLB_TABLE_BYTES + tlbOffset(low)) >> 2;
       if (this.#holds(at, pageLow, high)) this.#forget(at);
     }

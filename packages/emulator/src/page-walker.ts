@@ -38,8 +38,6 @@ export class PageWalker {
   global = false;
   /** The page is writable for this access and already dirty: stores need no further look. */
   dirtyWritable = false;
-  /** A fetch that may be read as well. */
-  readableToo = false;
   canonical = true;
   errorCode = 0;
   /** log2 of the size of the page that the last walk ended in: 12, 21, 22 or 30. */
@@ -69,7 +67,6 @@ export class PageWalker {
       this.global = false;
       this.pageShift = 12;
       this.dirtyWritable = true;
-      this.readableToo = true;
       return true;
     }
     const cr4 = this.#state.word(CPU.cr4);
@@ -188,7 +185,6 @@ export class PageWalker {
     }
     this.global = (leaf & GLOBAL) !== 0 && (cr4 & PGE) !== 0;
     this.dirtyWritable = writable && !smap && (kind === 'write' || (leaf & DIRTY) !== 0);
-    this.readableToo = !smap;
     return true;
   }
 }

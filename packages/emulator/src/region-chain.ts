@@ -23,7 +23,7 @@ export function defineChain(module: ModuleBuilder, regionTable: number, recordsA
   pushTlbOffset(code.localGet(cpu).memory('i64.load', CPU.rip).localTee(rip));
   code.localGet(cpu).localGet(cpu).memory('i32.load', CPU.tlb).op('i32.add').op('i32.add').localTee(entry);
   code.memory('i64.load', TLB.tagExecute).localGet(rip).i64(-4096).op('i64.and').op('i64.ne').brIf(0);
-  code.localGet(rip).op('i32.wrap_i64').localGet(entry).memory('i32.load', TLB.addend).op('i32.add').localTee(address);
+  code.localGet(rip).op('i32.wrap_i64').localGet(entry).memory('i32.load', TLB.addendExecute).op('i32.add').localTee(address);
   code.localGet(address).i32(12).op('i32.shr_u').op('i32.xor').i32(BLOCK_HASH.entryCount - 1).op('i32.and').i32(4).op('i32.shl').localGet(cpu).op('i32.add').localTee(entry);
   code.memory('i64.load', BLOCK_HASH.offset).localGet(address).op('i64.extend_i32_u').localGet(cpu).memory('i64.load32_u', CPU.blockTag).i64(32).op('i64.shl').op('i64.or').op('i64.ne').brIf(0);
   code.localGet(entry).memory('i32.load', BLOCK_HASH.offset + 8).localTee(entry);

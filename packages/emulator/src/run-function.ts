@@ -138,7 +138,7 @@ function writeLookup(code: Code, l: Locals, { imports, recordsActivity }: Parts,
   pushHalves(code, l).call(imports.fetchMiss).localTee(l.status).if();
   resume(code, l, lookup);
   code.op('end').op('end');
-  code.localGet(l.linear).op('i32.wrap_i64').localGet(l.hash).memory('i32.load', TLB.addend).op('i32.add').localSet(l.address);
+  code.localGet(l.linear).op('i32.wrap_i64').localGet(l.hash).memory('i32.load', TLB.addendExecute).op('i32.add').localSet(l.address);
   code.localGet(l.address).op('i64.extend_i32_u').localGet(l.cpu).memory('i64.load32_u', CPU.blockTag).i64(32).op('i64.shl').op('i64.or').localSet(l.tag);
   code.localGet(l.address).localGet(l.address).i32(12).op('i32.shr_u').op('i32.xor').i32(BLOCK_HASH.entryCount - 1).op('i32.and').i32(4).op('i32.shl');
   code.localGet(l.cpu).op('i32.add').localSet(l.hash);

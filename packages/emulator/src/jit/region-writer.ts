@@ -83,7 +83,7 @@ export class RegionWriter {
       if (page === 0) continue;
       pushTlbOffset(code.localGet(codePage).i64(page * PAGE_BYTES).op('i64.add').localTee(linear));
       code.localGet(LOCAL.tlb).op('i32.add').localTee(tlbEntry).memory('i64.load', TLB.tagExecute).localGet(linear).op('i64.eq').if('i32');
-      code.localGet(linear).op('i32.wrap_i64').localGet(tlbEntry).memory('i32.load', TLB.addend).op('i32.add');
+      code.localGet(linear).op('i32.wrap_i64').localGet(tlbEntry).memory('i32.load', TLB.addendExecute).op('i32.add');
       code.op('else').localGet(cpu).localGet(linear).call(this.#callees.fetchAddress).op('end');
       code.i32(ramBase + start).op('i32.ne').if();
       code.localGet(cpu).localGet(codePage).i64(entry).op('i64.add').memory('i64.store', CPU.rip);
