@@ -55,7 +55,7 @@ function checkExports(texts: ReadonlyMap<string, string>): string[] {
 
 function checkImport(file: string, owner: string, target: string): string[] {
   if (target.startsWith('node:')) return PORTABLE.has(owner) ? [`${file}: imports ${target}; ${owner} runs in a browser too, so pass what it needs in`] : [];
-  const other = /^@hanok\/(.+)$/.exec(target)?.[1];
+  const other = /^@hanok\/([^/]+)/.exec(target)?.[1];
   if (!other || other === owner || MAY_IMPORT[owner]?.includes(other)) return [];
   return [`${file}: ${owner} may not import ${target}; see the import table in ARCHITECTURE.md`];
 }

@@ -4,7 +4,6 @@ export { buildAcpiTables } from './acpi/build.ts';
 export type { AcpiOptions } from './acpi/build.ts';
 export { pciInterruptGsi } from './acpi/dsdt.ts';
 export { BootError } from './boot-error.ts';
-export { FIRMWARE_MSRS } from './firmware-msrs.ts';
 export { findKernelSymbols } from './kallsyms/kernel-symbols.ts';
 export type { KernelSymbols } from './kallsyms/kernel-symbols.ts';
 export { loadKernel } from './load-kernel.ts';

@@ -1,5 +1,5 @@
 export { type ActivityName, activityName, ActivityReader, ActivityWord, HELPER_ACTIVITY, NO_RECORDER } from './activity.ts';
-export { CPU_MODELS, DEFAULT_CPU_MODEL } from './cpu-model.ts';
+export * from './shared.ts';
 export type { CpuModel } from './cpu-model.ts';
 export { EmulatedVcpu } from './emulated-vcpu.ts';
 export type { EmulatedVcpuOptions } from './emulated-vcpu-options.ts';
@@ -9,8 +9,7 @@ export type { CompiledModule, CompileRequest, RegionCompiler } from './jit/regio
 export { RegionModuleBuilder } from './jit/region-module-builder.ts';
 export { buildInterpreter } from './interpreter.ts';
 export type { InterpreterImage, InterpreterTables } from './interpreter.ts';
-export { VCPU_BLOCK_BYTES, vcpuBlockAddress } from './layout.ts';
+export { VCPU_BLOCK_BYTES } from './layout.ts';
 export type { ParavirtHost } from './paravirt/kvm-paravirt.ts';
 export { TimeStamp } from './system-services.ts';
 export type { LocalInterrupts, VcpuServices } from './system-services.ts';
-export { postedInterruptsOf } from './vcpu-sharing.ts';

@@ -1,6 +1,5 @@
 import { ImageCache, defaultCacheDirectory } from './cache.ts';
 import type { BuildDebianOptions } from './debian-image/build-debian.ts';
-import { buildDebian } from './debian-image/build-debian.ts';
 import { ImageError } from './image-error.ts';
 import { ImageStore } from './image-store.ts';
 import { buildTiny } from './tiny/build-tiny.ts';
@@ -42,7 +41,10 @@ function debian(name: string, suite: string, release: string): ImageKind {
     name,
     summary: `Debian ${release} (${suite}) on a disk: systemd, apt, ssh`,
     storeName: `debian-${suite}`,
-    build: async (options) => ({ ...(await buildDebian({ ...options, suite })), memoryBytes: DEBIAN_MEMORY_BYTES }),
+    async build(options) {
+      const { buildDebian } = await import('./debian-image/build-debian.ts');
+      return { ...(await buildDebian({ ...options, suite })), memoryBytes: DEBIAN_MEMORY_BYTES };
+    },
   };
 }
 

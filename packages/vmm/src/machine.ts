@@ -1,11 +1,11 @@
 import { findKernelSymbols, loadKernel } from '@hanok/boot';
-import { vcpuBlockAddress } from '@hanok/emulator';
+import { vcpuBlockAddress } from '@hanok/emulator/shared';
 import { ExitCounters, GuestMemory, VCPU_COUNT_MAX, type VcpuBus, type VcpuState } from '@hanok/machine';
 import type { Machine, MachineConfig, MachineEnd } from './config.ts';
 import { DEFAULT_CPU_MODEL_NAME } from './cpu-models.ts';
 import { InterpreterFile } from './interpreter-file.ts';
 import { ParavirtBoard } from './paravirt-board.ts';
-import { describeProfile, type MachineProfile } from './profile/machine-profile.ts';
+import type { MachineProfile } from './profile/machine-profile.ts';
 import { SamplerThread } from './profile/sampler-thread.ts';
 import { hostNowNs, RealClock } from './real-clock.ts';
 import { VcpuThreads } from './vcpu-threads.ts';
@@ -147,6 +147,7 @@ class EmulatedMachine implements Machine {
   async #readProfile(sampler: SamplerThread): Promise<void> {
     try {
       const sampled = await sampler.stop();
+      const { describeProfile } = await import('./profile/machine-profile.ts');
       this.#profile = describeProfile(sampled, this.#interpreter?.image.helperNames ?? [], findKernelSymbols(this.#memory), readCompiledCode(this.#compiled!));
     } catch (error) {
       this.#config.onLog?.(`the profile failed: ${(error as Error).message}`);

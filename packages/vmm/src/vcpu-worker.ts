@@ -1,7 +1,7 @@
 import { webcrypto } from 'node:crypto';
 import { parentPort, workerData } from 'node:worker_threads';
-import { FIRMWARE_MSRS } from '@hanok/boot';
-import { LOCAL_APIC_BASE, LOCAL_APIC_SIZE_BYTES, LocalApic, IO_APIC_BASE } from '@hanok/devices';
+import { FIRMWARE_MSRS } from '@hanok/boot/firmware-msrs';
+import { IO_APIC_BASE, LOCAL_APIC_BASE, LOCAL_APIC_SIZE_BYTES, LocalApic } from '@hanok/devices/vcpu-devices';
 import { ActivityWord, buildInterpreter, CPU_MODELS, EmulatedVcpu, NO_RECORDER, type ParavirtHost, postedInterruptsOf, TimeStamp, vcpuBlockAddress } from '@hanok/emulator';
 import { CodePages, ExitCounters, GuestMemory, VcpuGate, type VcpuBus } from '@hanok/machine';
 import { InterpreterFile } from './interpreter-file.ts';
