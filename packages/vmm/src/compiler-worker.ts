@@ -1,9 +1,9 @@
 import { setFlagsFromString } from 'node:v8';
-import { type MessagePort, workerData } from 'node:worker_threads';
+import { type MessagePort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { type CompileRequest, RegionModuleBuilder, vcpuBlockAddress } from '@hanok/emulator';
 import type { CompilerWorkerData } from './vcpu-worker-data.ts';
 
-/** Regions of one module at most: small, so that the first does not wait long for the last. */
+/** Regions of one module at most: few, so that the first does not wait long for the last. */
 const BATCH_REGIONS = 16;
 
 /**
@@ -15,25 +15,34 @@ setFlagsFromString(`--wasm-tiering-budget=${TIERING_BUDGET}`);
 // The vCPU would otherwise run V8's baseline compiler when it first enters a region.
 setFlagsFromString('--no-wasm-lazy-compilation');
 
-const { memory, memoryBytes, vcpuCount, memoryMaxPages, helperNames, ports } = workerData as CompilerWorkerData;
+const { memory, memoryBytes, vcpuCount, memoryMaxPages, helperNames, connections, requests } = workerData as CompilerWorkerData;
 const ram = new Uint8Array(memory.buffer as ArrayBufferLike, vcpuBlockAddress(vcpuCount), memoryBytes);
 const builder = new RegionModuleBuilder({ ram, memoryMaxPages, helperNames });
-const waiting = new Map<MessagePort, CompileRequest[]>();
+const requestCount = new Int32Array(requests);
 
-/** Compiles what has come meanwhile, a module for each vCPU in turn. */
-function compile(): void {
-  for (const [port, requests] of waiting) {
-    port.postMessage(builder.build(requests.splice(0, BATCH_REGIONS)));
-    if (requests.length === 0) waiting.delete(port);
+function takeRequests(port: MessagePort): CompileRequest[] {
+  const taken: CompileRequest[] = [];
+  while (taken.length < BATCH_REGIONS) {
+    const received = receiveMessageOnPort(port);
+    if (!received) break;
+    taken.push(received.message);
   }
-  if (waiting.size > 0) setImmediate(compile);
+  return taken;
 }
 
-for (const port of ports) {
-  port.on('message', (request: CompileRequest) => {
-    if (waiting.size === 0) setImmediate(compile);
-    const requests = waiting.get(port);
-    if (requests) requests.push(request);
-    else waiting.set(port, [request]);
-  });
+/** Compiles what there is, a module for each vCPU in turn; false where there was nothing. */
+function compileAll(): boolean {
+  let compiled = false;
+  for (const port of connections) {
+    const taken = takeRequests(port);
+    if (taken.length === 0) continue;
+    port.postMessage(builder.build(taken));
+    compiled = true;
+  }
+  return compiled;
+}
+
+for (;;) {
+  const seen = Atomics.load(requestCount, 0);
+  if (!compileAll()) Atomics.wait(requestCount, 0, seen);
 }

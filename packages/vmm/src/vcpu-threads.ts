@@ -27,6 +27,7 @@ export class VcpuThreads {
   readonly #workers: Worker[] = [];
   /** Between each vCPU and the thread that compiles. */
   readonly #channels: readonly MessageChannel[];
+  readonly #compileRequests = new SharedArrayBuffer(4);
   #interpreter: BuiltInterpreter | undefined;
   #stopped = false;
 
@@ -67,17 +68,18 @@ export class VcpuThreads {
   }
 
   #startVcpu(index: number, initial: Partial<VcpuState> | undefined): void {
-    const compiler = this.#channels[index]!.port1;
-    const data: VcpuWorkerData = { shared: this.#shared, index, interpreter: this.#interpreter, compiler, initial };
-    this.#startWorker('./vcpu-worker.ts', data, [compiler]).on('message', (message: VcpuWorkerMessage) => this.#hear(message));
+    const port = this.#channels[index]!.port1;
+    const data: VcpuWorkerData = { shared: this.#shared, index, interpreter: this.#interpreter, compiler: { port, requests: this.#compileRequests }, initial };
+    this.#startWorker('./vcpu-worker.ts', data, [port]).on('message', (message: VcpuWorkerMessage) => this.#hear(message));
   }
 
   /** Starts what works with the interpreter. */
   #startOthers({ image }: BuiltInterpreter): void {
     const { memory, memoryBytes, vcpuCount } = this.#shared;
-    const ports = this.#channels.map(({ port2 }) => port2);
-    const data: CompilerWorkerData = { memory, memoryBytes, vcpuCount, memoryMaxPages: image.memoryMaxPages, helperNames: image.helperNames, ports };
-    this.#startWorker('./compiler-worker.ts', data, ports);
+    const { memoryMaxPages, helperNames } = image;
+    const connections = this.#channels.map(({ port2 }) => port2);
+    const data: CompilerWorkerData = { memory, memoryBytes, vcpuCount, memoryMaxPages, helperNames, connections, requests: this.#compileRequests };
+    this.#startWorker('./compiler-worker.ts', data, connections);
     for (let index = 1; index < vcpuCount; index++) this.#startVcpu(index, undefined);
   }
 

@@ -1,6 +1,7 @@
 import type { CompiledCode, InterpreterImage, InterpreterTables } from '@hanok/emulator';
 import type { VcpuState } from '@hanok/machine';
 import type { MessagePort } from 'node:worker_threads';
+import type { CompilerConnection } from './remote-compiler.ts';
 
 /** The interpreter, built once for all vCPUs of a machine. */
 export interface BuiltInterpreter {
@@ -41,16 +42,16 @@ export interface VcpuWorkerData {
   readonly index: number;
   /** Absent where this thread is to build it. */
   readonly interpreter: BuiltInterpreter | undefined;
-  /** To the thread that compiles. */
-  readonly compiler: MessagePort;
+  readonly compiler: CompilerConnection;
   /** State to begin with; without one the vCPU waits for a start-up IPI. */
   readonly initial: Partial<VcpuState> | undefined;
 }
 
 /** What Dom0 hands to the thread that compiles regions for all vCPUs. */
 export interface CompilerWorkerData extends Pick<SharedParts, 'memory' | 'memoryBytes' | 'vcpuCount'>, Pick<InterpreterTables, 'memoryMaxPages' | 'helperNames'> {
-  /** From the vCPUs. */
-  readonly ports: readonly MessagePort[];
+  /** To the vCPUs. */
+  readonly connections: readonly MessagePort[];
+  readonly requests: SharedArrayBuffer;
 }
 
 export type VcpuWorkerMessage =
