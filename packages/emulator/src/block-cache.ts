@@ -33,6 +33,7 @@ export class BlockCache {
   readonly #codePages: CodePages;
   readonly #vcpu: number;
   readonly #view: DataView;
+  readonly #words: Int32Array;
   readonly #ram: Uint8Array;
   readonly #decoder = new Decoder();
   readonly #blocksByPage = new Map<number, Block[]>();
@@ -59,6 +60,7 @@ export class BlockCache {
     this.#hotCode = hotCode;
     const buffer = memory.memory.buffer as ArrayBufferLike;
     this.#view = new DataView(buffer);
+    this.#words = new Int32Array(buffer);
     this.#ram = new Uint8Array(buffer, memory.baseBytes, memory.sizeBytes);
     this.#next = state.blockAddress + ARENA.offset;
   }
@@ -126,6 +128,12 @@ export class BlockCache {
     return this.#blocks.get(address, tag) !== undefined;
   }
 
+  /** Whether a block is where generated code finds it: fewer than there are, but seen at once. */
+  #isInHash(address: number, tag: number): boolean {
+    const at = (this.#hashEntry(address) + BLOCK_HASH.offset) >> 2;
+    return this.#words[at] === (address | 0) && this.#words[at + 1] === tag;
+  }
+
   #enter(at: number, gpa: number): void {
     const slot = this.#special(SPECIAL.Enter, at);
     this.#view.setInt32(slot + ENTER.countdown, this.#hotCode.countdown(gpa >>> 12), true);
@@ -186,7 +194,7 @@ export class BlockCache {
         this.#special(SPECIAL.Break, at);
       }
       // Code that is decoded already need not be decoded again: the block ends with a link to it.
-      if (count > 0 && this.#hasBlock(this.#memory.baseBytes + at, tag)) break;
+      if (count > 0 && this.#isInHash(this.#memory.baseBytes + at, tag)) break;
       const decoded = this.#decoder.decode(this.#ram, at, pageEnd, mode);
       if (typeof decoded === 'string') {
         if (decoded === 'more') {
@@ -270,7 +278,7 @@ export class BlockCache {
   }
 
   #clear(slot: number): void {
-    for (let offset = 0; offset < SLOT.sizeBytes; offset += 4) this.#view.setInt32(slot + offset, 0, true);
+    this.#words.fill(0, slot / 4, (slot + SLOT.sizeBytes) / 4);
   }
 
   #slot(d: Decoded, pageOffset: number): void {
@@ -284,14 +292,15 @@ export class BlockCache {
     view.setUint16(slot + SLOT.handler, handler, true);
     view.setUint8(slot + SLOT.length, d.lengthBytes);
     view.setUint16(slot + SLOT.pageOffset, pageOffset, true);
-    d.row.operands.forEach((spec, index) => {
-      const field = decodedField(spec, d);
+    const { operands } = d.row;
+    for (let index = 0; index < operands.length; index++) {
+      const field = decodedField(operands[index]!, d);
       if (field >= 0) view.setUint16(slot + SLOT.operand0 + index * 2, field, true);
-    });
-    view.setBigInt64(slot + SLOT.immediate, d.immediate, true);
+    }
+    if (d.immediate !== 0n) view.setBigInt64(slot + SLOT.immediate, d.immediate, true);
     if (d.isMemory) this.#address(slot, d, pageOffset);
     else {
-      view.setInt32(slot + SLOT.displacement, Number(BigInt.asIntN(32, d.immediate2)), true);
+      if (d.immediate2 !== 0n) view.setInt32(slot + SLOT.displacement, Number(BigInt.asIntN(32, d.immediate2)), true);
       // String instructions have a segment without a memory operand, and stack instructions use SS.
       const usesStack = d.row.options.default64 || d.row.options.force64;
       view.setUint8(slot + SLOT.segment, usesStack ? SEGMENT_INDEX.SS : d.segment);
@@ -301,28 +310,29 @@ export class BlockCache {
 
   #address(slot: number, d: Decoded, pageOffset: number): void {
     const view = this.#view;
-    let { displacement } = d;
+    // Numbers beyond 32 bits need not be exact: they are only told from those within.
+    let displacement = Number(d.displacement);
     let kind: number = d.mode === 64 ? (d.addressBits === 64 ? ADDRESS_KIND.Long : ADDRESS_KIND.Long32) : d.addressBits === 32 ? ADDRESS_KIND.Legacy32 : ADDRESS_KIND.Legacy16;
     let base: number = d.base < 0 ? CPU.zero : CPU.gpr + d.base * 8;
     const index = d.index < 0 ? CPU.zero : CPU.gpr + d.index * 8;
     if (d.base === 16) {
       base = CPU.codePage;
-      displacement += BigInt(pageOffset + d.lengthBytes);
-    } else if (displacement !== BigInt.asIntN(32, displacement)) {
+      displacement += pageOffset + d.lengthBytes;
+    } else if (displacement !== (displacement | 0)) {
       // MOV's 64-bit absolute offset: its register fields are free, and so is the immediate.
-      view.setBigInt64(slot + SLOT.immediate, BigInt.asIntN(64, displacement), true);
+      view.setBigInt64(slot + SLOT.immediate, BigInt.asIntN(64, d.displacement), true);
       kind = ADDRESS_KIND.Absolute;
-      displacement = 0n;
+      displacement = 0;
     }
-    if (displacement !== BigInt.asIntN(32, displacement)) {
+    if (displacement !== (displacement | 0)) {
       kind = ADDRESS_KIND.FarRip;
-      displacement = d.displacement;
+      displacement = Number(d.displacement);
     }
     view.setUint8(slot + SLOT.addressKind, kind);
     view.setUint8(slot + SLOT.scale, d.scale);
     view.setUint16(slot + SLOT.base, base, true);
     view.setUint16(slot + SLOT.index, index, true);
-    view.setInt32(slot + SLOT.displacement, Number(BigInt.asIntN(32, displacement)), true);
+    view.setInt32(slot + SLOT.displacement, displacement, true);
     view.setUint8(slot + SLOT.segment, d.segment);
     view.setUint16(slot + SLOT.segmentBase, segmentBaseField(d), true);
   }

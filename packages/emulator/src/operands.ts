@@ -257,16 +257,34 @@ export class SlotOperands implements Operands {
 
 /** The operand field of a decoded instruction, or -1 for operands that have none. */
 export function decodedField(spec: OperandSpec, d: Decoded): number {
-  if (spec.kind === 'fixed') return spec.fixedClass === 'general' ? operandField(spec, spec.fixed, false) : -1;
-  let number: number;
-  if ('GSCDVP'.includes(spec.kind)) number = ((d.modrm >> 3) & 7) | (spec.kind === 'S' || spec.kind === 'P' ? 0 : d.rexR);
-  else if ('ERWUQNT'.includes(spec.kind)) number = (d.modrm & 7) | (spec.kind === 'Q' || spec.kind === 'N' || spec.kind === 'T' ? 0 : d.rexB);
-  else if (spec.kind === 'B') number = d.vexRegister;
-  else if (spec.kind === 'Z') number = (d.opcode & 7) | d.rexB;
-  else return -1;
-  const isHigh = spec.size === 'b' && !d.hasRex && (spec.kind === 'E' || spec.kind === 'G' || spec.kind === 'Z' || spec.kind === 'R') && number >= 4 && number < 8;
-  return operandField(spec, number, isHigh);
+  const reg = (d.modrm >> 3) & 7;
+  const rm = d.modrm & 7;
+  switch (spec.kind) {
+    case 'fixed':
+      return spec.fixedClass === 'general' ? operandField(spec, spec.fixed, false) : -1;
+    case 'G':
+      return operandField(spec, reg | d.rexR, isHighByte(spec, d, reg | d.rexR));
+    case 'C': case 'D': case 'V':
+      return operandField(spec, reg | d.rexR, false);
+    case 'S': case 'P':
+      return operandField(spec, reg, false);
+    case 'E': case 'R':
+      return operandField(spec, rm | d.rexB, isHighByte(spec, d, rm | d.rexB));
+    case 'W': case 'U':
+      return operandField(spec, rm | d.rexB, false);
+    case 'Q': case 'N': case 'T':
+      return operandField(spec, rm, false);
+    case 'B':
+      return operandField(spec, d.vexRegister, false);
+    case 'Z':
+      return operandField(spec, (d.opcode & 7) | d.rexB, isHighByte(spec, d, (d.opcode & 7) | d.rexB));
+    default:
+      return -1;
+  }
 }
+
+/** Byte registers 4 to 7 are AH, CH, DH and BH without a REX prefix. */
+const isHighByte = (spec: OperandSpec, d: Decoded, number: number) => spec.size === 'b' && !d.hasRex && number >= 4 && number < 8;
 
 /** What the decoder writes to an operand field: an offset in the state block, or a bare number for kinds read by `number`. */
 function operandField(spec: OperandSpec, registerNumber: number, highByte: boolean): number {
