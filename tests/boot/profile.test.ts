@@ -3,7 +3,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { runInGuest, tinyImage } from './guest.ts';
+import { imageFor, runInImage } from './guest.ts';
 
 /** Symbols of the kernel's image by address; modules' have their names behind. */
 function readKallsyms(text: string): Map<string, string[]> {
@@ -16,11 +16,11 @@ function readKallsyms(text: string): Map<string, string[]> {
 }
 
 test('a profile names kernel code as the kernel itself does', { timeout: 300_000 }, async (t) => {
-  if (!(await tinyImage(t))) return;
+  if (!(await imageFor(t))) return;
   const folder = await mkdtemp(join(tmpdir(), 'hanok-profile-'));
   try {
     const path = join(folder, 'profile.json');
-    const { output, errors, status } = await runInGuest(['--profile', path], ['cat', '/proc/kallsyms']);
+    const { output, errors, status } = await runInImage(t, 'tiny', ['--profile', path], ['cat', '/proc/kallsyms']);
     assert.equal(status, 0, errors);
     const symbols = readKallsyms(output);
     const addresses = [...symbols.keys()].sort();

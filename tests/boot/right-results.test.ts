@@ -4,12 +4,14 @@ import { createHash } from 'node:crypto';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { test } from 'node:test';
+import { test, type TestContext } from 'node:test';
 import { readCpioFile } from '@hanok/images';
-import { runInGuest, tinyImage } from './guest.ts';
+import { imageFor, runInImage } from './guest.ts';
 
 /** Megabytes that go through the guest's console and its sha256sum. */
 const HASHED_MB = Number(process.env['HANOK_HASHED_MB'] ?? '10');
+/** Whose busybox does its work in a machine and here. */
+const IMAGES = (process.env['HANOK_RESULTS_IMAGES'] ?? 'tiny').split(',');
 const SEED = Number(process.env['HANOK_RESULTS_SEED'] ?? '1');
 
 /** Pseudo-random bytes, the same for the same seed (xorshift32). */
@@ -33,9 +35,9 @@ function randomText(lineCount: number, seed: number): string {
 }
 
 test(`sha256sum of ${HASHED_MB} MB, HANOK_RESULTS_SEED=${SEED}`, { timeout: 600_000 }, async (t) => {
-  if (!(await tinyImage(t))) return;
+  if (!(await imageFor(t))) return;
   const bytes = randomBytes(HASHED_MB * 1_000_000, SEED);
-  const { output, errors, status } = await runInGuest(['--memory', '512M'], ['sha256sum'], bytes);
+  const { output, errors, status } = await runInImage(t, 'tiny', ['--memory', '512M'], ['sha256sum'], bytes);
   assert.equal(status, 0, errors);
   assert.equal(output, `${createHash('sha256').update(bytes).digest('hex')}  -\n`);
 });
@@ -51,8 +53,12 @@ const TOOLS: Readonly<Record<string, string>> = {
   od: '$BB od -A x -t x4 -N 64 text',
 };
 
-test(`busybox's tools agree with the same program on the host, HANOK_RESULTS_SEED=${SEED}`, { timeout: 600_000 }, async (t) => {
-  const image = await tinyImage(t);
+for (const image of IMAGES) {
+  test(`the tools of ${image} agree with the same program on the host, HANOK_RESULTS_SEED=${SEED}`, { timeout: 600_000 }, async (t) => await compareTools(t, image));
+}
+
+async function compareTools(t: TestContext, name: string): Promise<void> {
+  const image = await imageFor(t, name);
   if (!image) return;
   const folder = await mkdtemp(join(tmpdir(), 'hanok-results-'));
   t.after(() => rm(folder, { recursive: true, force: true }));
@@ -61,15 +67,15 @@ test(`busybox's tools agree with the same program on the host, HANOK_RESULTS_SEE
   const input = randomText(20_000, SEED);
   const script = `cat > text\n${Object.entries(TOOLS).map(([name, line]) => `echo "== ${name}"\n${line}`).join('\n')}\n`;
   const onHost = execFileSync(busybox, ['sh', '-c', `BB=${busybox}\n${script}`], { cwd: folder, input, encoding: 'utf8', env: { LC_ALL: 'C' } });
-  const inGuest = await runInGuest([], ['sh', '-c', `BB=/bin/busybox\ncd /tmp\n${script}`], Buffer.from(input));
+  const inGuest = await runInImage(t, name, ['--cpus', '2'], ['sh', '-c', `BB=/bin/busybox\ncd /tmp\n${script}`], Buffer.from(input));
   assert.equal(inGuest.status, 0, inGuest.errors);
   assert.equal(inGuest.errors, '');
   for (const name of Object.keys(TOOLS)) assert.match(onHost, new RegExp(`== ${name}\n.`), `${name} printed nothing on the host`);
   assert.equal(inGuest.output, onHost);
-});
+}
 
 test('the exit status of a command is the guest\'s', { timeout: 300_000 }, async (t) => {
-  if (!(await tinyImage(t))) return;
-  const { output, errors, status } = await runInGuest([], ['sh', '-c', 'uname -s; echo aside >&2; exit 7']);
+  if (!(await imageFor(t))) return;
+  const { output, errors, status } = await runInImage(t, 'tiny', [], ['sh', '-c', 'uname -s; echo aside >&2; exit 7']);
   assert.deepEqual({ output, errors, status }, { output: 'Linux\n', errors: 'aside\n', status: 7 });
 });

@@ -82,7 +82,7 @@ export class SlotOperands implements Operands {
 
   #readInteger(index: number, sign: 'unsigned' | 'signed'): Value {
     const spec = this.#spec(index);
-    if (spec.kind === 'I') return this.#immediate(spec, index, sign);
+    if (spec.kind === 'I' || spec.kind === 'J') return this.#immediate(spec, index, sign);
     if (spec.kind === 'fixed' && spec.fixedClass === 'constant') return this.#e.constant(spec.fixed);
     if (spec.kind === 'S' || spec.fixedClass === 'segment') return this.#selector(spec, index);
     const bits = this.sizeBits(index) as IntegerBits;
@@ -96,7 +96,7 @@ export class SlotOperands implements Operands {
   /** Vector instructions take immediates as they are; integer ones sign-extend them to the operand size. */
   #immediate(spec: OperandSpec, index: number, sign: 'unsigned' | 'signed'): Value {
     const e = this.#e;
-    const isSecond = this.#form.row.operands.findIndex((other) => other.kind === 'I') !== index;
+    const isSecond = this.#form.row.operands.findIndex((other) => other.kind === 'I' || other.kind === 'J') !== index;
     const raw = e.node('i64', 'effect', [], (l) => {
       if (isSecond) l.code.localGet(l.slot).memory('i64.load32_s', SLOT.displacement);
       else l.code.localGet(l.slot).memory('i64.load', SLOT.immediate);

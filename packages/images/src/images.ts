@@ -2,7 +2,8 @@ import { ImageCache, defaultCacheDirectory } from './cache.ts';
 import type { BuildDebianOptions } from './debian-image/build-debian.ts';
 import { ImageError } from './image-error.ts';
 import { ImageStore } from './image-store.ts';
-import { buildTiny } from './tiny/build-tiny.ts';
+import type { BuildTinyOptions } from './tiny/build-tiny.ts';
+import { buildTiny, tinyStoreName } from './tiny/build-tiny.ts';
 
 /** An image that can be made. */
 export interface ImageInfo {
@@ -48,16 +49,25 @@ function debian(name: string, suite: string, release: string): ImageKind {
   };
 }
 
-const KINDS: readonly ImageKind[] = [
-  {
-    name: 'tiny',
-    summary: "Debian's cloud kernel and busybox, all in memory: a shell, or one command",
-    storeName: 'tiny',
+function tiny(name: string, kernel: string, variant: Pick<BuildTinyOptions, 'suite' | 'architecture' | 'kernelPackage'>): ImageKind {
+  return {
+    name,
+    summary: `${kernel} and busybox, all in memory: a shell, or one command`,
+    storeName: tinyStoreName(variant),
     build: async (options) => {
-      if (options.packages?.length) throw new ImageError('the image tiny is busybox and has no packages: use debian');
-      return await buildTiny(options);
+      if (options.packages?.length) throw new ImageError(`the image ${name} is busybox and has no packages: use debian`);
+      return await buildTiny({ ...options, ...variant });
     },
-  },
+  };
+}
+
+const KINDS: readonly ImageKind[] = [
+  tiny('tiny', "Debian's cloud kernel", {}),
+  tiny('tiny:generic', "Debian's kernel for all computers", { kernelPackage: 'linux-image-amd64' }),
+  tiny('tiny:trixie', "Debian 13's cloud kernel", { suite: 'trixie' }),
+  tiny('tiny:trixie-generic', "Debian 13's kernel for all computers", { suite: 'trixie', kernelPackage: 'linux-image-amd64' }),
+  tiny('tiny:i386', "Debian's kernel for 32-bit processors", { architecture: 'i386' }),
+  tiny('tiny:i386-pae', "Debian's kernel for 32-bit processors with large memory", { architecture: 'i386', kernelPackage: 'linux-image-686-pae' }),
   debian('debian', 'bookworm', '12'),
   debian('debian:trixie', 'trixie', '13'),
 ];

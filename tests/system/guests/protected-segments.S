@@ -271,6 +271,9 @@ main:
 1:  EXPECT_RESUME 2f
 3:  call short_end
 2:  CHECK fault_rip, $3b
+    # No privilege changed: EIP, CS and EFLAGS lie where ESP was.
+    leal -12(%ebx), %eax
+    CHECK handler_rsp, %eax
     ljmp $SHORT_CODE, $1f
 1:  movl $short_end, %eax
     EXPECT_RESUME 2f

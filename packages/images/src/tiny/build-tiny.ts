@@ -23,38 +23,51 @@ export interface TinyImage {
   readonly commandLine: string;
 }
 
-/** Debian's names of the processors that there is a `tiny` for, and the metapackage of the kernel that each boots. */
+/** Debian's names of the processors that there is a `tiny` for, and the metapackage of the kernel that each boots by default. */
 const KERNEL_PACKAGES = { amd64: 'linux-image-cloud-amd64', i386: 'linux-image-686' } as const;
 
 export interface BuildTinyOptions extends ArchiveOptions {
   readonly architecture?: keyof typeof KERNEL_PACKAGES;
+  /** Debian's metapackage of another kernel for that processor. */
+  readonly kernelPackage?: string;
+}
+
+const kernelPackageOf = ({ architecture = 'amd64', kernelPackage = KERNEL_PACKAGES[architecture] }: BuildTinyOptions) => kernelPackage;
+
+/** Under which name the cache keeps the image. */
+export function tinyStoreName(options: BuildTinyOptions = {}): string {
+  const { suite = 'bookworm' } = options;
+  const kernelPackage = kernelPackageOf(options);
+  return ['tiny', ...(suite === 'bookworm' ? [] : [suite]), ...(kernelPackage === KERNEL_PACKAGES.amd64 ? [] : [kernelPackage])].join('-');
 }
 
 /** Changes whenever the same inputs give another image. */
 const BUILDER_VERSION = 2;
 
-/** Makes the image `tiny`: Debian's kernel (the cloud one where there is one), busybox and the modules that a virtio machine needs, in memory. */
+/** Makes the image `tiny`: a kernel of Debian's, busybox and the modules that a virtio machine needs, in memory. */
 export async function buildTiny(options: BuildTinyOptions = {}): Promise<TinyImage> {
-  const { architecture = 'amd64', signal, onProgress, onNotice = () => {} } = options;
-  return await withArchive(options, async ({ archive, cache }) => await imageFrom(archive, cache, { architecture, signal, onNotice, onProgress }));
+  const { signal, onProgress, onNotice = () => {} } = options;
+  const kernelPackage = kernelPackageOf(options);
+  const storeName = tinyStoreName(options);
+  return await withArchive(options, async ({ archive, cache }) => await imageFrom(archive, cache, { kernelPackage, storeName, signal, onNotice, onProgress }));
 }
 
 interface ImageFromOptions {
-  readonly architecture: keyof typeof KERNEL_PACKAGES;
+  readonly kernelPackage: string;
+  readonly storeName: string;
   readonly signal: AbortSignal | undefined;
   readonly onNotice: NoticeListener;
   readonly onProgress: ProgressListener | undefined;
 }
 
 async function imageFrom(archive: DebianArchive, cache: ImageCache, options: ImageFromOptions): Promise<TinyImage> {
-  const { architecture } = options;
-  const [kernelPackage, busyboxPackage] = await archive.select('tiny', (index) => chooseTinyPackages(index, architecture));
+  const [kernelPackage, busyboxPackage] = await archive.select(`tiny ${options.kernelPackage}`, (index) => chooseTinyPackages(index, options.kernelPackage));
   if (!kernelPackage || !busyboxPackage) throw new ImageError(`the cache in ${cache.directory} is damaged: remove it`);
   const init = await readFile(new URL('./init.sh', import.meta.url), 'utf8');
   const profile = await readFile(new URL('./profile.sh', import.meta.url), 'utf8');
   const inputs = [BUILDER_VERSION, kernelPackage.sha256, busyboxPackage.sha256, init, profile, TINY_MODULES.join()];
   const store = new ImageStore(cache, options.onNotice);
-  const files = await store.obtain(architecture === 'amd64' ? 'tiny' : `tiny-${architecture}`, sha256Hex(JSON.stringify(inputs)), async (directory) => {
+  const files = await store.obtain(options.storeName, sha256Hex(JSON.stringify(inputs)), async (directory) => {
     const kernelDeb = await archive.fetchPackage(kernelPackage);
     const busyboxDeb = await archive.fetchPackage(busyboxPackage);
     options.onProgress?.({ label: 'unpacking', done: 0, total: 0 });
@@ -70,13 +83,12 @@ async function imageFrom(archive: DebianArchive, cache: ImageCache, options: Ima
 }
 
 /** What the image is made from: the kernel that the metapackage stands for, and busybox. */
-export function chooseTinyPackages(index: PackagesIndex, architecture: keyof typeof KERNEL_PACKAGES = 'amd64'): DebianPackage[] {
+export function chooseTinyPackages(index: PackagesIndex, metapackage: string = KERNEL_PACKAGES.amd64): DebianPackage[] {
   const find = (name: string): DebianPackage => {
     const found = index.find(name);
     if (!found) throw new ImageError(`Debian has no package ${name} in this suite: choose another suite or mirror`);
     return found;
   };
-  const metapackage = KERNEL_PACKAGES[architecture];
   const versioned = find(metapackage).depends.flat().find(({ name }) => /^linux-image-\d/.test(name))?.name;
   if (!versioned) throw new ImageError(`${metapackage} names no kernel: choose another suite or mirror`);
   return [find(versioned), find('busybox-static')];

@@ -26,6 +26,7 @@ export const JMP_INDIRECT = insn('JMP', {
 export const CALL = insn('CALL', {
   rows: [row('E8', 'Jz', near)],
   body(e, o) {
+    if (!e.mode64) e.checkTarget(target(e, o, e.add(e.nextRip(), o.read(0))));
     push(e, e.nextRip(), o.bits);
     e.branch();
   },
