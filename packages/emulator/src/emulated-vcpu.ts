@@ -15,7 +15,7 @@ import type { EngineImports, InterpreterExports } from './interpreter.ts';
 import { HotCode } from './jit/hot-code.ts';
 import { type CompiledCode, RegionCache } from './jit/region-cache.ts';
 import { HELPER_END, LAST_OF_REGION } from './jit/template-writer.ts';
-import { BLOCK_TAG, CPU, RUN_END, STATUS, VCPU_BLOCK_BYTES, vcpuBlockAddress } from './layout.ts';
+import { BLOCK_TAG, CPU, REGION_OVERRUN_MAX, RUN_END, STATUS, VCPU_BLOCK_BYTES, vcpuBlockAddress } from './layout.ts';
 import { Mmu } from './mmu.ts';
 import { KvmParavirt } from './paravirt/kvm-paravirt.ts';
 import { segmentLinear } from './segment-check.ts';
@@ -210,9 +210,8 @@ export class EmulatedVcpu implements Vcpu {
   }
 
   #debugException(bits: bigint): void {
-    const rip = this.state.get(CPU.rip);
+    const rip = (this.#context.rip = this.state.get(CPU.rip));
     this.#debug.record(bits);
-    this.#context.rip = rip;
     if (this.#intercept(Vector.DB)) return;
     if (this.#deliver({ vector: Vector.DB, software: false, rip }) === 2) this.#shutDown = true;
   }
@@ -276,6 +275,7 @@ export class EmulatedVcpu implements Vcpu {
     state.setWord(CPU.blockTag, tag | (single ? BLOCK_TAG.step : 0) | (this.#debug.breaksOnExecution ? BLOCK_TAG.break : 0));
     state.setWord(CPU.pauses, 0);
     const budget = single ? 1 : Math.min(left, this.#sliceLength.instructions);
+    state.setWord(CPU.regionBudget, left - budget > REGION_OVERRUN_MAX ? 0 : REGION_OVERRUN_MAX);
     const end = this.#run(state.blockAddress, budget);
     const count = budget - (state.word(CPU.budget) | 0);
     state.view.setFloat64(CPU.instructionCount, state.view.getFloat64(CPU.instructionCount, true) + count, true);
@@ -351,8 +351,7 @@ export class EmulatedVcpu implements Vcpu {
 
   #interrupt(vector: number): VcpuStop | undefined {
     this.#tally.count('interrupt');
-    this.#context.rip = this.state.get(CPU.rip);
-    const rip = this.#context.rip;
+    const rip = (this.#context.rip = this.state.get(CPU.rip));
     return this.#deliver({ vector, software: false, isException: false, rip }) === 2 ? { reason: 'shutdown' } : undefined;
   }
 

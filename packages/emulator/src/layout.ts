@@ -99,6 +99,8 @@ export const CPU = {
   /** Of a machine that is profiled: what its thread does (an `Activity`), and a slot of the block that runs. */
   activity: 0xf84,
   block: 0xf88,
+  /** A region is entered only with more instructions left than this: it may overrun a slice, but not the limit of a run. */
+  regionBudget: 0xf8c,
 } as const;
 
 /**
@@ -172,8 +174,8 @@ export const ENTER = {
   page: SLOT.immediate + 4,
 } as const;
 
-/** With fewer instructions left than this regions are not entered, because they count only at their loops' ends. */
-export const REGION_BUDGET_MIN = 1024;
+/** Instructions by which a region may overrun its budget, because it counts only at its loops' ends, and then some. */
+export const REGION_OVERRUN_MAX = 1024;
 
 /** How a region is left, as its function returns it: RIP is looked up, run by the interpreter, or the vCPU stops. */
 export const REGION_END = { Lookup: 0, Interpret: 1, Stop: 2 } as const;

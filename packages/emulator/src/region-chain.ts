@@ -1,5 +1,5 @@
 import type { ModuleBuilder } from '@hanok/wasm';
-import { BLOCK_HASH, CPU, ENTER, REGION_BUDGET_MIN, REGION_END, SLOT, SPECIAL, TLB } from './layout.ts';
+import { BLOCK_HASH, CPU, ENTER, REGION_END, SLOT, SPECIAL, TLB } from './layout.ts';
 import { pushTlbOffset } from './memory-emit.ts';
 
 /**
@@ -19,7 +19,7 @@ export function defineChain(module: ModuleBuilder, regionTable: number, recordsA
   code.loop();
   code.localGet(cpu).localGet(region).callIndirect(regionType, regionTable).localTee(end).if().localGet(end).op('return').op('end');
   code.block(); // left where the interpreter must look RIP up
-  code.localGet(cpu).memory('i32.load', CPU.budget).i32(REGION_BUDGET_MIN).op('i32.le_s').localGet(cpu).memory('i32.atomic.load', CPU.attention).op('i32.or').brIf(0);
+  code.localGet(cpu).memory('i32.load', CPU.budget).localGet(cpu).memory('i32.load', CPU.regionBudget).op('i32.le_s').localGet(cpu).memory('i32.atomic.load', CPU.attention).op('i32.or').brIf(0);
   pushTlbOffset(code.localGet(cpu).memory('i64.load', CPU.rip).localTee(rip));
   code.localGet(cpu).localGet(cpu).memory('i32.load', CPU.tlb).op('i32.add').op('i32.add').localTee(entry);
   code.memory('i64.load', TLB.tagExecute).localGet(rip).i64(-4096).op('i64.and').op('i64.ne').brIf(0);

@@ -6,7 +6,7 @@ import { emitRip } from './rip-emit.ts';
 import { BREAK_FAULT } from './helper.ts';
 import type { Handler, ImportIndices } from './interpreter.ts';
 import { type Callees, type Flow, Lowering } from './ir.ts';
-import { BLOCK_HASH, CPU, ENTER, REGION_BUDGET_MIN, REGION_END, RUN_END, SLOT, SPECIAL, STATUS, TLB } from './layout.ts';
+import { BLOCK_HASH, CPU, ENTER, REGION_END, RUN_END, SLOT, SPECIAL, STATUS, TLB } from './layout.ts';
 import { pushTlbOffset } from './memory-emit.ts';
 
 interface Parts {
@@ -165,7 +165,7 @@ function writeLookup(code: Code, l: Locals, { imports, recordsActivity }: Parts,
 function writeEnter(code: Code, l: Locals, { imports, chain, recordsActivity }: Parts, lookup: number): void {
   if (recordsActivity) recordBlock(code, l);
   code.localGet(l.slot).memory('i32.load', ENTER.region).localTee(l.address).if();
-  code.localGet(l.budget).i32(REGION_BUDGET_MIN).op('i32.gt_s').if();
+  code.localGet(l.budget).localGet(l.cpu).memory('i32.load', CPU.regionBudget).op('i32.gt_s').if();
   code.localGet(l.cpu).localGet(l.budget).memory('i32.store', CPU.budget);
   if (recordsActivity) recordActivity(code, l, ACTIVITY_WORD.Compiled);
   code.localGet(l.cpu).localGet(l.address).call(chain).localSet(l.status);
