@@ -110,11 +110,17 @@ export const CPU = {
  */
 export const BLOCK_TAG = { mode: 0xff, step: 0x100, break: 0x200, sseUndefined: 0x400, sseAbsent: 0x800, x87Absent: 0x1000, linearPointers: 0x2000 } as const;
 
+/**
+ * Regions that were entered lately, by the address and tag of their first block: `{ tag: i64, region: i32, slot: i32 }`.
+ * Most ways from region to region are found here, in what stays in the host's caches.
+ */
+export const REGION_HASH = { offset: 0x110000, entryCount: 0x2000, entryBytes: 16 } as const;
+
 /** Where the block cache's hash table starts, and its entries `{ tag: i64, slot: i32, unused: i32 }`. */
-export const BLOCK_HASH = { offset: 0x120000, entryCount: 0x40000, entryBytes: 16 } as const;
+export const BLOCK_HASH = { offset: 0x140000, entryCount: 0x40000, entryBytes: 16 } as const;
 
 /** Where decoded instructions start, and how many bytes there are for them. */
-export const ARENA = { offset: 0x520000, sizeBytes: 0x2000000 - 0x520000 } as const;
+export const ARENA = { offset: 0x540000, sizeBytes: 0x2000000 - 0x540000 } as const;
 
 /** Size of one vCPU's block: state, TLBs, hash table and decoded instructions. */
 export const VCPU_BLOCK_BYTES = 0x2000000;

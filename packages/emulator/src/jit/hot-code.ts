@@ -4,7 +4,7 @@ import type { BlockCache } from '../block-cache.ts';
 import type { CpuState } from '../cpu-state.ts';
 import { alwaysRaises } from '../always-raised.ts';
 import type { InterpreterTables } from '../interpreter.ts';
-import { CPU, ENTER, SLOT } from '../layout.ts';
+import { CPU, ENTER, REGION_HASH, SLOT } from '../layout.ts';
 import type { Mmu } from '../mmu.ts';
 import { recordCode } from './recorded-code.ts';
 import { RegionAges } from './region-ages.ts';
@@ -27,6 +27,8 @@ const INSTRUCTIONS_MAX = 500_000;
 /** A block that ran this part of what makes it worth compiling is a likely target of a jump. */
 const HOT_BLOCK_PART = 20;
 const PAGE_BYTES = 4096;
+/** Where an entry of REGION_HASH has the Enter slot. */
+const REGION_SLOT = 12;
 
 /** A region that is being compiled: the Enter slot of its first block, and where in RAM its pages start. */
 interface Pending {
@@ -164,10 +166,19 @@ export class HotCode {
   dropRegion(slot: number): void {
     const region = this.#view.getInt32(slot + ENTER.region, true);
     if (region === 0) return;
+    this.#forgetEntry(slot);
     this.#regions.release(region);
     this.#ages.remove(slot);
     this.#view.setInt32(slot + ENTER.region, 0, true);
     this.#view.setInt32(slot + ENTER.countdown, this.#policy.hotCount, true);
+  }
+
+  /** Generated code enters the region of an Enter slot without a look at the slot where it finds it in the hash table. */
+  #forgetEntry(slot: number): void {
+    const view = this.#view;
+    const address = this.#ram.byteOffset + view.getUint32(slot + ENTER.page, true) * PAGE_BYTES + view.getUint16(slot + SLOT.pageOffset, true);
+    const at = this.#state.blockAddress + REGION_HASH.offset + ((address ^ (address >>> 12)) & (REGION_HASH.entryCount - 1)) * REGION_HASH.entryBytes;
+    if (view.getInt32(at + REGION_SLOT, true) === slot) view.setBigInt64(at, 0n, true);
   }
 
   /** Forgets the regions, made or waiting, with code on a page that changed. */
@@ -190,5 +201,7 @@ export class HotCode {
     }
     this.#slotsByPage.clear();
     this.#pending.clear();
+    const { offset, entryCount, entryBytes } = REGION_HASH;
+    new Uint8Array(this.#view.buffer, this.#state.blockAddress + offset, entryCount * entryBytes).fill(0);
   }
 }
