@@ -236,6 +236,7 @@ export class EmulatedVcpu implements Vcpu {
     let left = limit;
     this.#intercepted = undefined;
     for (;;) {
+      this.#takeCompiled();
       if (this.#takeAttention()) return { reason: 'kick' };
       if (!this.#isAwake()) return { reason: 'halt' };
       let isSpinning = false;
@@ -256,7 +257,6 @@ export class EmulatedVcpu implements Vcpu {
       } finally {
         gate.leave();
       }
-      this.#takeCompiled();
       if (isSpinning) this.#services.relax?.();
     }
   }

@@ -210,7 +210,7 @@ export class RegionWriter {
       this.#follow(block, { block: site });
       code.op('end');
     }
-    this.#flags.store(this.#lowering, flags);
+    this.#flags.spill(this.#lowering, flags);
     code.localGet(LOCAL.cpu).localGet(target).memory('i64.store', CPU.rip);
     this.#return(Lookup, 0);
   }
