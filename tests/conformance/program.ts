@@ -22,13 +22,13 @@ const CONDITIONAL = /^(SET|CMOV)/;
 
 /** RSP is the stack, RBX the middle of the window, R15 counts loops down. */
 const RSP = 4;
-const RBX = 3;
+export const RBX = 3;
 const R15 = 15;
 const RESERVED = new Set([RSP, RBX, R15]);
 const LOOPS = 12n;
 const BLOCKS_MAX = 9;
 const STACK_OFFSET = 0x1e00;
-const WINDOW_MIDDLE = 0x1000;
+export const WINDOW_MIDDLE = 0x1000;
 const DATA_BYTES = 0x400;
 
 const POOL = ALL_ROWS.filter(({ insn, operands, options }) => {
@@ -118,11 +118,17 @@ function terminatorBytes(random: Random, end: Terminator, at: number, starts: re
 
 const LENGTHS = { fall: 0, return: 1, call: 5, jump: 5, loop: 9, branch: 6 } as const;
 
-/** A program that ends at its last byte: blocks with branches forwards, counted loops backwards, and a routine to call. */
-export function generateProgram(random: Random): TestCase {
+interface Assembled {
+  readonly code: Uint8Array;
+  readonly codeAddress: number;
+  readonly exit: number;
+}
+
+/** Code that ends at its last byte: blocks with branches forwards, counted loops backwards, and a routine to call. */
+export function assemble(random: Random, instructionBytes: (random: Random) => number[]): Assembled {
   const count = random.between(2, BLOCKS_MAX);
   const make = (index: number, routine: boolean): Block => ({
-    bytes: Array.from({ length: random.between(1, 6) }, () => instruction(random)).flat(), end: terminator(random, index, count, routine), start: 0,
+    bytes: Array.from({ length: random.between(1, 6) }, () => instructionBytes(random)).flat(), end: terminator(random, index, count, routine), start: 0,
   });
   const blocks = Array.from({ length: count }, (_, index) => make(index, false));
   const routine = make(count, true);
@@ -139,10 +145,17 @@ export function generateProgram(random: Random): TestCase {
   const starts = [...blocks.map(({ start }) => start), over, routine.start];
   const code = blocks.flatMap((block) => [...block.bytes, ...terminatorBytes(random, block.end, block.start + block.bytes.length, starts)]);
   code.push(...jump32([0xe9], over, exit), ...routine.bytes, RET);
-  return { mode: 64 as const, code: Uint8Array.from(code), codeAddress, exits: [exit], ...startState(random) };
+  return { code: Uint8Array.from(code), codeAddress, exit };
 }
 
-function startState(random: Random): Pick<TestCase, 'gpr' | 'rflags' | 'fx' | 'memory'> {
+/** A program of integer and vector instructions. */
+export function generateProgram(random: Random): TestCase {
+  const { code, codeAddress, exit } = assemble(random, instruction);
+  return { mode: 64, code, codeAddress, exits: [exit], ...startState(random) };
+}
+
+/** What programs start from: RSP and RBX in the window, R15 for loops. */
+export function startState(random: Random): Pick<TestCase, 'gpr' | 'rflags' | 'fx' | 'memory'> {
   const gpr = BigUint64Array.from({ length: 16 }, () => integerPattern(random));
   gpr[RSP] = BigInt(LAYOUT.windowBase + STACK_OFFSET);
   gpr[RBX] = BigInt(LAYOUT.windowBase + WINDOW_MIDDLE);

@@ -102,6 +102,8 @@ export class Emitter implements Emit {
   ne(a: Value, b: Value): Value { return this.op('i64.ne', a, b); }
   eqz(a: Value): Value { return this.op(a.type === 'i32' ? 'i32.eqz' : 'i64.eqz', a); }
   nez(a: Value): Value { return a.type === 'i32' ? a : this.op('i64.ne', a, this.constant(0)); }
+  both(a: Value, b: Value): Value { return this.op('i32.and', a, b); }
+  either(a: Value, b: Value): Value { return this.op('i32.or', a, b); }
   ltU(a: Value, b: Value): Value { return this.op('i64.lt_u', a, b); }
   ltS(a: Value, b: Value): Value { return this.op('i64.lt_s', a, b); }
   narrow(a: Value): Value { return this.op('i32.wrap_i64', a); }

@@ -1,5 +1,6 @@
 import type { ModuleBuilder } from '@hanok/wasm';
 import type { Value, Variable } from '@hanok/x86';
+import type { Emitter } from '../emitter.ts';
 import {
   type Format, Flag, indefinite, infinity, isDenormal, isInfinite, isNan, isSignaling, isZero, makeQuiet, placeSign, raise, raiseIf, Rounding, roundingControl,
   shiftRightSticky, signBit, signOf, unpack, type Unpacked, withDaz,
@@ -96,7 +97,7 @@ function addNonzero(e: FunctionWriter, f: Format, round: Defined, x: Unpacked, y
 }
 
 /** Upper and lower half of a 128-bit product. */
-export function multiplyWide(e: FunctionWriter, a: Value, b: Value): [high: Value, low: Value] {
+export function multiplyWide(e: Emitter, a: Value, b: Value): [high: Value, low: Value] {
   const half = e.constant(32);
   const low32 = (v: Value) => e.zeroExtend(v, 32);
   const [a0, a1, b0, b1] = [low32(a), e.shrU(a, half), low32(b), e.shrU(b, half)];

@@ -1,5 +1,6 @@
 import type { Value } from '@hanok/x86';
 import { CPU } from '../layout.ts';
+import type { Emitter } from '../emitter.ts';
 import type { FunctionWriter } from './function-writer.ts';
 
 /** A binary interchange format (SDM vol. 1 §4.2.2); bit patterns travel as i64. */
@@ -43,11 +44,11 @@ export const indefinite = (f: Format) => signBit(f) | infinity(f) | quietBit(f);
 export function magnitude(e: FunctionWriter, f: Format, v: Value): Value {
   return e.and(v, e.constant(signBit(f) - 1n));
 }
-export function signOf(e: FunctionWriter, f: Format, v: Value): Value {
+export function signOf(e: Emitter, f: Format, v: Value): Value {
   return e.and(e.shrU(v, e.constant(f.bits - 1)), e.constant(1));
 }
 /** A sign (0 or 1) in its place. */
-export function placeSign(e: FunctionWriter, f: Format, sign: Value): Value {
+export function placeSign(e: Emitter, f: Format, sign: Value): Value {
   return e.shl(sign, e.constant(f.bits - 1));
 }
 export function isNan(e: FunctionWriter, f: Format, v: Value): Value {

@@ -42,14 +42,6 @@ export class FunctionWriter extends Emitter {
   failUnless(condition: Value): void {
     this.action([condition], (l) => void l.push(condition).code.op('i32.eqz').hint(false).if().i32(0).op('return').op('end'));
   }
-
-  /** Conditions (i32) combined. */
-  both(a: Value, b: Value): Value {
-    return this.op('i32.and', a, b);
-  }
-  either(a: Value, b: Value): Value {
-    return this.op('i32.or', a, b);
-  }
 }
 
 /** A function of the module: (cpu, …) → result. */

@@ -1,5 +1,6 @@
 import type { ModuleBuilder } from '@hanok/wasm';
 import type { Value } from '@hanok/x86';
+import type { Emitter } from '../emitter.ts';
 import { type Format, infinity, MXCSR_FTZ_BIT, MXCSR_OM_BIT, MXCSR_UM_BIT, Flag, placeSign, raise, raiseIf, Rounding, roundingControl, shiftRightSticky, type Unpacked } from './format.ts';
 import { type Defined, defineFunction, type FunctionWriter } from './function-writer.ts';
 
@@ -9,7 +10,7 @@ export interface RoundedShift {
 }
 
 /** `v / 2^drop` (drop 1 to 63) rounded to an integer by a rounding control, for a number of that sign. */
-export function roundShift(e: FunctionWriter, v: Value, drop: Value, sign: Value, control: Value): RoundedShift {
+export function roundShift(e: Emitter, v: Value, drop: Value, sign: Value, control: Value): RoundedShift {
   const one = e.constant(1);
   const mask = e.sub(e.shl(one, drop), one);
   const half = e.shl(one, e.sub(drop, one));

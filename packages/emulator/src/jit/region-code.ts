@@ -1,7 +1,7 @@
 import { Code } from '@hanok/wasm';
 import type { Callees } from '../ir.ts';
 import { EXECUTED_BYTES, INDEX_BYTES, OFFSET_BYTES, type Template } from './template-code.ts';
-import type { RegionLocals } from './virtual-locals.ts';
+import { LOCAL, type RegionLocals } from './virtual-locals.ts';
 
 /** Code of one region, which names locals and takes templates in. */
 export class RegionCode extends Code {
@@ -22,17 +22,28 @@ export class RegionCode extends Code {
     return super.localTee(this.locals.number(name));
   }
 
-  /** Appends an instruction at an offset from the entry's page, with `executed` instructions of its block before it. */
-  place(template: Template, pageOffset: number, executed: number, routine: Callees['routine']): void {
+  /**
+   * Appends an instruction at an offset from the entry's page, with `executed` instructions of its block before it, and TOP moved by
+   * `stackOffset` since the entry.
+   */
+  place(template: Template, pageOffset: number, executed: number, stackOffset: number, routine: Callees['routine']): void {
     const start = this.sizeBytes;
     const { buffer, locals } = this;
     buffer.bytes(template.bytes);
-    eachPair(template.locals, (at, name) => buffer.setUnsigned(start + at, locals.number(name), 1));
+    eachPair(template.locals, (at, name) => buffer.setUnsigned(start + at, locals.number(onStack(name, stackOffset)), 1));
+    eachPair(template.stackPlaces, (at, index) => buffer.setSigned(start + at, ((index + stackOffset) & 7) * 2, 1));
     eachPair(template.offsets, (at, delta) => buffer.setSigned(start + at, pageOffset + delta, OFFSET_BYTES));
     eachPair(template.executed, (at, delta) => buffer.setSigned(start + at, executed + delta, EXECUTED_BYTES));
     for (const { at, routine: called } of template.routines) buffer.setUnsigned(start + at, routine(called), INDEX_BYTES);
     for (const { offset, likely } of template.hints) this.hintAt(start + offset, likely);
   }
+}
+
+/** The local with this name in a template, where TOP has moved. */
+export function onStack(name: number, stackOffset: number): number {
+  if (stackOffset === 0 || name < LOCAL.x87Significand || name >= LOCAL.x87Words) return name;
+  const index = name - LOCAL.x87Significand;
+  return LOCAL.x87Significand + (index & 8) + ((index + stackOffset) & 7);
 }
 
 function eachPair(pairs: readonly number[], visit: (at: number, value: number) => void): void {

@@ -1,4 +1,4 @@
-import type { ExactFloat, FlagName, IntegerBits, SegmentName, StateName, Value, ValueType } from '@hanok/x86';
+import type { ExactFloat, FlagName, IntegerBits, SegmentName, StateName, Value, ValueType, X87Quick } from '@hanok/x86';
 import type { Emitter } from '../emitter.ts';
 import { FLAG_MASK } from '../flag-emit.ts';
 import { type Lowering, type Node, use } from '../ir.ts';
@@ -11,6 +11,7 @@ import type { FlagState, RegionFlags } from './region-flags.ts';
 import { registerBit, vectorBit } from './register-bits.ts';
 import type { TemplateCode } from './template-code.ts';
 import type { RegisterWidths } from './register-widths.ts';
+import { RegionX87 } from './region-x87.ts';
 import { loadRoundingShows } from './region-registers.ts';
 import { LOCAL, type VectorConstants } from './virtual-locals.ts';
 
@@ -21,6 +22,7 @@ export class RegionEmitter extends FoldingEmitter {
   readonly #instruction: CompiledInstruction;
   readonly #widths: RegisterWidths;
   readonly #constants: VectorConstants;
+  readonly #x87 = new RegionX87(this, (name, operands) => super.x87(name, ...operands));
   #depth = 0;
   #hasEffect = false;
   /** Registers that must be available before this instruction, and those it makes so. */
@@ -120,6 +122,7 @@ export class RegionEmitter extends FoldingEmitter {
   }
 
   override state(name: StateName): Value {
+    if (name === 'x87Words') return this.#x87.words;
     return name === 'rip' ? this.ripPlus(0) : super.state(name);
   }
   override setState(name: StateName, value: Value): void {
@@ -148,6 +151,21 @@ export class RegionEmitter extends FoldingEmitter {
   /** MXCSR may have changed. */
   #readRounding(): void {
     this.action([], (l) => loadRoundingShows(l.code));
+  }
+
+  override x87(name: X87Quick, ...operands: Value[]): Value {
+    return this.#x87.quick(name, operands);
+  }
+  override x87Stored(part: 'value' | 'head'): Value {
+    return this.#x87.stored(part) ?? super.x87Stored(part);
+  }
+  /** An MMX register has changed. */
+  x87Written(): void {
+    this.action([], (l) => (l.code as TemplateCode).reload(true));
+  }
+  /** By how much the instruction moves TOP. */
+  get stackMove(): number {
+    return this.#x87.stackMove;
   }
 
   /** RIP of this instruction plus `delta`. */

@@ -166,8 +166,10 @@ export class RegionOperands implements Operands {
       return;
     }
     const field = decodedField(this.#spec(index), this.#d);
-    if (field >= CPU.x87Registers) this.#e.storeState(STORE_OPS[bits], field, value);
-    else if (field >= CPU.xmm) {
+    if (field >= CPU.x87Registers) {
+      this.#e.storeState(STORE_OPS[bits], field, value);
+      this.#e.x87Written();
+    } else if (field >= CPU.xmm) {
       const register = (field - CPU.xmm) >> 4;
       this.#e.setVectorRegister(register, this.#e.lane('i64x2.replace_lane', 0, this.#e.vectorRegister(register), this.#e.zeroExtend(value, bits)));
     } else if (field & 1) this.#e.setHighByte((field - CPU.gpr) >> 3, value);
@@ -206,8 +208,10 @@ export class RegionOperands implements Operands {
       return;
     }
     const field = decodedField(this.#spec(index), this.#d);
-    if (field >= CPU.x87Registers) this.#e.storeState('v128.store', field, value);
-    else this.#e.setVectorRegister((field - CPU.xmm) >> 4, value);
+    if (field >= CPU.x87Registers) {
+      this.#e.storeState('v128.store', field, value);
+      this.#e.x87Written();
+    } else this.#e.setVectorRegister((field - CPU.xmm) >> 4, value);
   }
 
   offset(_index: number): Value {

@@ -2,6 +2,7 @@ import type { Code } from '@hanok/wasm';
 import { emitRoundingShows } from '../float/rounding-shows.ts';
 import { CPU } from '../layout.ts';
 import { REGISTER_COUNT, registerBit, vectorBit } from './register-bits.ts';
+import { loadX87 } from './load-x87.ts';
 import { LOCAL, type RegionLocals } from './virtual-locals.ts';
 
 /** Whether rounding shows (`Emit.roundingShows`), kept while a region runs. */
@@ -38,12 +39,14 @@ export class RegionRegisters {
 
   loadAtEntry(code: Code, locals: RegionLocals): void {
     if (locals.has(LOCAL.roundingShows)) loadRoundingShows(code);
+    loadX87(code, locals, 0);
     loadRegisters(code, this.#loadedAtEntry);
   }
 
-  /** Loads behind a helper, which may have changed them, those that were available there. */
-  loadAgain(code: Code, locals: RegionLocals, available: number): void {
+  /** Loads behind a helper, which may have changed them, those that were available there; TOP counts as moved by `stackOffset` since the entry. */
+  loadAgain(code: Code, locals: RegionLocals, available: number, stackOffset: number): void {
     if (locals.has(LOCAL.roundingShows)) loadRoundingShows(code);
+    loadX87(code, locals, stackOffset);
     loadRegisters(code, available | this.#loadedAtEntry);
   }
 }

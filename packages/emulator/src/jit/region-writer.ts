@@ -4,13 +4,15 @@ import { CPU, REGION_END, TLB } from '../layout.ts';
 import { pushTlbOffset } from '../memory-emit.ts';
 import { NO_FLOW } from '../routines.ts';
 import { REGION_INSTRUCTIONS_MAX } from './control-flow.ts';
+import { loadX87 } from './load-x87.ts';
 import type { CompiledInstruction, RegionBlocks } from './region-blocks.ts';
-import { RegionCode } from './region-code.ts';
+import { onStack, RegionCode } from './region-code.ts';
 import { type FlagState, RegionFlags } from './region-flags.ts';
 import { RegionRegisters } from './region-registers.ts';
 import { RegisterWidths } from './register-widths.ts';
 import { type Edge, structure, type StructuredBlock } from './structure.ts';
 import type { TemplateCache } from './template-cache.ts';
+import type { Reload } from './template-code.ts';
 import type { InstructionTemplate, RegionCallees } from './template-writer.ts';
 import { LOCAL, RegionLocals, temporaryName, type VectorConstants } from './virtual-locals.ts';
 
@@ -18,9 +20,9 @@ const { Lookup, Interpret } = REGION_END;
 const PAGE_BYTES = 4096;
 
 /** Where registers must be loaded again, once all that the region loads are known. */
-interface Reload {
-  readonly at: number;
+interface PlacedReload extends Reload {
   readonly available: number;
+  readonly stackOffset: number;
 }
 
 /** Writes the function of one region: (cpu) → REGION_END. */
@@ -35,7 +37,7 @@ export class RegionWriter {
   readonly #callees: RegionCallees;
   readonly #templates: TemplateCache;
   readonly #constants: VectorConstants;
-  readonly #reloads: Reload[] = [];
+  readonly #reloads: PlacedReload[] = [];
   readonly #labels = new Map<StructuredBlock, number>();
   readonly #flagsAtEntry = new Map<StructuredBlock, FlagState>();
   /** Registers available where a block ends, and so wherever it dominates. */
@@ -43,6 +45,9 @@ export class RegionWriter {
   #loopDepth = 0;
   /** Instructions of the block before the present one. */
   #before = 0;
+  /** By how much TOP of the x87 has moved since the entry, here and where blocks begin. */
+  #stackOffset = 0;
+  readonly #stackOffsetAtEntry = new Map<StructuredBlock, number>();
 
   constructor(f: FunctionBuilder, callees: RegionCallees, templates: TemplateCache, constants: VectorConstants) {
     this.#function = f;
@@ -55,7 +60,9 @@ export class RegionWriter {
   }
 
   write({ blocks, pages }: RegionBlocks, ramBase: number): void {
-    this.#tree(structure(blocks)[0]!);
+    const entry = structure(blocks)[0]!;
+    this.#stackOffsetAtEntry.set(entry, 0);
+    this.#tree(entry);
     this.#body.op('unreachable');
     this.#begin(pages, ramBase, blocks[0]!.start);
     this.#splice();
@@ -104,10 +111,11 @@ export class RegionWriter {
       for (; hint < body.hints.length && body.hints[hint]!.offset < to; hint++) code.hintAt(body.hints[hint]!.offset + shift, body.hints[hint]!.likely);
       from = to;
     };
-    for (const { at, available } of this.#reloads) {
+    for (const { at, onlyX87, available, stackOffset } of this.#reloads) {
       copy(at);
       const loads = new RegionCode(this.#locals);
-      this.#registers.loadAgain(loads, this.#locals, available);
+      if (onlyX87) loadX87(loads, this.#locals, stackOffset);
+      else this.#registers.loadAgain(loads, this.#locals, available, stackOffset);
       code.append(loads);
     }
     copy(body.sizeBytes);
@@ -142,6 +150,7 @@ export class RegionWriter {
     if (meets) this.#widths.forget();
     this.#registers.available = block.order === 0 ? 0 : this.#availableAtEnd.get(block.dominator!)!;
     this.#before = 0;
+    this.#stackOffset = this.#stackOffsetAtEntry.get(block) ?? 0;
     let template: InstructionTemplate | undefined;
     for (const instruction of block.code.instructions) {
       template = this.#place(instruction);
@@ -165,14 +174,18 @@ export class RegionWriter {
   /** Writes one instruction; undefined where it cannot be part of this region. */
   #place(instruction: CompiledInstruction): InstructionTemplate | undefined {
     const template = this.#templates.find(instruction, this.#flags.state, this.#widths);
-    if (!template || !this.#locals.haveRoom(template.names)) return undefined;
+    if (!template) return undefined;
+    const before = this.#stackOffset;
+    if (!this.#locals.haveRoom(before === 0 ? template.names : template.names.map((name) => onStack(name, before)))) return undefined;
     const body = this.#body;
     const registers = this.#registers;
     registers.provide(body, template.needs, this.#loopDepth > 0);
     registers.available |= template.written;
     const { available } = registers;
-    for (const at of template.reloads) this.#reloads.push({ at: body.sizeBytes + at, available });
-    body.place(template, instruction.pageOffset, this.#before, this.#callees.routine);
+    const stackOffset = (before + template.stackMove) & 7;
+    for (const { at, onlyX87 } of template.reloads) this.#reloads.push({ at: body.sizeBytes + at, onlyX87, available, stackOffset });
+    body.place(template, instruction.pageOffset, this.#before, before, this.#callees.routine);
+    this.#stackOffset = stackOffset;
     this.#flags.state = template.flagsAfter;
     this.#widths.apply(template.widthsWritten);
     return template;
@@ -187,11 +200,13 @@ export class RegionWriter {
     else {
       const flags = this.#flags.state;
       const widths = this.#widths.save();
+      const stackOffset = this.#stackOffset;
       code.localGet(condition).if();
       this.#follow(block, block.target);
       code.op('else');
       this.#flags.state = flags;
       this.#widths.restore(widths);
+      this.#stackOffset = stackOffset;
       this.#follow(block, block.next!);
       code.op('end');
     }
@@ -203,10 +218,12 @@ export class RegionWriter {
     code.localGet(LOCAL.budget).i32(this.#before).op('i32.sub').localSet(LOCAL.budget);
     const flags = this.#flags.state;
     const widths = this.#widths.save();
+    const stackOffset = this.#stackOffset;
     for (const site of block.returns) {
       code.localGet(target).localGet(LOCAL.codePage).i64(site.code.start).op('i64.add').op('i64.eq').if();
       this.#flags.state = flags;
       this.#widths.restore(widths);
+      this.#stackOffset = stackOffset;
       this.#follow(block, { block: site });
       code.op('end');
     }
@@ -230,11 +247,19 @@ export class RegionWriter {
       this.#exit(block.code.start, Lookup, 0);
       code.op('end');
     }
+    this.#meetStack(block);
     if (isBack || block.isMerge) code.br(code.depth - this.#labels.get(block)!);
     else {
       this.#flagsAtEntry.set(block, this.#flags.state);
       this.#tree(block);
     }
+  }
+
+  /** Where TOP has moved otherwise than on the first path to a block, the x87's locals change their places. */
+  #meetStack(block: StructuredBlock): void {
+    const stackOffset = this.#stackOffsetAtEntry.get(block);
+    if (stackOffset === undefined) this.#stackOffsetAtEntry.set(block, this.#stackOffset);
+    else if (stackOffset !== this.#stackOffset) this.#reloads.push({ at: this.#body.sizeBytes, onlyX87: true, available: 0, stackOffset });
   }
 
   /** Leaves for a page offset; `executed` instructions are still to be counted. */

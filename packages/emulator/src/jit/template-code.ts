@@ -16,8 +16,16 @@ export interface Patches {
   /** Instructions executed, less those before this one in its block. */
   readonly executed: readonly number[];
   readonly routines: readonly { readonly at: number; readonly routine: Routine }[];
+  /** Twice the number of an x87 register, counted from where TOP was at the region's entry: pairs of a position and a stack index. */
+  readonly stackPlaces: readonly number[];
   /** Where registers are loaded again. */
-  readonly reloads: readonly number[];
+  readonly reloads: readonly Reload[];
+}
+
+/** All registers, or those of the x87. */
+export interface Reload {
+  readonly at: number;
+  readonly onlyX87: boolean;
 }
 
 /** Code that can be put into many functions: it notes where something depends on its place. */
@@ -26,7 +34,8 @@ export class TemplateCode extends Code implements Patches {
   readonly offsets: number[] = [];
   readonly executed: number[] = [];
   readonly routines: { at: number; routine: Routine }[] = [];
-  readonly reloads: number[] = [];
+  readonly stackPlaces: number[] = [];
+  readonly reloads: Reload[] = [];
   #routine: Routine | undefined;
 
   override localGet(name: number): this {
@@ -76,8 +85,12 @@ export class TemplateCode extends Code implements Patches {
     return this;
   }
 
-  reload(): void {
-    this.reloads.push(this.sizeBytes);
+  reload(onlyX87 = false): void {
+    this.reloads.push({ at: this.sizeBytes, onlyX87 });
+  }
+  stackPlace(index: number): this {
+    this.stackPlaces.push(this.sizeBytes + 1, index);
+    return this.i32(0);
   }
 }
 
@@ -90,4 +103,6 @@ export interface Template extends Patches {
   /** Registers that must be available before it, and those that are behind it (masks of `register-bits.ts`). */
   readonly needs: number;
   readonly written: number;
+  /** By how much it moves TOP. */
+  readonly stackMove: number;
 }

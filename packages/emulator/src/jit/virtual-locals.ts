@@ -2,10 +2,13 @@ import type { ValueType } from '@hanok/x86';
 
 /**
  * Names of the locals that compiled instructions use, before each has a number in the function of its region: the block of
- * the vCPU, what stays the same while a region runs, flags, general and vector registers; then temporaries of each type, and
- * vector constants.
+ * the vCPU, what stays the same while a region runs, flags, general and vector registers; those of the x87 (`RegionX87`); then temporaries of each type,
+ * and vector constants.
  */
-export const LOCAL = { cpu: 0, tlb: 1, codePage: 2, budget: 3, roundingShows: 4, flagKind: 5, flagWord: 6, flagA: 7, flagB: 8, flagResult: 9, general: 10, vector: 26, temporary: 42 } as const;
+export const LOCAL = {
+  cpu: 0, tlb: 1, codePage: 2, budget: 3, roundingShows: 4, flagKind: 5, flagWord: 6, flagA: 7, flagB: 8, flagResult: 9, general: 10, vector: 26,
+  x87Significand: 42, x87Head: 50, x87Words: 58, x87Top: 59, x87IsOrdinary: 60, temporary: 61,
+} as const;
 
 const FIXED_TYPES: readonly ValueType[] = ['i32', 'i32', 'i64', 'i32', 'i32', 'i32', 'i32', 'i64', 'i64', 'i64'];
 const TEMPORARY_TYPES: readonly ValueType[] = ['i32', 'i64', 'f32', 'f64', 'v128'];
@@ -20,7 +23,8 @@ const NUMBERS_MAX = 128;
 function typeOfLocal(name: number): ValueType {
   if (name < LOCAL.general) return FIXED_TYPES[name]!;
   if (name < LOCAL.vector) return 'i64';
-  if (name < LOCAL.temporary || name >= FIRST_CONSTANT) return 'v128';
+  if (name < LOCAL.x87Significand || name >= FIRST_CONSTANT) return 'v128';
+  if (name < LOCAL.temporary) return name < LOCAL.x87Top ? 'i64' : 'i32';
   return TEMPORARY_TYPES[Math.floor((name - LOCAL.temporary) / TEMPORARIES_MAX)]!;
 }
 

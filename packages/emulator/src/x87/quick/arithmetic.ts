@@ -1,13 +1,17 @@
 import type { Value, Variable } from '@hanok/x86';
+import type { Emitter } from '../../emitter.ts';
 import { multiplyWide } from '../../float/arithmetic.ts';
 import type { Defined, FunctionWriter } from '../../float/function-writer.ts';
-import { areMiddle, BIAS, exponentOf, isPlain, isZero, type Result, roundWide, signOfExtended, zeroOf } from './numbers.ts';
+import { areMiddle, BIAS, exponentOf, isPlain, isZero, type Result, roundWide, signBitOf, signOfExtended, zeroOf } from './numbers.ts';
 import type { Extended } from './stack.ts';
 
 /** Results of FADD, FSUB, FMUL and FDIV for normal numbers and zeros, rounded to nearest and 64 bits. */
 export type Operation = (e: FunctionWriter, a: Extended, b: Extended) => Result;
+/** The same for numbers in the middle of the range (`areMiddle`). */
+export type MiddleOperation = (e: Emitter, a: Extended, b: Extended) => Result;
 
 const INTEGER_BIT = 1n << 63n;
+const SIGN_BIT = 0x8000;
 
 /** The variables a result is put together in. */
 class Outcome {
@@ -41,94 +45,93 @@ class Outcome {
 }
 
 /** An operation out of what it does with numbers in the middle of the range, and with plain ones of which one at least is a zero; others fail. */
-function operation(normal: (e: FunctionWriter, a: Extended, b: Extended, outcome: Outcome) => void, zero: (e: FunctionWriter, a: Extended, b: Extended, outcome: Outcome) => void): Operation {
+function operation(middle: Operation, zero: (e: FunctionWriter, a: Extended, b: Extended) => Extended): Operation {
   return (e, a, b) => {
     const outcome = new Outcome(e);
     e.if(
       areMiddle(e, a, b),
-      () => normal(e, a, b, outcome),
+      () => outcome.rounded(middle(e, a, b)),
       () => {
         e.failUnless(e.both(isPlain(e, a), isPlain(e, b)));
         e.failUnless(e.either(isZero(e, a), isZero(e, b)));
-        zero(e, a, b, outcome);
+        outcome.exact(zero(e, a, b));
       },
     );
     return outcome.result;
   };
 }
 
-/** `v × 2^-distance` as 128 bits, the lowest also set when ones were lost. */
-function shiftWide(e: FunctionWriter, v: Value, distance: Value): [high: Value, low: Value] {
-  const sixtyFour = e.constant(64);
-  const zero = e.constant(0);
-  const isNear = e.ltU(distance, sixtyFour);
-  const isFar = e.ltU(e.constant(127), distance);
-  const beyond = e.sub(distance, sixtyFour);
-  const lost = e.and(v, e.sub(e.shl(e.constant(1), beyond), e.constant(1)));
-  const far = e.select(isFar, e.constant(1), e.or(e.shrU(v, beyond), e.widen(e.nez(lost))));
-  const near = e.select(e.eqz(distance), zero, e.shl(v, e.sub(sixtyFour, distance)));
-  return [e.select(isNear, e.shrU(v, distance), zero), e.select(isNear, near, far)];
+/** `v × 2^-(distance + 1)` as 128 bits, the lowest also set when ones were lost. */
+function shiftWide(e: Emitter, v: Value, distance: Value): [high: Value, low: Value] {
+  const high = e.variable(e.shrU(e.shrU(v, e.constant(1)), distance));
+  const low = e.variable(e.shl(v, e.not(distance)));
+  e.rarely(e.ltU(e.constant(63), distance), () => {
+    const lost = e.shl(v, e.sub(e.constant(127), distance));
+    high.set(e.constant(0));
+    low.set(e.select(e.ltU(distance, e.constant(127)), e.or(e.shrU(v, e.sub(distance, e.constant(63))), e.widen(e.nez(lost))), e.constant(1)));
+  });
+  return [high.get(), low.get()];
 }
 
-export const add = operation(addNormal, (e, a, b, outcome) => {
+/** The significands stand a bit lower in 128 bits, so that their sum carries into no bit beyond. */
+export const addMiddle: MiddleOperation = (e, a, b) => {
+  const one = e.constant(1);
+  const [exponentA, exponentB] = [exponentOf(e, a), exponentOf(e, b)];
+  const swaps = e.either(e.ltU(exponentA, exponentB), e.both(e.eq(exponentA, exponentB), e.ltU(a.significand, b.significand)));
+  const larger = e.select(swaps, b.significand, a.significand);
+  const exponent = e.select(swaps, exponentB, exponentA);
+  const signs = e.xor(a.head, b.head);
+  const smaller = e.xor(e.xor(a.significand, b.significand), larger);
+  const [high, low] = shiftWide(e, smaller, e.sub(exponent, e.xor(e.xor(exponentA, exponentB), exponent)));
+  const [largeHigh, largeLow] = [e.shrU(larger, one), e.shl(larger, e.constant(63))];
+  const sum = e.add(largeLow, low);
+  const added = e.add(e.add(largeHigh, high), e.widen(e.ltU(sum, low)));
+  const subtracted = e.sub(e.sub(largeHigh, high), e.widen(e.ltU(largeLow, low)));
+  const differs = e.nez(e.and(signs, e.constant(SIGN_BIT)));
+  const upper = e.variable(e.select(differs, subtracted, added));
+  const lower = e.variable(e.select(differs, e.sub(largeLow, low), sum));
+  const raised = e.variable(e.add(exponent, one));
+  // All of the upper half vanishes where the operands are next to each other, or equal.
+  e.rarely(e.eqz(upper.get()), () => {
+    upper.set(lower.get());
+    lower.set(e.constant(0));
+    raised.set(e.sub(raised.get(), e.constant(64)));
+  });
+  const [v, rest] = [upper.get(), lower.get()];
+  const shift = e.op('i64.clz', v);
+  const normal = e.or(e.shl(v, shift), e.shrU(e.shrU(rest, one), e.not(shift)));
+  const sign = e.and(e.select(swaps, b.head, a.head), e.constant(SIGN_BIT));
+  return roundWide(e, sign, e.sub(raised.get(), shift), normal, e.shl(rest, shift));
+};
+
+export const add = operation(addMiddle, (e, a, b) => {
   const [zeroA, zeroB] = [isZero(e, a), isZero(e, b)];
   const zeros = zeroOf(e, e.and(signOfExtended(e, a), signOfExtended(e, b)));
   const pick = (field: keyof Extended) => e.select(e.both(zeroA, zeroB), zeros[field], e.select(zeroA, b[field], a[field]));
-  outcome.exact({ head: pick('head'), significand: pick('significand') });
+  return { head: pick('head'), significand: pick('significand') };
 });
 
-function addNormal(e: FunctionWriter, a: Extended, b: Extended, outcome: Outcome): void {
-  const [exponentA, exponentB] = [exponentOf(e, a), exponentOf(e, b)];
-  const swaps = e.either(e.ltU(exponentA, exponentB), e.both(e.eq(exponentA, exponentB), e.ltU(a.significand, b.significand)));
-  const large = e.select(swaps, b.significand, a.significand);
-  const exponent = e.select(swaps, exponentB, exponentA);
-  const sign = e.select(swaps, signOfExtended(e, b), signOfExtended(e, a));
-  const distance = e.sub(exponent, e.select(swaps, exponentA, exponentB));
-  const [high, low] = shiftWide(e, e.select(swaps, a.significand, b.significand), distance);
-  const one = e.constant(1);
-  const adds = e.eq(signOfExtended(e, a), signOfExtended(e, b));
-  const sum = e.add(large, high);
-  const carries = e.ltU(sum, high);
-  const carriedLow = e.or(e.or(e.shl(sum, e.constant(63)), e.shrU(low, one)), e.and(low, one));
-  const difference = e.sub(e.sub(large, high), e.widen(e.nez(low)));
-  const rest = e.sub(e.constant(0), low);
-  const isDeep = e.eqz(difference);
-  const [upper, lower] = [e.select(isDeep, rest, difference), e.select(isDeep, e.constant(0), rest)];
-  const shift = e.op('i64.clz', upper);
-  const shifted = e.or(e.shl(upper, shift), e.shrU(e.shrU(lower, one), e.sub(e.constant(63), shift)));
-  const lowered = e.sub(exponent, e.add(shift, e.select(isDeep, e.constant(64), e.constant(0))));
-  const added = e.select(carries, e.or(e.shrU(sum, one), e.constant(INTEGER_BIT)), sum);
-  // An exact zero has no exponent to be rounded with.
-  const vanishes = e.both(e.eqz(adds), e.eqz(upper));
-  const result = roundWide(
-    e, sign,
-    e.select(vanishes, e.constant(BIAS), e.select(adds, e.add(exponent, e.widen(carries)), lowered)),
-    e.select(adds, added, shifted),
-    e.select(adds, e.select(carries, carriedLow, low), e.shl(lower, shift)),
-  );
-  outcome.rounded(result);
-  e.rarely(vanishes, () => outcome.exact(zeroOf(e, e.constant(0))));
-}
-
-export const subtract: Operation = (e, a, b) => add(e, a, { ...b, head: e.xor(b.head, e.constant(0x8000)) });
+/** b, with the other sign. */
+const negated = (e: Emitter, b: Extended): Extended => ({ ...b, head: e.xor(b.head, e.constant(SIGN_BIT)) });
+export const subtractMiddle: MiddleOperation = (e, a, b) => addMiddle(e, a, negated(e, b));
+export const subtract: Operation = (e, a, b) => add(e, a, negated(e, b));
 export const subtractReversed: Operation = (e, a, b) => subtract(e, b, a);
 
-const signOfProduct = (e: FunctionWriter, a: Extended, b: Extended) => e.xor(signOfExtended(e, a), signOfExtended(e, b));
+const signOfProduct = (e: Emitter, a: Extended, b: Extended) => signBitOf(e, { ...a, head: e.xor(a.head, b.head) });
+const signedZero = (e: Emitter, a: Extended, b: Extended): Extended => ({ head: signOfProduct(e, a, b), significand: e.constant(0) });
 
-export const multiply = operation(
-  (e, a, b, outcome) => {
-    const [high, low] = multiplyWide(e, a.significand, b.significand);
-    const shift = e.op('i64.clz', high);
-    const shifted = e.or(e.shl(high, shift), e.and(e.shrU(low, e.constant(63)), shift));
-    const exponent = e.sub(e.add(exponentOf(e, a), exponentOf(e, b)), e.add(shift, e.constant(BIAS - 1)));
-    outcome.rounded(roundWide(e, signOfProduct(e, a, b), exponent, shifted, e.shl(low, shift)));
-  },
-  (e, a, b, outcome) => outcome.exact(zeroOf(e, signOfProduct(e, a, b))),
-);
+export const multiplyMiddle: MiddleOperation = (e, a, b) => {
+  const [high, low] = multiplyWide(e, a.significand, b.significand);
+  const shift = e.op('i64.clz', high);
+  const shifted = e.or(e.shl(high, shift), e.and(e.shrU(low, e.constant(63)), shift));
+  const exponent = e.sub(e.add(exponentOf(e, a), exponentOf(e, b)), e.add(shift, e.constant(BIAS - 1)));
+  return roundWide(e, signOfProduct(e, a, b), exponent, shifted, e.shl(low, shift));
+};
+export const multiply = operation(multiplyMiddle, signedZero);
 
 /** A zero divisor is not ordinary. */
 export const divide = (divideWide: Defined): Operation => operation(
-  (e, a, b, outcome) => {
+  (e, a, b) => {
     const isBelow = e.ltU(a.significand, b.significand);
     const zero = e.constant(0);
     const high = e.select(isBelow, a.significand, e.shrU(a.significand, e.constant(1)));
@@ -139,11 +142,11 @@ export const divide = (divideWide: Defined): Operation => operation(
     const half = e.constant(INTEGER_BIT);
     const tail = e.select(e.ltU(rest, missing), e.constant(1), e.select(e.eq(rest, missing), half, e.or(half, e.constant(1))));
     const exponent = e.sub(e.add(e.sub(exponentOf(e, a), exponentOf(e, b)), e.constant(BIAS)), e.widen(isBelow));
-    outcome.rounded(roundWide(e, signOfProduct(e, a, b), exponent, quotient, e.select(e.eqz(rest), zero, tail)));
+    return roundWide(e, signOfProduct(e, a, b), exponent, quotient, e.select(e.eqz(rest), zero, tail));
   },
-  (e, a, b, outcome) => {
+  (e, a, b) => {
     e.failUnless(e.eqz(isZero(e, b)));
-    outcome.exact(zeroOf(e, signOfProduct(e, a, b)));
+    return signedZero(e, a, b);
   },
 );
 export const divideReversed = (divideWide: Defined): Operation => (e, a, b) => divide(divideWide)(e, b, a);

@@ -1,12 +1,17 @@
 import type { Value } from '@hanok/x86';
+import type { Emitter } from '../../emitter.ts';
 import type { FunctionWriter } from '../../float/function-writer.ts';
 import type { QuickFunctions } from './functions.ts';
 import { exponentOf, fromMemory, isPlain, isZero, signOfExtended } from './numbers.ts';
-import { C0, C3, type Extended, type Stack } from './stack.ts';
+import type { Extended, Stack } from './stack.ts';
+import { C0, C3 } from './words.ts';
 
-/** Two plain numbers compared. */
-function order(e: FunctionWriter, a: Extended, b: Extended): { less: Value; equal: Value } {
-  e.failUnless(e.both(isPlain(e, a), isPlain(e, b)));
+/** How two plain numbers compare. */
+export interface Order {
+  readonly less: Value;
+  readonly equal: Value;
+}
+export function orderOf(e: Emitter, a: Extended, b: Extended): Order {
   const zeros = e.both(isZero(e, a), isZero(e, b));
   const [signA, signB] = [e.nez(signOfExtended(e, a)), e.nez(signOfExtended(e, b))];
   const [exponentA, exponentB] = [exponentOf(e, a), exponentOf(e, b)];
@@ -19,10 +24,19 @@ function order(e: FunctionWriter, a: Extended, b: Extended): { less: Value; equa
   return { less: e.both(less, e.eqz(equal)), equal };
 }
 
+/** C0 and C3 as comparisons set them; and 8 with ZF, PF and CF. */
+export const orderConditions = (e: Emitter, { less, equal }: Order): Value => e.select(equal, e.constant(C3), e.select(less, e.constant(C0), e.constant(0)));
+export const orderFlags = (e: Emitter, { less, equal }: Order): Value => e.either(e.constant32(8), e.either(equal, e.op('i32.shl', less, e.constant32(2))));
+
+function orderPlain(e: FunctionWriter, a: Extended, b: Extended): Order {
+  e.failUnless(e.both(isPlain(e, a), isPlain(e, b)));
+  return orderOf(e, a, b);
+}
+
 function compare(e: FunctionWriter, stack: Stack, other: Extended, pops: Value, record: () => void): void {
-  const { less, equal } = order(e, stack.get(e.constant(0)), other);
+  const order = orderPlain(e, stack.get(e.constant(0)), other);
   record();
-  stack.pop(pops, { order: e.select(equal, e.constant(C3), e.select(less, e.constant(C0), e.constant(0))) });
+  stack.pop(pops, { order: orderConditions(e, order) });
 }
 
 export function defineComparisons(functions: QuickFunctions): void {
@@ -33,15 +47,17 @@ export function defineComparisons(functions: QuickFunctions): void {
   for (const bits of [0, 32, 64] as const) {
     functions.define(`compare.${bits}`, (e, stack, instruction, raw, pops, data) => {
       stack.requireFilled(e.constant(0));
-      compare(e, stack, fromMemory(e, raw!, bits), pops!, () => stack.record(instruction!, data!));
+      const { value, isPlain: isKnown } = fromMemory(e, raw!, bits);
+      e.failUnless(isKnown);
+      compare(e, stack, value, pops!, () => stack.record(instruction!, data!));
     });
   }
   functions.define('order', (e, stack, instruction, index, pops) => {
     const first = e.constant(0);
     stack.requireFilled(first, index!);
-    const { less, equal } = order(e, stack.get(first), stack.get(index!));
+    const order = orderPlain(e, stack.get(first), stack.get(index!));
     stack.record(instruction!);
     stack.pop(pops!, {});
-    return e.either(e.constant32(8), e.either(equal, e.op('i32.shl', less, e.constant32(2))));
+    return orderFlags(e, order);
   });
 }

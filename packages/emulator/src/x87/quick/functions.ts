@@ -43,8 +43,14 @@ export class QuickFunctions {
   }
 }
 
+function plainFromMemory(e: FunctionWriter, raw: Value, bits: 0 | 32 | 64): Extended {
+  const { value, isPlain } = fromMemory(e, raw, bits);
+  e.failUnless(isPlain);
+  return value;
+}
+
 function defineLoads(functions: QuickFunctions): void {
-  for (const bits of [32, 64] as const) functions.load(`load.${bits}`, (e, _, raw, data) => ({ value: fromMemory(e, raw!, bits), data: data! }));
+  for (const bits of [32, 64] as const) functions.load(`load.${bits}`, (e, _, raw, data) => ({ value: plainFromMemory(e, raw!, bits), data: data! }));
   functions.load('load.integer', (e, _, value, data) => ({ value: fromInteger(e, value!), data: data! }));
   functions.load('load.extended', (_e, _, significand, head, data) => ({ value: { significand: significand!, head: head! }, data: data! }));
   functions.load('load.one', (e) => ({ value: { significand: e.constant(1n << 63n), head: e.constant(BIAS) } }));
@@ -69,7 +75,7 @@ function defineOperation(functions: QuickFunctions, name: 'add' | 'mul' | 'sub' 
     functions.define(`${name}.${bits}`, (e, stack, instruction, raw, data) => {
       const first = e.constant(0);
       stack.requireFilled(first);
-      const { value, rounding } = operation(e, stack.get(first), fromMemory(e, raw!, bits));
+      const { value, rounding } = operation(e, stack.get(first), plainFromMemory(e, raw!, bits));
       stack.record(instruction!, data!);
       stack.set(first, value);
       stack.commit({ rounding });

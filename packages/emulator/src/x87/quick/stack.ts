@@ -1,26 +1,7 @@
 import type { Value } from '@hanok/x86';
 import { BLOCK_TAG, CPU } from '../../layout.ts';
 import type { FunctionWriter } from '../../float/function-writer.ts';
-
-/** Control and status word (SDM vol. 1 §8.1.3, §8.1.5), as `Words` holds them: control, status, tags, 16 bits each. */
-const STATUS_SHIFT = 16;
-const TAGS_SHIFT = 32;
-const ES = 0x80n << 16n;
-const PM = 0x20n;
-const RC = 0xc00n;
-const PC = 0x300n;
-const PE_IN_WORDS = 0x20n << 16n;
-export const C0 = 0x100;
-export const C1 = 0x200;
-export const C2 = 0x400;
-export const C3 = 0x4000;
-const TOP = 0x3800;
-const TOP_SHIFT = 11;
-const TAG_EMPTY = 3;
-const REGISTER_BYTES = 16;
-/** Of twice TOP. */
-const TOP_MASK = 14;
-const RC_SHIFT = 10;
+import { C1, ES, ORDER, PC, PE, PM, RC, RC_SHIFT, REGISTER_BYTES, STATUS_SHIFT, TAG_EMPTY, TAGS_SHIFT, TOP, TWICE_TOP_MASK, TWICE_TOP_SHIFT } from './words.ts';
 
 /** How a result was rounded (i32 conditions): PE and C1 come from it. */
 export interface Rounding {
@@ -46,7 +27,7 @@ export class Stack {
   constructor(e: FunctionWriter, ordinaryRounding: boolean) {
     this.e = e;
     this.words = e.loadState('i64.load', CPU.x87Control);
-    this.#top = e.and(e.shrU(this.words, e.constant(STATUS_SHIFT + TOP_SHIFT - 1)), e.constant(TOP_MASK));
+    this.#top = e.and(e.shrU(this.words, e.constant(TWICE_TOP_SHIFT)), e.constant(TWICE_TOP_MASK));
     // No exception may be pending, and the pointers must be offsets.
     const looked = e.and(this.words, e.constant(ordinaryRounding ? ES | RC | PC | PM : ES));
     e.failUnless(e.eq(looked, e.constant(ordinaryRounding ? PC | PM : 0)));
@@ -62,7 +43,7 @@ export class Stack {
 
   /** Twice the number of the register that ST(`index`) is. */
   #physical(index: Value): Value {
-    return this.e.and(this.e.add(this.#top, this.e.shl(index, this.e.constant(1))), this.e.constant(TOP_MASK));
+    return this.e.and(this.e.add(this.#top, this.e.shl(index, this.e.constant(1))), this.e.constant(TWICE_TOP_MASK));
   }
   /** Bit 0: whether a register is empty (its tag is 3). */
   #emptiness(index: Value): Value {
@@ -104,18 +85,18 @@ export class Stack {
     const { rounding } = changes;
     e.storeState('i64.store', CPU.x87Condition1, rounding ? e.select(rounding.isUp, e.constant(C1), e.constant(0)) : e.constant(0));
     if (!rounding) return;
-    const isNew = e.eqz(e.and(this.words, e.constant(PE_IN_WORDS)));
-    e.rarely(e.both(rounding.isInexact, isNew), () => e.storeState('i64.store', CPU.x87Control, e.or(words, e.constant(PE_IN_WORDS))));
+    const isNew = e.eqz(e.and(this.words, e.constant(PE)));
+    e.rarely(e.both(rounding.isInexact, isNew), () => e.storeState('i64.store', CPU.x87Control, e.or(words, e.constant(PE))));
   }
 
   #changed({ move, order, filled, freed = [] }: { move?: Value; order?: Value; filled?: Value; freed?: readonly Value[] }): Value {
     const { e } = this;
     let { words } = this;
     if (move) {
-      words = e.or(e.and(words, e.constant(~(BigInt(TOP) << BigInt(STATUS_SHIFT)))), e.shl(this.#physical(move), e.constant(STATUS_SHIFT + TOP_SHIFT - 1)));
+      words = e.or(e.and(words, e.constant(~TOP)), e.shl(this.#physical(move), e.constant(TWICE_TOP_SHIFT)));
     }
-    if (order) words = e.or(e.and(words, e.constant(~(BigInt(C0 | C2 | C3) << BigInt(STATUS_SHIFT)))), e.shl(order, e.constant(STATUS_SHIFT)));
-    const tag = (index: Value) => e.shl(e.constant(BigInt(TAG_EMPTY) << BigInt(TAGS_SHIFT)), this.#physical(index));
+    if (order) words = e.or(e.and(words, e.constant(~ORDER)), e.shl(order, e.constant(STATUS_SHIFT)));
+    const tag = (index: Value) => e.shl(e.constant(TAG_EMPTY), this.#physical(index));
     if (filled) words = e.and(words, e.not(tag(filled)));
     for (const index of freed) words = e.or(words, tag(index));
     return words;

@@ -41,8 +41,8 @@ export function defineStores(functions: QuickFunctions): void {
       stack.requireMaskedPrecision();
       e.failUnless(e.eq(stack.roundingControl, e.constant(Rounding.Nearest)));
       const value = stack.get(first);
-      e.failUnless(isPlain(e, value));
-      const { raw, rounding } = narrow(e, format, value);
+      const { raw, rounding, fits } = narrow(e, format, value);
+      e.failUnless(fits);
       leave(e, raw, rounding);
     });
   }
