@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { buildInterpreter, type CompiledModule, type RegionCompiler, RegionModuleBuilder, vcpuBlockAddress } from '@hanok/emulator';
+import { buildInterpreter, type CompiledModule, type RegionCompiler, RegionModuleBuilder, REQUESTS_MAX, vcpuBlockAddress } from '@hanok/emulator';
 import { GuestMemory } from '@hanok/machine';
 import { createBareVcpu, createSharedMachine, pageCountOf, RAM_BYTES, runBare } from '../smp/bare-vcpu.ts';
 
@@ -45,11 +45,11 @@ function program(): { code: Uint8Array; main: number; sum: bigint } {
   return { code, main: CODE + main, sum: sum * BigInt(ROUNDS) };
 }
 
-function run(instructionsMax: number) {
+function run(instructionsMax: number, compiler?: RegionCompiler) {
   const shared = createSharedMachine(1);
   const { code, main, sum } = program();
   new GuestMemory(shared.memory, vcpuBlockAddress(1), RAM_BYTES).write(CODE, code);
-  const vcpu = createBareVcpu(shared, 0, { image, module }, { hotCount: 20, doublingsMax: 0, batchRegions: 4, batchSlices: 1, instructionsMax });
+  const vcpu = createBareVcpu(shared, 0, { image, module }, { hotCount: 20, doublingsMax: 0, batchRegions: 4, batchSlices: 1, instructionsMax }, compiler);
   const gpr = Array<bigint>(16).fill(0n);
   gpr[1] = BigInt(ROUNDS);
   gpr[4] = 0x8000n;
@@ -65,6 +65,13 @@ test('compiled code stays within its limit, and the guest does not notice', () =
   const limited = run(200);
   assert.ok(limited.liveRegions <= 100, `${limited.liveRegions} regions of two instructions or more within 200 instructions`);
   assert.ok(limited.regions > limited.liveRegions, 'some were dropped');
+});
+
+test('requests to a compiler that does not answer are few', () => {
+  let requestCount = 0;
+  run(1_000_000, { request: () => void requestCount++, take: () => undefined });
+  assert.ok(FUNCTIONS > REQUESTS_MAX);
+  assert.equal(requestCount, REQUESTS_MAX);
 });
 
 test('what was compiled of code that has changed meanwhile is thrown away', () => {

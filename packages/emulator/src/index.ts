@@ -4,7 +4,7 @@ export type { CpuModel } from './cpu-model.ts';
 export { EmulatedVcpu } from './emulated-vcpu.ts';
 export type { EmulatedVcpuOptions } from './emulated-vcpu-options.ts';
 export type { CompiledCode } from './jit/region-cache.ts';
-export type { CompilePolicy } from './jit/hot-code.ts';
+export { type CompilePolicy, REQUESTS_MAX } from './jit/hot-code.ts';
 export type { CompiledModule, CompileRequest, RegionCompiler } from './jit/region-compiler.ts';
 export { RegionModuleBuilder } from './jit/region-module-builder.ts';
 export { buildInterpreter } from './interpreter.ts';

@@ -24,6 +24,8 @@ const COMPILE_POLICY: CompilePolicy = { hotCount: 1500, doublingsMax: 10, batchR
 const NEVER = 0x7fffffff;
 /** The limit of the code cache: a compiled instruction takes about 500 bytes of the host's memory. */
 const INSTRUCTIONS_MAX = 500_000;
+/** Requests without an answer at most: a guest that makes code faster than it is compiled must not fill the host's memory. */
+export const REQUESTS_MAX = 256;
 /** A block that ran this part of what makes it worth compiling is a likely target of a jump. */
 const HOT_BLOCK_PART = 20;
 const PAGE_BYTES = 4096;
@@ -92,6 +94,10 @@ export class HotCode {
   /** The import `hot`: finds the code of a region while the address space it runs in is there. */
   note(slot: number): void {
     const view = this.#view;
+    if (this.#unanswered === REQUESTS_MAX) {
+      view.setInt32(slot + ENTER.countdown, this.#policy.hotCount, true);
+      return;
+    }
     view.setInt32(slot + ENTER.countdown, NEVER, true);
     const entryPage = view.getUint32(slot + ENTER.page, true);
     const linear = this.#state.get(CPU.codePage);
