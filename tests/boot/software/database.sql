@@ -1,0 +1,36 @@
+CREATE TABLE t(id INTEGER PRIMARY KEY, a INT, b REAL, c TEXT, d BLOB);
+CREATE INDEX ta ON t(a);
+CREATE INDEX tc ON t(c, b);
+WITH RECURSIVE n(i, x) AS (SELECT 1, 12345 UNION ALL SELECT i + 1, (x * 1103515245 + 12345) % 2147483648 FROM n WHERE i < 4000)
+  INSERT INTO t SELECT i, x % 1000, x / 7.0, printf('%08x-%s', x, substr('abcdefghijklmnopqrstuvwxyz', x % 20, x % 7)), zeroblob(x % 30) FROM n;
+SELECT count(*), sum(a), total(b), avg(b), min(c), max(c), sum(length(d)) FROM t;
+UPDATE t SET b = b * 1.25, c = upper(c) WHERE a BETWEEN 100 AND 200;
+DELETE FROM t WHERE id % 7 = 3;
+SELECT changes(), total_changes();
+SELECT a, count(*), round(avg(b), 6), group_concat(substr(c, 1, 3), '/') FROM t WHERE a < 5 GROUP BY a ORDER BY 2 DESC, 1;
+SELECT id, sum(b) OVER w, rank() OVER (PARTITION BY a % 10 ORDER BY b), lag(c) OVER w FROM t WHERE id < 60 WINDOW w AS (ORDER BY id ROWS BETWEEN 3 PRECEDING AND CURRENT ROW) LIMIT 6;
+CREATE VIRTUAL TABLE f USING fts5(body);
+INSERT INTO f SELECT 'word' || (a % 100) || ' other' || (id % 37) || ' ' || c FROM t WHERE id < 1500;
+SELECT count(*) FROM f WHERE f MATCH 'word42 OR other7';
+SELECT rowid, round(bm25(f), 9), snippet(f, 0, '[', ']', '.', 4) FROM f WHERE f MATCH 'other3*' ORDER BY rank, rowid LIMIT 3;
+CREATE VIRTUAL TABLE r USING rtree(id, x0, x1, y0, y1);
+INSERT INTO r SELECT id, a, a + id % 10, b / 1e7, b / 1e7 + 1 FROM t WHERE id < 1500;
+SELECT count(*), round(sum(x1), 3), rtreecheck('r') FROM r WHERE x0 > 100 AND x1 < 300 AND y0 > 5;
+CREATE TABLE j(v);
+INSERT INTO j SELECT json_object('id', id, 'list', json_array(a, b, c), 'n', json('null')) FROM t WHERE id < 500;
+SELECT key, count(*) FROM j, json_tree(j.v) GROUP BY key ORDER BY 1;
+CREATE TRIGGER inserted AFTER INSERT ON j BEGIN UPDATE t SET a = a + 1 WHERE id = new.rowid; END;
+INSERT INTO j VALUES ('{}'), ('[]');
+BEGIN;
+DELETE FROM t;
+ROLLBACK;
+SELECT count(*), sum(a) FROM t;
+SELECT sin(1.0), exp(2.5), ln(10), pow(2, 0.5), atan2(1, 3), log2(9), 0.1 + 0.2, -7 / 2, 9223372036854775807 + 1, round(2.675, 2), printf('%.15g %e', 0.1, 12345.678);
+SELECT datetime(1700000000, 'unixepoch'), julianday('2024-02-29 12:00'), strftime('%Y-%j-%W', '2024-12-31'), date('2024-01-31', '+1 month');
+WITH RECURSIVE q(x, y, i) AS (SELECT 0.0, 0.0, 0 UNION ALL SELECT x * x - y * y - 0.743, 2 * x * y + 0.131, i + 1 FROM q WHERE i < 300 AND x * x + y * y < 4) SELECT max(i), printf('%.15g', sum(x)) FROM q;
+REINDEX;
+ANALYZE;
+SELECT idx, stat FROM sqlite_stat1 WHERE tbl = 't' ORDER BY 1;
+VACUUM;
+PRAGMA integrity_check;
+.sha3sum
