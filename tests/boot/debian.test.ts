@@ -4,6 +4,8 @@ import { imageFor, runInImage } from './guest.ts';
 
 /** Making an image takes minutes and the network, so it is done where that is asked for. */
 const IMAGES = (process.env['HANOK_BOOT_DEBIAN'] ?? '').split(',').filter(Boolean);
+/** A Debian with more of them takes long where there are few processors. */
+const VCPU_COUNTS = (process.env['HANOK_BOOT_VCPUS'] ?? '1').split(',').map(Number).filter((count) => count <= 4);
 const TIMEOUT_MS = 1_800_000;
 
 /** What a system in good order has to say, each with the command that says it. */
@@ -24,10 +26,14 @@ for (const image of ['debian', 'debian:trixie']) {
   const skip = !IMAGES.includes(image) && `only with HANOK_BOOT_DEBIAN=${image}`;
   test(`the image ${image} is a Debian in good order`, { timeout: TIMEOUT_MS, skip }, async (t) => {
     if (!(await imageFor(t, image))) return;
-    const script = CHECKS.map(([command]) => `${command}; echo ---`).join('\n');
-    const { output, errors, status } = await runInImage(t, image, [], ['sh', '-c', `${script}\nexit 7`]);
-    assert.equal(status, 7, errors);
-    const answers = output.split('---\n').map((answer) => answer.trim());
-    for (const [index, [command, expected]] of CHECKS.entries()) assert.match(answers[index]!, expected, command);
+    for (const count of VCPU_COUNTS)
+      await t.test(`with ${count} vCPUs`, async (t) => {
+        const checks = [...CHECKS, ['nproc', new RegExp(`^${count}$`)]] as const;
+        const script = checks.map(([command]) => `${command}; echo ---`).join('\n');
+        const { output, errors, status } = await runInImage(t, image, ['--cpus', `${count}`], ['sh', '-c', `${script}\nexit 7`]);
+        assert.equal(status, 7, errors);
+        const answers = output.split('---\n').map((answer) => answer.trim());
+        for (const [index, [command, expected]] of checks.entries()) assert.match(answers[index]!, expected, command);
+      });
   });
 }
