@@ -8,9 +8,9 @@ import { createMachine } from '@hanok/vmm';
 const CLI = fileURLToPath(new URL('../../packages/cli/src/main.ts', import.meta.url));
 
 /** An image, made where it is not in the cache; undefined, and the test skipped, where no mirror can be reached. */
-export async function imageFor(t: TestContext, name = 'tiny'): Promise<BootImage | undefined> {
+export async function imageFor(t: TestContext, name = 'tiny', packages: readonly string[] = []): Promise<BootImage | undefined> {
   try {
-    return await buildImage(name, { createMachine });
+    return await buildImage(name, { createMachine, packages });
   } catch (error) {
     if (!(error instanceof ImageError)) throw error;
     t.skip(error.message);

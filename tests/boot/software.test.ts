@@ -1,9 +1,7 @@
 import assert from 'node:assert/strict';
 import { readdir, readFile } from 'node:fs/promises';
 import { test } from 'node:test';
-import { buildImage, ImageError } from '@hanok/images';
-import { createMachine } from '@hanok/vmm';
-import { runInImage } from './guest.ts';
+import { imageFor, runInImage } from './guest.ts';
 
 /** Making the image and running its software takes minutes and the network, so it is done where that is asked for. */
 const SKIP = !process.env['HANOK_BOOT_SOFTWARE'] && 'only with HANOK_BOOT_SOFTWARE=1';
@@ -53,16 +51,10 @@ function answersIn(output: string): Map<string, string> {
 }
 
 test('the software of a Debian gives right results', { timeout: TIMEOUT_MS, skip: SKIP }, async (t) => {
-  try {
-    await buildImage('debian', { createMachine, packages: PACKAGES });
-  } catch (error) {
-    if (!(error instanceof ImageError)) throw error;
-    t.skip(error.message);
-    return;
-  }
+  if (!(await imageFor(t, 'debian', PACKAGES))) return;
   const names = await readdir(FOLDER);
   const script = await scriptOf(names.filter((name) => !name.endsWith('.expected')));
-  const { output, errors, status } = await runInImage('debian', ['--memory', '2G', '--packages', PACKAGES.join(',')], ['sh'], Buffer.from(script));
+  const { output, errors, status } = await runInImage(t, 'debian', ['--memory', '2G', '--packages', PACKAGES.join(',')], ['sh'], Buffer.from(script));
   assert.equal(status, 0, errors);
   const answers = answersIn(output);
   for (const { name, expected } of SOFTWARE)
