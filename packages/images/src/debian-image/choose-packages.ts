@@ -6,8 +6,8 @@ import { resolveClosure } from '../debian/resolve.ts';
 /** As in any installation of Debian. */
 const PRIORITIES = ['required', 'important'];
 
-/** What makes it a machine: a kernel with what makes its initramfs, systemd with its bus and sessions, ssh. */
-const SYSTEM = ['linux-image-cloud-amd64', 'initramfs-tools', 'systemd-sysv', 'dbus', 'libpam-systemd', 'openssh-server', 'usr-is-merged'];
+/** What makes it a machine: a kernel with what makes its initramfs, systemd with its bus and sessions, ssh, and what keeps its clock. */
+const SYSTEM = ['linux-image-cloud-amd64', 'initramfs-tools', 'systemd-sysv', 'dbus', 'libpam-systemd', 'openssh-server', 'usr-is-merged', 'chrony'];
 
 /** Names of the packages that somebody asked for; all others are there because these need them. */
 export function askedPackages(index: PackagesIndex, added: readonly string[]): string[] {

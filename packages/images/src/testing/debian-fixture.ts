@@ -122,7 +122,7 @@ export async function makePackage(name: string, files: readonly FileSpec[], fiel
 export async function makeDebianMirror(signer: Signer, more: readonly PackageSpec[] = []): Promise<Map<string, Uint8Array>> {
   const module = (name: string): FileSpec => ({ name: `./lib/modules/6.9-test/kernel/${name}.ko`, content: makeModule({ name, depends: '' }) });
   const kernelFiles = [{ name: './boot/vmlinuz-6.9-test', content: 'a kernel' }, { name: './lib/modules/6.9-test/modules.builtin', content: 'kernel/fs/ext4/ext4.ko\n' }];
-  const plain = ['initramfs-tools', 'systemd-sysv', 'dbus', 'libpam-systemd', 'openssh-server', 'usr-is-merged'];
+  const plain = ['initramfs-tools', 'systemd-sysv', 'dbus', 'libpam-systemd', 'openssh-server', 'usr-is-merged', 'chrony'];
   const specs = [
     await makePackage('base-files', [{ name: './bin/', type: 'directory' }, { name: './tmp/', type: 'directory', mode: 0o1777 }], { priority: 'required' }),
     await makePackage('mount', [{ name: './bin/mount', mode: 0o4755, content: 'mount' }], { priority: 'important', depends: 'libmount' }, { preinst: '#!/bin/sh\n' }),
