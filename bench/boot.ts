@@ -1,54 +1,82 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { buildTiny, commandArchive } from '@hanok/images';
+import { buildImage, commandArchive } from '@hanok/images';
+import { createMachine } from '@hanok/vmm';
 import { type GuestFiles, type GuestRunner, HANOK_RUNNER, QEMU_RUNNER, runGuest } from './guest.ts';
 import { formatTable, median } from './statistics.ts';
 
-const MEMORY_MIB = 256;
-const ROUNDS = 5;
-const TIMEOUT_MS = 120_000;
-/** The guest's own program prints it as its first act, where the prompt would be. */
-const MARKER = 'hanok-bench: the system is up';
-const isUp = (text: string) => text.includes(MARKER);
+const TIMEOUT_MS = 600_000;
 const IDLE_MS = 3000;
 
-/** `npm run bench -- boot`: from the start of the process to the first program of the user, against QEMU's code generator. */
-export async function benchBoot(): Promise<void> {
+/** How an image is compared. */
+interface BootKind {
+  readonly rounds: number;
+  /** What counts as its end. */
+  readonly end: string;
+  /** What the guest prints there. */
+  readonly marker: RegExp;
+  files(folder: string): Promise<GuestFiles>;
+}
+
+/** The guest's own program prints it as its first act, where the prompt would be. */
+const MARKER = 'hanok-bench: the system is up';
+
+const KINDS: Readonly<Record<string, BootKind>> = {
+  tiny: { rounds: 5, end: 'the first command', marker: new RegExp(MARKER), files: tinyFiles },
+  debian: { rounds: 3, end: 'multi-user', marker: /Reached target .*Multi-User System/, files: debianFiles },
+};
+
+const buildOptions = { onNotice: (text: string) => process.stderr.write(`${text}\n`), createMachine };
+
+/** `npm run bench -- boot [IMAGE]`: from the start of the process to where the system is up, against QEMU's code generator. */
+export async function benchBoot([name = 'tiny']: readonly string[]): Promise<void> {
+  const kind = KINDS[name];
+  if (!kind) throw new Error(`no image ${name} to compare; there are ${Object.keys(KINDS).join(', ')}`);
   const folder = await mkdtemp(join(tmpdir(), 'hanok-bench-'));
   try {
-    const files = await bootFiles(folder);
-    const times = new Map<GuestRunner, number[]>([[HANOK_RUNNER, []], [QEMU_RUNNER, []]]);
-    for (let round = 0; round <= ROUNDS; round++) {
-      for (const [runner, measured] of times) {
-        const lines = await runGuest(runner, files, isUp, TIMEOUT_MS);
-        // The first round brings the files into the host's page cache.
-        if (round > 0) measured.push(lines.at(-1)!.atMs);
-      }
-    }
-    const memory = new Map<GuestRunner, number>();
-    for (const runner of times.keys()) memory.set(runner, await idleMemoryMiB(runner, files));
-    const reference = median(times.get(QEMU_RUNNER)!);
-    const rows = [...times].map(([runner, ms]) => {
-      const middle = median(ms);
-      return [runner.name, `${(middle / 1000).toFixed(2)} s`, `${(Math.min(...ms) / 1000).toFixed(2)}-${(Math.max(...ms) / 1000).toFixed(2)}`, (middle / reference).toFixed(2), `${memory.get(runner)} MiB`];
-    });
-    process.stdout.write(`tiny, ${MEMORY_MIB} MiB, 1 vCPU, process start to the first command, median of ${ROUNDS}\n`);
-    process.stdout.write(formatTable([['', 'median', 'range', 'x qemu', 'RSS idle'], ...rows]));
+    await compare(name, kind, await kind.files(folder));
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
 }
 
-async function bootFiles(folder: string): Promise<GuestFiles> {
-  const image = await buildTiny({ onNotice: (text) => process.stderr.write(`${text}\n`) });
+async function compare(name: string, { rounds, end, marker }: BootKind, files: GuestFiles): Promise<void> {
+  const isUp = (text: string) => marker.test(text);
+  const times = new Map<GuestRunner, number[]>([[HANOK_RUNNER, []], [QEMU_RUNNER, []]]);
+  for (let round = 0; round <= rounds; round++) {
+    for (const [runner, measured] of times) {
+      const lines = await runGuest(runner, files, isUp, TIMEOUT_MS);
+      // The first round brings the files into the host's page cache.
+      if (round > 0) measured.push(lines.at(-1)!.atMs);
+    }
+  }
+  const memory = new Map<GuestRunner, number>();
+  for (const runner of times.keys()) memory.set(runner, await idleMemoryMiB(runner, files, isUp));
+  const reference = median(times.get(QEMU_RUNNER)!);
+  const rows = [...times].map(([runner, ms]) => {
+    const middle = median(ms);
+    return [runner.name, `${(middle / 1000).toFixed(2)} s`, `${(Math.min(...ms) / 1000).toFixed(2)}-${(Math.max(...ms) / 1000).toFixed(2)}`, (middle / reference).toFixed(2), `${memory.get(runner)} MiB`];
+  });
+  process.stdout.write(`${name}, ${files.memoryMiB} MiB, 1 vCPU, process start to ${end}, median of ${rounds}\n`);
+  process.stdout.write(formatTable([['', 'median', 'range', 'x qemu', 'RSS idle'], ...rows]));
+}
+
+async function tinyFiles(folder: string): Promise<GuestFiles> {
+  const image = await buildImage('tiny', buildOptions);
   const initrd = join(folder, 'initrd');
   await writeFile(initrd, Buffer.concat([await readFile(image.initrd), commandArchive(`echo '${MARKER}'\nexec sleep 1000\n`)]));
-  return { kernel: image.kernel, initrd, commandLine: 'console=ttyS0 quiet', memoryMiB: MEMORY_MIB };
+  return { kernel: image.kernel, initrd, commandLine: 'console=ttyS0 quiet', memoryMiB: 256 };
+}
+
+/** The kernel parameters are those of `hanok run debian`, for QEMU too. */
+async function debianFiles(): Promise<GuestFiles> {
+  const { kernel, initrd, commandLine, disk } = await buildImage('debian', buildOptions);
+  return { kernel, initrd, commandLine, disk, memoryMiB: 1024 };
 }
 
 /** Resident memory of all processes that run an idle guest. */
-async function idleMemoryMiB(runner: GuestRunner, files: GuestFiles): Promise<number> {
+async function idleMemoryMiB(runner: GuestRunner, files: GuestFiles, isUp: (text: string) => boolean): Promise<number> {
   let bytes = 0;
   await runGuest(runner, files, isUp, TIMEOUT_MS, async (pid) => {
     await new Promise((resolve) => setTimeout(resolve, IDLE_MS));

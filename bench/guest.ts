@@ -9,6 +9,8 @@ export interface GuestFiles {
   readonly initrd: string;
   readonly commandLine: string;
   readonly memoryMiB: number;
+  /** Of the disk /dev/vda; what the guest writes to it is lost. */
+  readonly disk?: string | undefined;
 }
 
 /** A program that runs a guest with its serial port on its standard output. */
@@ -21,17 +23,19 @@ const HANOK = fileURLToPath(new URL('../bin/hanok.js', import.meta.url));
 
 export const HANOK_RUNNER: GuestRunner = {
   name: 'hanok',
-  command: ({ kernel, initrd, commandLine, memoryMiB }) => [
+  command: ({ kernel, initrd, commandLine, memoryMiB, disk }) => [
     process.execPath, HANOK, 'run', '--memory', `${memoryMiB}M`, '--kernel', kernel, '--initrd', initrd, '--append', commandLine,
+    ...(disk === undefined ? [] : ['--overlay-disk', disk]),
   ],
 };
 
 /** QEMU's own code generator; `max` offers all it can emulate, which is what its users get with `-cpu max`. */
 export const QEMU_RUNNER: GuestRunner = {
   name: 'qemu-tcg',
-  command: ({ kernel, initrd, commandLine, memoryMiB }) => [
+  command: ({ kernel, initrd, commandLine, memoryMiB, disk }) => [
     'qemu-system-x86_64', '-accel', 'tcg', '-cpu', 'max', '-smp', '1', '-m', `${memoryMiB}`, '-nographic', '-no-reboot', '-nodefaults', '-serial', 'stdio',
     '-kernel', kernel, '-initrd', initrd, '-append', commandLine,
+    ...(disk === undefined ? [] : ['-drive', `file=${disk},if=virtio,format=raw,snapshot=on`]),
   ],
 };
 
