@@ -120,10 +120,10 @@ export const REGION_HASH = { offset: 0x110000, entryCount: 0x2000, entryBytes: 1
 export const BLOCK_HASH = { offset: 0x140000, entryCount: 0x40000, entryBytes: 16 } as const;
 
 /** Where decoded instructions start, and how many bytes there are for them. */
-export const ARENA = { offset: 0x540000, sizeBytes: 0x2000000 - 0x540000 } as const;
+export const ARENA = { offset: 0x540000, sizeBytes: 0x3000000 - 0x540000 } as const;
 
 /** Size of one vCPU's block: state, TLBs, hash table and decoded instructions. */
-export const VCPU_BLOCK_BYTES = 0x2000000;
+export const VCPU_BLOCK_BYTES = 0x3000000;
 
 /** Where in the wasm memory the lock of 16-byte exchanges lies: behind the state of the first vCPU, for all of them. */
 export const PAIR_LOCK = 0xfc0;
