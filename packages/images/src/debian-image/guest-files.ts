@@ -45,13 +45,13 @@ const FILES: readonly GuestFile[] = [
   },
   { path: 'etc/systemd/system/multi-user.target.wants/hanok-command.service', content: { link: '/etc/systemd/system/hanok-command.service' } },
   // Linux sets its clock from one that counts seconds; the module ptp_kvm reads the host's. A plain processor (--no-paravirt) has none.
-  { path: 'etc/chrony/hanok.conf', content: 'include /etc/chrony/chrony.conf\nrefclock PHC /dev/ptp_kvm poll 2 dpoll -1\nmakestep 0.005 3\n' },
+  { path: 'etc/chrony/hanok.conf', content: 'include /etc/chrony/chrony.conf\nrefclock PHC /dev/ptp0 poll 2 dpoll -1\nmakestep 0.005 3\n' },
   { path: 'etc/chrony/hanok.environment', content: 'DAEMON_OPTS="-F 1 -f /etc/chrony/hanok.conf"\n' },
   {
     path: 'etc/systemd/system/chrony.service.d/hanok.conf',
     content:
-      '[Unit]\nWants=modprobe@ptp_kvm.service\nAfter=modprobe@ptp_kvm.service\n\n' +
-      "[Service]\nEnvironmentFile=/etc/chrony/hanok.environment\nExecCondition=/bin/sh -c 'udevadm settle --timeout=5; test -e /dev/ptp_kvm'\n",
+      '[Unit]\nWants=modprobe@ptp_kvm.service\nAfter=modprobe@ptp_kvm.service\nConditionPathExists=/dev/ptp0\n\n' +
+      '[Service]\nEnvironmentFile=/etc/chrony/hanok.environment\n',
   },
   // Little is compressed, and that fast: the host keeps it uncompressed.
   { path: 'etc/initramfs-tools/conf.d/hanok', content: 'MODULES=list\nCOMPRESS=gzip\nCOMPRESSLEVEL=1\nFSTYPE=ext4\nRESUME=none\n' },
