@@ -114,18 +114,16 @@ export class BlockCache {
     return here.map(({ firstSlot }) => firstSlot).filter((slot) => this.#view.getUint16(slot + SLOT.handler, true) === SPECIAL.Enter);
   }
 
-  /** Whether a block, decoded as code is now, begins at a guest-physical address. */
-  isDecoded(gpa: number): boolean {
-    return this.#hasBlock(this.#memory.baseBytes + gpa, this.#state.word(CPU.blockTag));
+  /** Enter slot of the block, decoded as code is now, that begins at a guest-physical address: 0 where it has none, undefined where there is no block. */
+  slotOf(gpa: number): number | undefined {
+    const block = this.#blocks.get(this.#memory.baseBytes + gpa, this.#state.word(CPU.blockTag));
+    if (!block) return undefined;
+    return this.#view.getUint16(block.firstSlot + SLOT.handler, true) === SPECIAL.Enter ? block.firstSlot : 0;
   }
 
   /** What an instruction raises whatever its operands are, or undefined. */
   #raises(row: Row): AlwaysRaised | undefined {
     return alwaysRaises(row, this.#state.word(CPU.blockTag));
-  }
-
-  #hasBlock(address: number, tag: number): boolean {
-    return this.#blocks.get(address, tag) !== undefined;
   }
 
   /** Whether a block is where generated code finds it: fewer than there are, but seen at once. */

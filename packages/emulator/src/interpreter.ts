@@ -13,6 +13,7 @@ import { emitSlowAddress } from './memory-emit.ts';
 import { type Form, SlotOperands } from './operands.ts';
 import { defineChain } from './region-chain.ts';
 import { defineLeaveRegion } from './jit/leave-region.ts';
+import { defineLinkRegions } from './jit/link-regions.ts';
 import { routineFunctions } from './routines.ts';
 import { writeRunFunction } from './run-function.ts';
 import { defineX87Quick } from './x87/quick/functions.ts';
@@ -128,6 +129,7 @@ export interface InterpreterExports {
   readonly regionLock: unknown;
   readonly fetchAddress: unknown;
   readonly leaveRegion: unknown;
+  readonly linkRegions: unknown;
   readonly flagsImage: unknown;
   readonly copyForward: unknown;
   readonly fillForward: unknown;
@@ -193,6 +195,7 @@ function buildModule(memoryMaxPages: number, hot: readonly Handler[], cold: read
   for (const [name, index] of Object.entries(callees.flag)) module.export(`flag${name}`, 'func', index);
   module.export('fetchAddress', 'func', fetchAddress(module, regionFetch));
   module.export('leaveRegion', 'func', defineLeaveRegion(module));
+  module.export('linkRegions', 'func', defineLinkRegions(module, regionTable, recordsActivity));
   for (const name of ['flagsImage', 'copyForward', 'fillForward'] as const) module.export(name, 'func', callees[name]);
   return module.toBytes();
 }

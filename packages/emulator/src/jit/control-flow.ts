@@ -15,8 +15,8 @@ export interface CodeSource {
   readonly decoder: Decoder;
   /** Where in `ram` the page with this number (0 is the entry's) starts, or -1 where there is none to be had. */
   pageStart(page: number): number;
-  /** Whether code at this offset has run. */
-  hasRun(offset: number): boolean;
+  /** Enter slot of the block at this offset: 0 where it has none, undefined where code there has not run. */
+  slotOf(offset: number): number | undefined;
   /** Where blocks begin on the page of this offset that have run often, the nearest first: cases of a switch stand behind its jump. */
   hotBlocks(offset: number): readonly number[];
   /** Whether the instruction may be executed at all in this state of the control registers. */
@@ -37,15 +37,18 @@ export interface ControlFlow {
   readonly jumps: readonly number[];
   /** The pages it lies on: numbers relative to the entry's, and where each starts in RAM. */
   readonly pages: ReadonlyMap<number, number>;
+  /** Enter slots of blocks that its direct branches lead to. */
+  readonly slots: ReadonlyMap<number, number>;
 }
 
-/** Follows direct control flow from `entry`, over calls and pages. */
-export function followControlFlow(source: CodeSource, entry: number, visit?: InstructionVisitor): ControlFlow {
-  return new Walk(source, visit).run(entry);
+/** Follows direct control flow from `entry`, over calls and pages, for so many instructions at most. */
+export function followControlFlow(source: CodeSource, entry: number, instructionsMax: number, visit?: InstructionVisitor): ControlFlow {
+  return new Walk(source, instructionsMax, visit).run(entry);
 }
 
 class Walk {
   readonly #source: CodeSource;
+  readonly #instructionsMax: number;
   readonly #visit: InstructionVisitor | undefined;
   readonly #reached = new Map<number, boolean>();
   readonly #leaders = new Set<number>();
@@ -53,10 +56,12 @@ class Walk {
   readonly #jumps = new Set<number>();
   readonly #work: number[] = [];
   readonly #pages = new Map<number, number>();
+  readonly #slots = new Map<number, number>();
   readonly #crossing = new Uint8Array(2 * INSTRUCTION_BYTES_MAX);
 
-  constructor(source: CodeSource, visit: InstructionVisitor | undefined) {
+  constructor(source: CodeSource, instructionsMax: number, visit: InstructionVisitor | undefined) {
     this.#source = source;
+    this.#instructionsMax = instructionsMax;
     this.#visit = visit;
   }
 
@@ -64,10 +69,19 @@ class Walk {
     const reached = this.#reached;
     this.#lead(entry);
     for (let start = this.#work.shift(); start !== undefined; start = this.#work.shift()) {
-      for (let at: number | undefined = start; at !== undefined && !reached.has(at) && reached.size < REGION_INSTRUCTIONS_MAX; ) at = this.#step(at);
+      let at: number | undefined = start;
+      while (at !== undefined && !reached.has(at) && reached.size < this.#instructionsMax) at = this.#step(at);
+      if (at !== undefined && !reached.has(at)) this.#hasRun(at);
     }
     const present = (sites: Iterable<number>) => [...sites].filter((site) => reached.get(site));
-    return { reached, leaders: this.#leaders, returns: present(this.#returns), jumps: present(this.#jumps), pages: this.#pages };
+    return { reached, leaders: this.#leaders, returns: present(this.#returns), jumps: present(this.#jumps), pages: this.#pages, slots: this.#slots };
+  }
+
+  /** Whether code at an offset has run; notes its slot. */
+  #hasRun(offset: number): boolean {
+    const slot = this.#source.slotOf(offset);
+    if (slot) this.#slots.set(offset, slot);
+    return slot !== undefined;
   }
 
   #lead(offset: number): void {
@@ -82,7 +96,7 @@ class Walk {
     if (!decoded) return undefined;
     const next = at + decoded.lengthBytes;
     const target = relativeTarget(decoded, at);
-    const follows = target !== undefined && this.#source.hasRun(target);
+    const follows = target !== undefined && this.#hasRun(target);
     if (follows) this.#lead(target);
     if (traitsOf(decoded).endsRegion) return undefined;
     if (isIndirectJump(decoded)) {

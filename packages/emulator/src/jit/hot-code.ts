@@ -6,6 +6,7 @@ import { alwaysRaises } from '../always-raised.ts';
 import type { InterpreterTables } from '../interpreter.ts';
 import { CPU, ENTER, REGION_HASH, SLOT } from '../layout.ts';
 import type { Mmu } from '../mmu.ts';
+import { REGION_INSTRUCTIONS_MAX } from './control-flow.ts';
 import { recordCode } from './recorded-code.ts';
 import { RegionAges } from './region-ages.ts';
 import type { RegionCache } from './region-cache.ts';
@@ -16,6 +17,8 @@ export interface CompilePolicy extends Batches {
   /** How often a block runs before; twice as often each time code on its page was dropped, up to `doublingsMax` times. */
   readonly hotCount: number;
   readonly doublingsMax: number;
+  /** Instructions of one region at most; by default REGION_INSTRUCTIONS_MAX, which is the limit. */
+  readonly regionInstructionsMax?: number;
   /** Guest instructions that the regions of a vCPU may be; by default INSTRUCTIONS_MAX. */
   readonly instructionsMax?: number;
 }
@@ -108,9 +111,9 @@ export class HotCode {
       starts.set(page, start);
       return start;
     };
-    const hasRun = (offset: number) => {
+    const slotOf = (offset: number) => {
       const start = pageStart(Math.floor(offset / PAGE_BYTES));
-      return start >= 0 && this.#blocks!.isDecoded(start + (offset & (PAGE_BYTES - 1)));
+      return start >= 0 ? this.#blocks!.slotOf(start + (offset & (PAGE_BYTES - 1))) : undefined;
     };
     const hotBlocks = (offset: number) => {
       const page = Math.floor(offset / PAGE_BYTES);
@@ -122,7 +125,7 @@ export class HotCode {
     const blockTag = this.#state.word(CPU.blockTag);
     const works = (row: Row) => alwaysRaises(row, blockTag) === undefined;
     const entry = view.getUint16(slot + SLOT.pageOffset, true);
-    const code = recordCode({ ram: this.#ram, decoder: this.#decoder, pageStart, hasRun, hotBlocks, works }, entry, blockTag);
+    const code = recordCode({ ram: this.#ram, decoder: this.#decoder, pageStart, slotOf, hotBlocks, works }, entry, this.#policy.regionInstructionsMax ?? REGION_INSTRUCTIONS_MAX, blockTag);
     if (!code) return;
     const id = this.#nextId++;
     this.#pending.set(id, { slot, pageStarts: [...code.pages.values()] });

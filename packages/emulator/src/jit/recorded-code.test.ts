@@ -26,17 +26,17 @@ function source(): CodeSource {
     ram,
     decoder: new Decoder(),
     pageStart: (page) => (page === 0 || page === 1 ? page * 0x1000 : -1),
-    hasRun: (offset) => offset === CALLED_AT,
+    slotOf: (offset) => (offset === CALLED_AT ? 0x8000 : undefined),
     hotBlocks: () => [CASE_AT],
     works: () => true,
   };
 }
 
-const starts = (code: CodeSource) => regionBlocks(code, ENTRY).blocks.map(({ start, instructions, next, target, returns }) => ({ start, count: instructions.length, next, target, returns }));
+const starts = (code: CodeSource) => regionBlocks(code, ENTRY, 128).blocks.map(({ start, instructions, next, target, returns }) => ({ start, count: instructions.length, next, target, returns }));
 
 test('recorded code is followed as it was seen', () => {
   const seen = source();
-  const recorded = recordCode(seen, ENTRY, 0);
+  const recorded = recordCode(seen, ENTRY, 128, 0);
   assert.ok(recorded);
   const again = recordedSource(structuredClone(recorded), seen.ram, new Decoder(), () => true);
   assert.deepEqual(starts(again), starts(source()));
@@ -45,14 +45,14 @@ test('recorded code is followed as it was seen', () => {
 
 test('code that changed since is followed without harm', () => {
   const seen = source();
-  const recorded = recordCode(seen, ENTRY, 0)!;
+  const recorded = recordCode(seen, ENTRY, 128, 0)!;
   for (let value = 0; value < 256; value++) {
     seen.ram.fill(value, ENTRY, ENTRY + 32);
-    const { blocks } = regionBlocks(recordedSource(recorded, seen.ram, new Decoder(), () => true), ENTRY);
+    const { blocks } = regionBlocks(recordedSource(recorded, seen.ram, new Decoder(), () => true), ENTRY, 128);
     assert.ok(blocks.length === 0 || blocks[0]!.start === ENTRY);
   }
 });
 
 test('there is nothing to record where the first instruction cannot be compiled', () => {
-  assert.equal(recordCode({ ...source(), works: () => false }, ENTRY, 0), undefined);
+  assert.equal(recordCode({ ...source(), works: () => false }, ENTRY, 128, 0), undefined);
 });

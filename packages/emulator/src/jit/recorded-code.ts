@@ -4,10 +4,11 @@ import { type CodeSource, followControlFlow } from './control-flow.ts';
 /** The code of a region as its vCPU saw it, so that it can be followed again by who cannot see the vCPU; plain data. */
 export interface RecordedCode {
   readonly entry: number;
+  readonly instructionsMax: number;
   /** Pages by their numbers relative to the entry's, and where each starts in RAM. */
   readonly pages: ReadonlyMap<number, number>;
-  /** Targets of branches that have run. */
-  readonly ran: ReadonlySet<number>;
+  /** Targets of branches that have run, and their Enter slots or 0. */
+  readonly slots: ReadonlyMap<number, number>;
   /** Hot blocks, by the offset of the indirect jump they were asked for. */
   readonly hotBlocks: ReadonlyMap<number, readonly number[]>;
   /** What `works` depends on: a BLOCK_TAG. */
@@ -15,17 +16,17 @@ export interface RecordedCode {
 }
 
 /** Follows code from `entry` and notes what its source says; undefined where the first instruction cannot be compiled. */
-export function recordCode(source: CodeSource, entry: number, blockTag: number): RecordedCode | undefined {
-  const ran = new Set<number>();
+export function recordCode(source: CodeSource, entry: number, instructionsMax: number, blockTag: number): RecordedCode | undefined {
+  const slots = new Map<number, number>();
   const hotBlocks = new Map<number, readonly number[]>();
   const noting: CodeSource = {
     ram: source.ram,
     decoder: source.decoder,
     pageStart: (page) => source.pageStart(page),
-    hasRun(offset) {
-      const yes = source.hasRun(offset);
-      if (yes) ran.add(offset);
-      return yes;
+    slotOf(offset) {
+      const slot = source.slotOf(offset);
+      if (slot !== undefined) slots.set(offset, slot);
+      return slot;
     },
     hotBlocks(offset) {
       const hot = source.hotBlocks(offset);
@@ -34,17 +35,17 @@ export function recordCode(source: CodeSource, entry: number, blockTag: number):
     },
     works: (row) => source.works(row),
   };
-  const { reached, pages } = followControlFlow(noting, entry);
-  return reached.get(entry) ? { entry, pages, ran, hotBlocks, blockTag } : undefined;
+  const { reached, pages } = followControlFlow(noting, entry, instructionsMax);
+  return reached.get(entry) ? { entry, instructionsMax, pages, slots, hotBlocks, blockTag } : undefined;
 }
 
 /** A source that says what was noted. Code that has changed since gives other answers: what comes of it must be thrown away. */
-export function recordedSource({ pages, ran, hotBlocks, blockTag }: RecordedCode, ram: Uint8Array, decoder: Decoder, works: (blockTag: number, row: Parameters<CodeSource['works']>[0]) => boolean): CodeSource {
+export function recordedSource({ pages, slots, hotBlocks, blockTag }: RecordedCode, ram: Uint8Array, decoder: Decoder, works: (blockTag: number, row: Parameters<CodeSource['works']>[0]) => boolean): CodeSource {
   return {
     ram,
     decoder,
     pageStart: (page) => pages.get(page) ?? -1,
-    hasRun: (offset) => ran.has(offset),
+    slotOf: (offset) => slots.get(offset),
     hotBlocks: (offset) => hotBlocks.get(offset) ?? [],
     works: (row) => works(blockTag, row),
   };

@@ -26,23 +26,23 @@ export interface RegionBlock {
   endsUncompilable: boolean;
 }
 
-/** The blocks of a region, the entry's first, and the pages it lies on. */
-export interface RegionBlocks extends Pick<ControlFlow, 'pages'> {
+/** The blocks of a region, the entry's first, the pages it lies on, and the slots of blocks its branches lead to. */
+export interface RegionBlocks extends Pick<ControlFlow, 'pages' | 'slots'> {
   readonly blocks: RegionBlock[];
 }
 
 type Instructions = ReadonlyMap<number, CompiledInstruction>;
 
 /** The blocks of the region at `entry`; none where its first instruction cannot be compiled. */
-export function regionBlocks(source: CodeSource, entry: number): RegionBlocks {
+export function regionBlocks(source: CodeSource, entry: number, instructionsMax: number): RegionBlocks {
   const instructions = new Map<number, CompiledInstruction>();
-  const flow = followControlFlow(source, entry, (at, decoded, bytes, from) => {
+  const flow = followControlFlow(source, entry, instructionsMax, (at, decoded, bytes, from) => {
     const own = { ...decoded };
     instructions.set(at, { decoded: own, pageOffset: at, traits: traitsOf(own), key: keyOf(bytes, from, own), flagsDead: false });
   });
-  if (!instructions.has(entry)) return { blocks: [], pages: flow.pages };
+  if (!instructions.has(entry)) return { blocks: [], pages: flow.pages, slots: flow.slots };
   const starts = [...flow.leaders].filter((start) => instructions.has(start));
-  return { blocks: starts.map((start) => formBlock(instructions, flow, start)), pages: flow.pages };
+  return { blocks: starts.map((start) => formBlock(instructions, flow, start)), pages: flow.pages, slots: flow.slots };
 }
 
 /** The targets of branches may differ, but not how long they are. */

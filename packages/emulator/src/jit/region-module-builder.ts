@@ -51,7 +51,7 @@ export class RegionModuleBuilder {
 
   #write(module: ModuleBuilder, callees: RegionCallees, code: RecordedCode, id: number): number {
     const { ram } = this.#options;
-    const region = regionBlocks(recordedSource(code, ram, this.#decoder, (tag, row) => alwaysRaises(row, tag) === undefined), code.entry);
+    const region = regionBlocks(recordedSource(code, ram, this.#decoder, (tag, row) => alwaysRaises(row, tag) === undefined), code.entry, code.instructionsMax);
     if (region.blocks.length === 0) return 0;
     const f = module.function(module.type(['i32'], ['i32']));
     module.export(`r${id}`, 'func', f.index);

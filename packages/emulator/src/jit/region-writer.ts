@@ -38,6 +38,10 @@ export class RegionWriter {
   readonly #templates: TemplateCache;
   readonly #constants: VectorConstants;
   readonly #reloads: PlacedReload[] = [];
+  /** Of the region that is being written: its pages, and the slots it may go on at; and where RAM lies. */
+  #pages: RegionBlocks['pages'] = new Map();
+  #slots: RegionBlocks['slots'] = new Map();
+  #ramBase = 0;
   readonly #labels = new Map<StructuredBlock, number>();
   readonly #flagsAtEntry = new Map<StructuredBlock, FlagState>();
   /** Registers available where a block ends, and so wherever it dominates. */
@@ -59,17 +63,20 @@ export class RegionWriter {
     this.#lowering = new Lowering(this.#body, noLocal, NO_FLOW, callees, LOCAL.cpu, -1, LOCAL.tlb);
   }
 
-  write({ blocks, pages }: RegionBlocks, ramBase: number): void {
+  write({ blocks, pages, slots }: RegionBlocks, ramBase: number): void {
+    this.#pages = pages;
+    this.#slots = slots;
+    this.#ramBase = ramBase;
     const entry = structure(blocks)[0]!;
     this.#stackOffsetAtEntry.set(entry, 0);
     this.#tree(entry);
     this.#body.op('unreachable');
-    this.#begin(pages, ramBase, blocks[0]!.start);
+    this.#begin(blocks[0]!.start);
     this.#splice();
   }
 
   /** What every entry does: loads what stays the same while the region runs, and what its loops read. */
-  #begin(pages: ReadonlyMap<number, number>, ramBase: number, entry: number): void {
+  #begin(entry: number): void {
     const code = new RegionCode(this.#locals);
     const { cpu } = LOCAL;
     code.localGet(cpu).localGet(cpu).memory('i32.load', CPU.tlb).op('i32.add').localSet(LOCAL.tlb);
@@ -77,22 +84,22 @@ export class RegionWriter {
     code.localGet(cpu).memory('i32.load', CPU.budget).localSet(LOCAL.budget);
     for (const { name, bytes } of this.#constants.among(this.#locals)) code.v128(bytes).localSet(name);
     this.#registers.loadAtEntry(code, this.#locals);
-    this.#checkPages(code, pages, ramBase, entry);
+    this.#checkPages(code, entry);
     this.#function.code.append(code);
   }
 
   /** Other pages than the entry's must still be where they were when the region was made. */
-  #checkPages(code: RegionCode, pages: ReadonlyMap<number, number>, ramBase: number, entry: number): void {
+  #checkPages(code: RegionCode, entry: number): void {
     const { cpu, codePage } = LOCAL;
     const linear = temporaryName('i64', 0)!;
     const tlbEntry = temporaryName('i32', 0)!;
-    for (const [page, start] of pages) {
+    for (const [page, start] of this.#pages) {
       if (page === 0) continue;
       pushTlbOffset(code.localGet(codePage).i64(page * PAGE_BYTES).op('i64.add').localTee(linear));
       code.localGet(LOCAL.tlb).op('i32.add').localTee(tlbEntry).memory('i64.load', TLB.tagExecute).localGet(linear).op('i64.eq').if('i32');
       code.localGet(linear).op('i32.wrap_i64').localGet(tlbEntry).memory('i32.load', TLB.addendExecute).op('i32.add');
       code.op('else').localGet(cpu).localGet(linear).call(this.#callees.fetchAddress).op('end');
-      code.i32(ramBase + start).op('i32.ne').if();
+      code.i32(this.#ramBase + start).op('i32.ne').if();
       code.localGet(cpu).localGet(codePage).i64(entry).op('i64.add').memory('i64.store', CPU.rip);
       code.i32(Interpret).op('return').op('end');
     }
@@ -236,7 +243,8 @@ export class RegionWriter {
     const code = this.#body;
     if ('exit' in edge) {
       const interpret = from.code.endsUncompilable && edge === from.next;
-      this.#exit(edge.exit, interpret ? Interpret : Lookup, 0);
+      if (interpret) this.#exit(edge.exit, Interpret, 0);
+      else this.#link(edge.exit);
       return;
     }
     const { block } = edge;
@@ -260,6 +268,18 @@ export class RegionWriter {
     const stackOffset = this.#stackOffsetAtEntry.get(block);
     if (stackOffset === undefined) this.#stackOffsetAtEntry.set(block, this.#stackOffset);
     else if (stackOffset !== this.#stackOffset) this.#reloads.push({ at: this.#body.sizeBytes, onlyX87: true, available: 0, stackOffset });
+  }
+
+  /** Leaves for a page offset, straight for the region there if its slot is known. */
+  #link(pageOffset: number): void {
+    const code = this.#body;
+    const slot = this.#slots.get(pageOffset);
+    if (slot === undefined) {
+      this.#exit(pageOffset, Lookup, 0);
+      return;
+    }
+    this.#flags.spill(this.#lowering, this.#flags.state);
+    code.localGet(LOCAL.cpu).i32(slot).i64(pageOffset).localGet(LOCAL.budget).i32(this.#ramBase).returnCall(this.#callees.linkRegions);
   }
 
   /** Leaves for a page offset; `executed` instructions are still to be counted. */

@@ -23,6 +23,8 @@ export interface RegionCallees extends Callees {
   readonly regionHelper: number;
   /** `defineLeaveRegion`. */
   readonly leaveRegion: number;
+  /** `defineLinkRegions`. */
+  readonly linkRegions: number;
 }
 
 /** A template, what it depends on, and what it leaves behind. */
