@@ -1,16 +1,15 @@
 import type { CodePages, GuestMemory } from '@hanok/machine';
-import { ALL_ROWS, type Decoded, Decoder, type ModeBits, type Row } from '@hanok/x86';
+import { type Decoded, Decoder, type ModeBits, type Row } from '@hanok/x86';
 import { type AlwaysRaised, alwaysRaises } from './always-raised.ts';
 import { BlockIndex } from './block-index.ts';
 import type { CpuState } from './cpu-state.ts';
-import { formIndexOf } from './forms.ts';
 import type { InterpreterTables } from './interpreter.ts';
 import type { HotCode } from './jit/hot-code.ts';
 import { traitsOf } from './jit/traits.ts';
-import { ADDRESS_KIND, ARENA, BLOCK_HASH, BLOCK_TAG, CPU, ENTER, SEGMENT_INDEX, SLOT, SPECIAL, segmentField } from './layout.ts';
+import { ARENA, BLOCK_HASH, BLOCK_TAG, CPU, ENTER, SLOT, SPECIAL } from './layout.ts';
 import type { Mmu } from './mmu.ts';
 import { nextPage } from './page-walker.ts';
-import { decodedField } from './operands.ts';
+import { SlotWriter } from './slot-writer.ts';
 import type { UnknownEncoding } from './unknown-encoding.ts';
 
 const BLOCK_INSTRUCTIONS_MAX = 16;
@@ -29,7 +28,7 @@ interface Block {
 export class BlockCache {
   readonly #state: CpuState;
   readonly #memory: GuestMemory;
-  readonly #handlers: ReadonlyMap<Row, Uint16Array>;
+  readonly #writer: SlotWriter;
   readonly #codePages: CodePages;
   readonly #vcpu: number;
   readonly #view: DataView;
@@ -52,7 +51,6 @@ export class BlockCache {
   constructor(state: CpuState, memory: GuestMemory, image: InterpreterTables, codePages: CodePages, vcpu: number, hotCode: HotCode, onUnknown: (unknown: UnknownEncoding) => void, breaksAt: (linear: bigint) => boolean) {
     this.#state = state;
     this.#memory = memory;
-    this.#handlers = new Map(ALL_ROWS.map((row, index) => [row, image.handlers[index]!]));
     this.#codePages = codePages;
     this.#vcpu = vcpu;
     this.#onUnknown = onUnknown;
@@ -61,6 +59,7 @@ export class BlockCache {
     const buffer = memory.memory.buffer as ArrayBufferLike;
     this.#view = new DataView(buffer);
     this.#words = new Int32Array(buffer);
+    this.#writer = new SlotWriter(buffer, image);
     this.#ram = new Uint8Array(buffer, memory.baseBytes, memory.sizeBytes);
     this.#next = state.blockAddress + ARENA.offset;
   }
@@ -280,63 +279,7 @@ export class BlockCache {
   }
 
   #slot(d: Decoded, pageOffset: number): void {
-    const slot = this.#next;
-    const table = this.#handlers.get(d.row)!;
-    const handler = table[formIndexOf(d)]!;
-    if (handler === 0xffff) throw new Error(`no handler for ${d.row.insn.name} ${d.row.text} at ${d.bits} bits`);
+    this.#writer.write(this.#next, d, pageOffset);
     this.#next += SLOT.sizeBytes;
-    this.#clear(slot);
-    const view = this.#view;
-    view.setUint16(slot + SLOT.handler, handler, true);
-    view.setUint8(slot + SLOT.length, d.lengthBytes);
-    view.setUint16(slot + SLOT.pageOffset, pageOffset, true);
-    const { operands } = d.row;
-    for (let index = 0; index < operands.length; index++) {
-      const field = decodedField(operands[index]!, d);
-      if (field >= 0) view.setUint16(slot + SLOT.operand0 + index * 2, field, true);
-    }
-    if (d.immediate !== 0n) view.setBigInt64(slot + SLOT.immediate, d.immediate, true);
-    if (d.isMemory) this.#address(slot, d, pageOffset);
-    else {
-      if (d.immediate2 !== 0n) view.setInt32(slot + SLOT.displacement, Number(BigInt.asIntN(32, d.immediate2)), true);
-      // String instructions have a segment without a memory operand, and stack instructions use SS.
-      const usesStack = d.row.options.default64 || d.row.options.force64;
-      view.setUint8(slot + SLOT.segment, usesStack ? SEGMENT_INDEX.SS : d.segment);
-      view.setUint16(slot + SLOT.segmentBase, segmentBaseField(d), true);
-    }
   }
-
-  #address(slot: number, d: Decoded, pageOffset: number): void {
-    const view = this.#view;
-    // Numbers beyond 32 bits need not be exact: they are only told from those within.
-    let displacement = Number(d.displacement);
-    let kind: number = d.mode === 64 ? (d.addressBits === 64 ? ADDRESS_KIND.Long : ADDRESS_KIND.Long32) : d.addressBits === 32 ? ADDRESS_KIND.Legacy32 : ADDRESS_KIND.Legacy16;
-    let base: number = d.base < 0 ? CPU.zero : CPU.gpr + d.base * 8;
-    const index = d.index < 0 ? CPU.zero : CPU.gpr + d.index * 8;
-    if (d.base === 16) {
-      base = CPU.codePage;
-      displacement += pageOffset + d.lengthBytes;
-    } else if (displacement !== (displacement | 0)) {
-      // MOV's 64-bit absolute offset: its register fields are free, and so is the immediate.
-      view.setBigInt64(slot + SLOT.immediate, BigInt.asIntN(64, d.displacement), true);
-      kind = ADDRESS_KIND.Absolute;
-      displacement = 0;
-    }
-    if (displacement !== (displacement | 0)) {
-      kind = ADDRESS_KIND.FarRip;
-      displacement = Number(d.displacement);
-    }
-    view.setUint8(slot + SLOT.addressKind, kind);
-    view.setUint8(slot + SLOT.scale, d.scale);
-    view.setUint16(slot + SLOT.base, base, true);
-    view.setUint16(slot + SLOT.index, index, true);
-    view.setInt32(slot + SLOT.displacement, displacement, true);
-    view.setUint8(slot + SLOT.segment, d.segment);
-    view.setUint16(slot + SLOT.segmentBase, segmentBaseField(d), true);
-  }
-}
-
-/** In 64-bit mode only FS and GS have a base. */
-function segmentBaseField(d: Decoded): number {
-  return d.mode === 64 && d.segment < 4 ? CPU.zero : segmentField(d.segment, 'base');
 }

@@ -1,15 +1,18 @@
 import type { IntegerBits } from './emit.ts';
 import type { Row } from './insn.ts';
 import type { OperandSpec } from './operand.ts';
-import { type Encoding, type ImmediateLayout, type ModeBits, OpcodeMatcher } from './opcode-match.ts';
+import { type Encoding, type ImmediateLayout, type ModeBits, type OpcodeMatch, OpcodeMatcher } from './opcode-match.ts';
+import { ShapeCache } from './shape-cache.ts';
 import { OPCODE_TABLES, VEX_TABLES } from './table.ts';
 
 /** The longest instruction (SDM vol. 2A §2.3.11). */
 export const INSTRUCTION_BYTES_MAX = 15;
 
-/** One decoded instruction. The decoder reuses a single object: copy what must outlive the next call. */
+/** One decoded instruction. The decoder uses its objects again: copy what must outlive the next call. */
 export interface Decoded {
   row: Row;
+  /** The same number for instructions that differ in displacement and immediate alone, or -1. */
+  shape: number;
   lengthBytes: number;
   /** How many of them are prefixes, REX among them. */
   prefixBytes: number;
@@ -56,21 +59,28 @@ const TRUNCATED = new Truncated('instruction bytes end early');
 /** A decoder over a byte array. */
 export class Decoder {
   readonly result: Decoded = {
-    row: undefined as unknown as Row, lengthBytes: 0, prefixBytes: 0, bits: 32, addressBits: 64, mode: 64, lock: false, repeat: 0, hasRex: false, rexB: 0, rexR: 0, vexRegister: 0,
+    row: undefined as unknown as Row, shape: -1, lengthBytes: 0, prefixBytes: 0, bits: 32, addressBits: 64, mode: 64, lock: false, repeat: 0, hasRex: false, rexB: 0, rexR: 0, vexRegister: 0,
     modrm: 0, opcode: 0, isMemory: false, base: -1, index: -1, scale: 0, displacement: 0n, segment: 3, segmentOverride: -1, immediate: 0n, immediate2: 0n,
   };
   #bytes: Uint8Array = new Uint8Array(0);
   #at = 0;
   #end = 0;
   #rexX = 0;
+  /** Where what only one instruction has begins: its displacement, and its immediate. */
+  #shapeEnd = 0;
+  #immediatesAt = 0;
+  readonly #shapes = new ShapeCache();
   readonly #encoding: Encoding = { mode: 64, map: 0, opcode: 0, modrm: 0, operandPrefix: false, repeat: 0, rexW: false, rexB: 0, vexLength: undefined, vexRegister: 0 };
   readonly #matcher = new OpcodeMatcher();
 
   /** Decodes at bytes[start], looking no further than `end`. */
   decode(bytes: Uint8Array, start: number, end: number, mode: ModeBits): Decoded | DecodeFailure {
+    const last = Math.min(end, start + INSTRUCTION_BYTES_MAX);
+    const known = mode === 64 ? this.#shapes.find(bytes, start, last) : undefined;
+    if (known) return known;
     this.#bytes = bytes;
     this.#at = start;
-    this.#end = Math.min(end, start + INSTRUCTION_BYTES_MAX);
+    this.#end = last;
     try {
       return this.#decode(start, mode);
     } catch (error) {
@@ -104,15 +114,21 @@ export class Decoder {
     const { row } = match;
     d.row = row;
     d.modrm = match.modrm;
+    this.#shapeEnd = this.#at;
     d.bits = match.bits;
     if (!row.options.repeat) d.repeat = 0;
     d.isMemory = false;
+    d.base = -1;
+    d.index = -1;
+    d.scale = 0;
+    d.displacement = 0n;
     d.segment = d.segmentOverride < 0 ? 3 : d.segmentOverride;
     if (row.hasModrm && row.modrm === undefined && d.modrm < 0xc0) this.#memory(mode);
     if (d.lock && !(row.options.lock && d.isMemory)) return 'undefined';
+    this.#immediatesAt = this.#at;
     this.#immediates(match.immediates);
     d.lengthBytes = this.#at - start;
-    return d;
+    return mode === 64 && hasOneImmediate(match) ? this.#shapes.keep(this.#bytes, start, this.#shapeEnd - start, this.#immediatesAt - this.#shapeEnd, d) : d;
   }
 
   /** Reads prefixes and REX; returns the first opcode byte. */
@@ -225,19 +241,12 @@ export class Decoder {
     const d = this.result;
     const value = this.#signed(d.addressBits / 8);
     d.isMemory = true;
-    d.base = -1;
-    d.index = -1;
-    d.scale = 0;
     d.displacement = BigInt.asUintN(d.addressBits, value);
   }
 
   #memory(mode: ModeBits): void {
     const d = this.result;
     d.isMemory = true;
-    d.base = -1;
-    d.index = -1;
-    d.scale = 0;
-    d.displacement = 0n;
     if (d.addressBits === 16) this.#memory16();
     else this.#memory32(mode);
     if (d.segmentOverride < 0 && (d.base === 4 || d.base === 5) && mode !== 64) d.segment = 2;
@@ -265,6 +274,7 @@ export class Decoder {
     let rm = d.modrm & 7;
     if (rm === 4) {
       const sib = this.#byte();
+      this.#shapeEnd = this.#at;
       d.scale = sib >> 6;
       const index = ((sib >> 3) & 7) | this.#rexX;
       d.index = index === 4 ? -1 : index;
@@ -284,6 +294,9 @@ export class Decoder {
     else if (mod === 2) d.displacement = this.#signed(4);
   }
 }
+
+/** One at most, and that a plain number. */
+const hasOneImmediate = ({ immediates }: OpcodeMatch) => immediates.length === 0 || (immediates.length === 1 && immediates[0]!.kind === 'value');
 
 /** Size in bits of one operand of a decoded instruction. */
 export function operandBits(spec: OperandSpec, bits: IntegerBits): number {
