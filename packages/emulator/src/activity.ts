@@ -10,7 +10,7 @@ import { CPU, SLOT, vcpuBlockAddress } from './layout.ts';
  */
 const ACTIVITIES = [
   'not running', 'interpreter', 'compiled code', 'between slices', 'halted', 'yielding', 'decoding', 'finding regions', 'compiling regions', 'TLB miss', 'page fault',
-  'exception', 'interrupt', 'local APIC', 'port read', 'port write', 'mmio read', 'mmio write', 'segment check',
+  'exception', 'interrupt', 'local APIC', 'port read', 'port write', 'mmio read', 'mmio write', 'segment check', 'clock',
 ] as const;
 export type Activity = (typeof ACTIVITIES)[number];
 
@@ -25,7 +25,7 @@ export const HELPER_ACTIVITY = 'instruction';
 const IMPORT_ACTIVITIES: Readonly<Record<Exclude<keyof EngineImports, 'helper'>, Activity>> = {
   fetchMiss: 'TLB miss', read: 'TLB miss', write: 'TLB miss', modify: 'TLB miss', lock: 'TLB miss', unlock: 'TLB miss',
   regionFetch: 'TLB miss', regionRead: 'TLB miss', regionWrite: 'TLB miss', regionModify: 'TLB miss', regionLock: 'TLB miss',
-  decode: 'decoding', cross: 'decoding', hot: 'finding regions', raise: 'exception', segmentLinear: 'segment check',
+  decode: 'decoding', cross: 'decoding', nowNs: 'clock', hot: 'finding regions', raise: 'exception', segmentLinear: 'segment check',
 };
 
 export type ActivityName = Activity | `${typeof HELPER_ACTIVITY} ${string}`;

@@ -383,6 +383,9 @@ export class Emitter implements Emit {
   x87Stored(part: 'value' | 'head'): Value {
     return this.loadState('i64.load', part === 'value' ? CPU.result : CPU.x87StoredHead);
   }
+  timeStamp(): Value {
+    return this.node('i64', 'effect', [], (l) => l.code.localGet(l.cpu).call(l.callees.timeStamp));
+  }
   roundingShows(): Value {
     return this.node('i32', 'effect', [], (l) => emitRoundingShows(l.code, l.cpu));
   }

@@ -86,6 +86,8 @@ export class EmulatedVcpu implements Vcpu {
     this.#blocks.connect(this.#mmu);
     this.#hotCode.connect(this.#mmu, this.#blocks);
     const { paravirt, timeStamp, model } = this.#services;
+    this.state.view.setFloat64(CPU.tscTicksPerNs, timeStamp.ticksPerNs, true);
+    timeStamp.watchOffset((offset) => this.state.set(CPU.tscOffset, offset));
     this.#paravirt = paravirt && new KvmParavirt(memory, timeStamp, model.tscHz, this.#services.interrupts, paravirt);
     this.#context = new ExecutionContext(this.state, this.#mmu, this.#services, this.#paravirt, this.#tally, new DataView(buffer), this.#debug, () => this.#debugChanged());
     this.#single = new SingleStep(this.state, this.#context, this.#debug, this.#mmu, ram, {
@@ -123,6 +125,7 @@ export class EmulatedVcpu implements Vcpu {
       modify: (low, high, sizeBytes) => this.#mmu.modify(low, high, sizeBytes),
       lock: (low, high, sizeBytes) => this.#mmu.lock(low, high, sizeBytes),
       unlock: (low, high, sizeBytes) => this.#mmu.unlock(low, high, sizeBytes),
+      nowNs: this.#services.timeStamp.nowNs,
       hot: (slot) => this.#hotCode.note(slot),
       regionFetch: (low, high) => this.#mmu.regionFetch(low, high),
       regionRead: (low, high, sizeBytes) => this.#mmu.regionRead(low, high, sizeBytes),

@@ -245,9 +245,6 @@ export class ExecutionContext implements SystemContext {
     return done === undefined ? this.#paravirt?.writeMsr(number, value) === true : done === 'done';
   }
 
-  readTimeStamp(): bigint {
-    return this.#services.timeStamp.read();
-  }
   get cr4Features(): bigint {
     return this.#services.model.cr4Features;
   }

@@ -57,7 +57,6 @@ export interface SystemContext extends HelperContext {
   /** MSRs that live outside the state block (APIC, time stamp); undefined where there is no such register. */
   readExternalMsr(number: number): bigint | undefined;
   writeExternalMsr(number: number, value: bigint): boolean;
-  readTimeStamp(): bigint;
   /** Bits of CR4 that the CPU model's features add. */
   readonly cr4Features: bigint;
   cpuid(leaf: number, subleaf: number): readonly [number, number, number, number];

@@ -11,5 +11,5 @@ export { buildInterpreter } from './interpreter.ts';
 export type { InterpreterImage, InterpreterTables } from './interpreter.ts';
 export { VCPU_BLOCK_BYTES } from './layout.ts';
 export type { ParavirtHost } from './paravirt/kvm-paravirt.ts';
-export { TimeStamp } from './system-services.ts';
 export type { LocalInterrupts, VcpuServices } from './system-services.ts';
+export { TimeStamp } from './time-stamp.ts';

@@ -16,6 +16,7 @@ import { defineLeaveRegion } from './jit/leave-region.ts';
 import { defineLinkRegions } from './jit/link-regions.ts';
 import { routineFunctions } from './routines.ts';
 import { writeRunFunction } from './run-function.ts';
+import { defineTimeStamp } from './time-stamp.ts';
 import { defineX87Quick } from './x87/quick/functions.ts';
 import { X87_QUICK } from './x87/quick/names.ts';
 
@@ -110,6 +111,8 @@ export interface EngineImports {
   unlock(linearLow: number, linearHigh: number, sizeBytes: number): number;
   /** Linear address of an offset in a segment outside 64-bit mode, or -1 with an exception in the state block. */
   segmentLinear(segment: number, offset: number, sizeAndWrite: number): number;
+  /** Machine time. */
+  nowNs(): number;
   /** The block of this Enter slot has run often enough to be compiled. */
   hot(slot: number): void;
   /** Slow memory access of compiled code: as above, but 0 wherever the interpreter must run the instruction. */
@@ -133,6 +136,7 @@ export interface InterpreterExports {
   readonly flagsImage: unknown;
   readonly copyForward: unknown;
   readonly fillForward: unknown;
+  readonly timeStamp: unknown;
   /** Exact floating-point operations in the order of EXACT_FLOATS, and then X87_QUICK. */
   readonly floats: unknown;
   readonly flagCF: unknown;
@@ -161,6 +165,7 @@ function buildModule(memoryMaxPages: number, hot: readonly Handler[], cold: read
   const [read, write, modify, lock, unlock] = [host('read', 3), host('write', 3), host('modify', 3), host('lock', 3), host('unlock', 3)];
   const regionAccesses = (['regionRead', 'regionWrite', 'regionModify', 'regionLock'] as const).map((name) => [name, host(name, 3)] as const);
   const regionFetch = host('regionFetch', 2);
+  const nowNs = module.importFunction('engine', 'nowNs', module.type([], ['f64']));
   const regionTable = module.importTable('engine', 'regions', { min: 1 });
   const segmentLinear = module.importFunction('engine', 'segmentLinear', module.type(i32s(3), ['f64']));
   const floats = defineExactFloats(module);
@@ -179,6 +184,7 @@ function buildModule(memoryMaxPages: number, hot: readonly Handler[], cold: read
     x87: (code: Code, name: X87Quick) => void code.call(x87.get(name)!),
     copyForward: defineCopyForward(module),
     fillForward: defineFillForward(module),
+    timeStamp: defineTimeStamp(module, nowNs),
   };
   const slowAddress = module.function(module.type(['i32', 'i32'], ['i64']));
   const callees: Callees = { ...partial, slowAddress: slowAddress.index, routine: routineFunctions(module) };
@@ -196,7 +202,7 @@ function buildModule(memoryMaxPages: number, hot: readonly Handler[], cold: read
   module.export('fetchAddress', 'func', fetchAddress(module, regionFetch));
   module.export('leaveRegion', 'func', defineLeaveRegion(module));
   module.export('linkRegions', 'func', defineLinkRegions(module, regionTable, recordsActivity));
-  for (const name of ['flagsImage', 'copyForward', 'fillForward'] as const) module.export(name, 'func', callees[name]);
+  for (const name of ['flagsImage', 'copyForward', 'fillForward', 'timeStamp'] as const) module.export(name, 'func', callees[name]);
   return module.toBytes();
 }
 

@@ -71,6 +71,8 @@ export interface Callees {
   readonly flagsImage: number;
   readonly copyForward: number;
   readonly fillForward: number;
+  /** (cpu) → the time-stamp counter. */
+  readonly timeStamp: number;
   /** Writes the routine's function into the module when it is first called. */
   routine(routine: Routine): number;
   /** Calls an exact floating-point operation: (cpu, operands) → result. */

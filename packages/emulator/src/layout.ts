@@ -83,6 +83,8 @@ export const CPU = {
   fmask: 0x568,
   /** Nonzero while an NMI is in its handler. */
   nmiBlocked: 0x570,
+  /** IA32_TSC_AUX, which RDTSCP and RDPID read. */
+  tscAux: 0x578,
   /** u32 each: exceptions a floating-point instruction raises, as MXCSR's flags, and those of them that are unmasked. */
   floatRaised: 0x580,
   floatFault: 0x584,
@@ -101,6 +103,9 @@ export const CPU = {
   block: 0xf88,
   /** A region is entered only with more instructions left than this: it may overrun a slice, but not the limit of a run. */
   regionBudget: 0xf8c,
+  /** How machine time becomes the time-stamp counter: f64 ticks a nanosecond, and i64 ticks to add. */
+  tscTicksPerNs: 0xf90,
+  tscOffset: 0xf98,
 } as const;
 
 /**

@@ -11,7 +11,7 @@ function never(): never {
 export const NO_FLOW: Flow = { fault: never, jump: never, branch: never, leaveOnStatus: never, interruptWindow: never };
 
 const NO_CALLEES: Omit<Callees, 'routine'> = {
-  slowRead: -1, slowWrite: -1, slowModify: -1, slowLock: -1, slowUnlock: -1, slowAddress: -1, segmentLinear: -1, helper: -1, flagsImage: -1, copyForward: -1, fillForward: -1,
+  slowRead: -1, slowWrite: -1, slowModify: -1, slowLock: -1, slowUnlock: -1, slowAddress: -1, segmentLinear: -1, helper: -1, flagsImage: -1, copyForward: -1, fillForward: -1, timeStamp: -1,
   flag: { CF: -1, PF: -1, AF: -1, SF: -1, OF: -1, L: -1 }, exactFloat: never, x87: never,
 };
 

@@ -22,6 +22,7 @@ export const STATE_OFFSETS: Record<Exclude<StateName, 'rip'>, number> = {
   lstar: CPU.lstar,
   fmask: CPU.fmask,
   nmiBlocked: CPU.nmiBlocked,
+  tscAux: CPU.tscAux,
   dr7: CPU.debug + 40,
   selectorES: segmentField(SEGMENT_INDEX.ES, 'selector'),
   selectorDS: segmentField(SEGMENT_INDEX.DS, 'selector'),

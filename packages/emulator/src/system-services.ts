@@ -1,3 +1,4 @@
+import type { TimeStamp } from './time-stamp.ts';
 import type { ExitCounters, ExitKind, InterruptController, PostedInterrupts, VcpuBus } from '@hanok/machine';
 import type { CpuModel } from './cpu-model.ts';
 import type { EoiTarget } from './paravirt/kvm-eoi.ts';
@@ -41,47 +42,6 @@ export interface VcpuServices {
   randomWord(): bigint;
   /** One line about something odd that the guest did. */
   log(line: string): void;
-}
-
-/** Time-stamp counter: machine time at the model's frequency, moved by what the guest wrote. */
-export class TimeStamp {
-  readonly #nowNs: () => number;
-  readonly #ticksPerNs: number;
-  #offset = 0n;
-  #adjust = 0n;
-
-  constructor(nowNs: () => number, tscHz: number) {
-    this.#nowNs = nowNs;
-    this.#ticksPerNs = tscHz / 1e9;
-  }
-
-  read(): bigint {
-    return this.at(this.#nowNs());
-  }
-
-  /** What it showed or will show at a moment of machine time. */
-  at(nowNs: number): bigint {
-    return BigInt.asUintN(64, BigInt(Math.round(nowNs * this.#ticksPerNs)) + this.#offset);
-  }
-
-  /** IA32_TIME_STAMP_COUNTER. IA32_TSC_ADJUST moves along (SDM vol. 3B §18.17.3). */
-  write(value: bigint): void {
-    const delta = value - this.read();
-    this.#offset += delta;
-    this.#adjust = BigInt.asUintN(64, this.#adjust + delta);
-  }
-
-  get adjust(): bigint {
-    return this.#adjust;
-  }
-  set adjust(value: bigint) {
-    this.#offset += value - this.#adjust;
-    this.#adjust = value;
-  }
-  reset(): void {
-    this.#offset = 0n;
-    this.#adjust = 0n;
-  }
 }
 
 /** Indices of exit kinds, so that counting one is an array access. */

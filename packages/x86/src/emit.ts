@@ -46,7 +46,7 @@ export const Vector = { DE: 0, DB: 1, NMI: 2, BP: 3, OF: 4, BR: 5, UD: 6, NM: 7,
  */
 export type StateName =
   | 'rip' | 'x87Words' | 'systemFlags' | 'mxcsr' | 'cpl' | 'cr0' | 'cr4' | 'efer' | 'stackMask' | 'shadowRip' | 'repeatSteps' | 'interruptPending'
-  | 'gsBase' | 'kernelGsBase' | 'gdtBase' | 'gdtLimit' | 'star' | 'lstar' | 'fmask' | 'nmiBlocked' | 'dr7' | 'selectorES' | 'selectorDS' | 'selectorFS' | 'selectorGS' | 'selectorSS';
+  | 'gsBase' | 'kernelGsBase' | 'gdtBase' | 'gdtLimit' | 'star' | 'lstar' | 'fmask' | 'nmiBlocked' | 'tscAux' | 'dr7' | 'selectorES' | 'selectorDS' | 'selectorFS' | 'selectorGS' | 'selectorSS';
 
 /** The four forms of a floating-point instruction, told apart by the mandatory prefix (SDM vol. 2A §2.1.2). */
 export type FloatFormat = 'ps' | 'ss' | 'pd' | 'sd';
@@ -193,6 +193,8 @@ export interface Emit {
   /** Orders all memory accesses before it ahead of all behind it, as other vCPUs see them. */
   fence(): void;
 
+  /** The time-stamp counter of this moment (i64). */
+  timeStamp(): Value;
   /** Says that the guest spins. */
   pause(): void;
   /** Sets RFLAGS.AC of a supervisor, and with it which pages it may access (SDM vol. 3A §4.6.1). */

@@ -15,7 +15,7 @@ import { TRANSFER_HELPERS } from './transfers.ts';
 function systemHelpers(msrs: MsrFile): Record<string, Helper | SystemHelper> {
   return {
     ...CONTROL_HELPERS, ...FLAG_HELPERS, ...PORT_HELPERS, ...SEGMENT_HELPERS, ...TRANSFER_HELPERS, ...X87_HELPERS, ...XSAVE_HELPERS, ...SSE_HELPERS,
-    ...miscHelpers(msrs), ...msrHelpers(msrs), ...systemCallHelpers(msrs),
+    ...miscHelpers(), ...msrHelpers(msrs), ...systemCallHelpers(msrs),
   };
 }
 

@@ -2,20 +2,12 @@ import { Vector } from '@hanok/x86';
 import { CR4 } from '../cpu-state.ts';
 import type { SystemContext, SystemHelper } from '../helper.ts';
 import { CPU } from '../layout.ts';
-import { MSR, type MsrFile } from './msr.ts';
 
 const RAX = 0;
 const RCX = 1;
 const RDX = 2;
 const RBX = 3;
 const RSI = 6;
-
-function readTimeStamp(context: SystemContext): void {
-  if (context.state.get(CPU.cr4) & CR4.TSD && context.state.cpl !== 0) context.raise(Vector.GP, 0);
-  const value = context.readTimeStamp();
-  context.state.setRegister(RAX, value & 0xffffffffn);
-  context.state.setRegister(RDX, value >> 32n);
-}
 
 function divide128(context: SystemContext, dividend: bigint, divisor: bigint, fits: (quotient: bigint) => boolean): void {
   const quotient = dividend / divisor;
@@ -31,17 +23,11 @@ function halt(context: SystemContext): void {
   context.stop('halt');
 }
 
-export function miscHelpers(msrs: MsrFile): Record<string, SystemHelper> {
+export function miscHelpers(): Record<string, SystemHelper> {
   return {
     halt,
     monitor: (context) => context.raise(Vector.UD),
     'monitor-wait': (context) => context.raise(Vector.UD),
-    'read-time-stamp': readTimeStamp,
-    'read-time-stamp-and-id'(context) {
-      readTimeStamp(context);
-      context.state.setRegister(RCX, msrs.get(MSR.TscAux)!);
-    },
-    'read-processor-id': () => msrs.get(MSR.TscAux)!,
     'read-performance-counter': (context) => context.raise(Vector.GP, 0),
     hypercall(context) {
       const { state } = context;

@@ -54,7 +54,7 @@ const STATE_MSRS: Record<number, number> = {
 };
 
 /** Plain registers that generated code reads from the state block. */
-const MIRRORED = [[MSR.Star, CPU.star], [MSR.Lstar, CPU.lstar], [MSR.Fmask, CPU.fmask]] as const;
+const MIRRORED = [[MSR.Star, CPU.star], [MSR.Lstar, CPU.lstar], [MSR.Fmask, CPU.fmask], [MSR.TscAux, CPU.tscAux]] as const;
 
 /** Values of the plain registers of one vCPU. */
 export class MsrFile {

@@ -21,6 +21,7 @@ export function importCallees(module: ModuleBuilder): RegionCallees {
   const flagsImage = host('flagsImage', module.type(['i32'], ['i64']));
   const bulk = module.type(['i32', 'i64', 'i64', 'i64', 'i32'], ['i64']);
   const [copyForward, fillForward] = [host('copyForward', bulk), host('fillForward', bulk)];
+  const timeStamp = host('timeStamp', module.type(['i32'], ['i64']));
   const regionHelper = host('regionHelper', module.type(['i32', 'i32', 'i32', 'i32'], ['i32']));
   const leaveRegion = host('leaveRegion', module.type(['i32', 'i64', 'i32', 'i32', 'i32', 'i32', 'i64', 'i64', 'i64', 'i32'], ['i32']));
   const linkRegions = host('linkRegions', module.type(['i32', 'i32', 'i64', 'i32', 'i32'], ['i32']));
@@ -36,5 +37,5 @@ export function importCallees(module: ModuleBuilder): RegionCallees {
     const index = X87_QUICK.indexOf(name);
     code.i32(EXACT_FLOATS.length + index).callIndirect(x87Types[index]!, floats);
   };
-  return { exactFloat, x87, slowRead, slowWrite, slowModify, slowLock, slowUnlock: -1, flag: { CF, PF, AF, SF, OF, L }, flagsImage, copyForward, fillForward, routine, regionHelper, leaveRegion, linkRegions, fetchAddress, slowAddress: -1, segmentLinear: -1, helper: -1 };
+  return { exactFloat, x87, slowRead, slowWrite, slowModify, slowLock, slowUnlock: -1, flag: { CF, PF, AF, SF, OF, L }, flagsImage, copyForward, fillForward, timeStamp, routine, regionHelper, leaveRegion, linkRegions, fetchAddress, slowAddress: -1, segmentLinear: -1, helper: -1 };
 }

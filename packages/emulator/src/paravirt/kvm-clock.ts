@@ -1,5 +1,5 @@
 import type { GuestMemory } from '@hanok/machine';
-import type { TimeStamp } from '../system-services.ts';
+import type { TimeStamp } from '../time-stamp.ts';
 
 const NS_PER_S = 1_000_000_000;
 const ENABLED = 1n;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { GuestMemory } from '@hanok/machine';
-import { TimeStamp } from '../system-services.ts';
+import { TimeStamp } from '../time-stamp.ts';
 import { KVM_HC, KVM_MSR, kvmCpuid } from './kvm-abi.ts';
 import { clockScale } from './kvm-clock.ts';
 import type { EoiTarget } from './kvm-eoi.ts';

@@ -1,5 +1,5 @@
 import { DeliveryMode, type GuestMemory } from '@hanok/machine';
-import type { TimeStamp } from '../system-services.ts';
+import type { TimeStamp } from '../time-stamp.ts';
 import { KVM_ERROR, KVM_HC, KVM_MSR } from './kvm-abi.ts';
 import { type ClockSource, KvmClock } from './kvm-clock.ts';
 import { type EoiTarget, KvmEoi } from './kvm-eoi.ts';

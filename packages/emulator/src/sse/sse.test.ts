@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { CodePages, ExitCounters, GuestMemory, PostedInterrupts } from '@hanok/machine';
 import { buildInterpreter, EmulatedVcpu, VCPU_BLOCK_BYTES, DEFAULT_CPU_MODEL } from '../index.ts';
-import { TimeStamp } from '../system-services.ts';
+import { TimeStamp } from '../time-stamp.ts';
 
 const RAM_BYTES = 0x20_0000;
 const PAGE_COUNT = (VCPU_BLOCK_BYTES + RAM_BYTES) / 0x1_0000;

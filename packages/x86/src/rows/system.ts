@@ -36,6 +36,10 @@ const farLoad = (name: string, segment: number, encoding: string, options = {}) 
     },
   });
 
+const [RAX, RCX, RDX] = [0, 1, 2];
+/** CR4's bit of that name. */
+const TSD = 4n;
+
 const SEGMENT_LOADS = [
   farLoad('LES', 0, 'C4', { not64: true }),
   farLoad('LDS', 3, 'C5', { not64: true }),
@@ -103,12 +107,27 @@ const MACHINE_STATUS = [
   viaHelper('CLTS', 'clear-task-switched', [row('0F 06')]),
 ];
 
+/** CR4.TSD keeps it from programs (SDM vol. 2B, "RDTSC"). */
+const readTimeStamp = (name: string, encoding: string, more: (e: Emit) => void = () => {}) =>
+  insn(name, {
+    system: true,
+    rows: [row(encoding)],
+    body(e) {
+      const reserved = e.and(e.state('cr4'), e.constant(TSD));
+      e.if(e.op('i32.and', e.nez(reserved), e.nez(e.state('cpl'))), () => e.fault(Vector.GP, 0));
+      const value = e.timeStamp();
+      e.setRegister(RAX, e.and(value, e.constant(0xffffffff)));
+      e.setRegister(RDX, e.shrU(value, e.constant(32)));
+      more(e);
+    },
+  });
+
 const MODEL_SPECIFIC = [
   viaHelper('RDMSR', 'read-msr', [row('0F 32')]),
   viaHelper('WRMSR', 'write-msr', [row('0F 30', '', ends)]),
   viaHelper('RDPMC', 'read-performance-counter', [row('0F 33')]),
-  viaHelper('RDTSC', 'read-time-stamp', [row('0F 31')]),
-  viaHelper('RDTSCP', 'read-time-stamp-and-id', [row('0F 01 F9')]),
+  readTimeStamp('RDTSC', '0F 31'),
+  readTimeStamp('RDTSCP', '0F 01 F9', (e) => e.setRegister(RCX, e.state('tscAux'))),
   viaHelper('CPUID', 'cpuid', [row('0F A2')]),
 ];
 
@@ -207,7 +226,7 @@ const random = (name: string, extension: number) =>
 const RDPID = insn('RDPID', {
   system: true,
   rows: [row('F3 0F C7 /7', 'Ry', { force64: true })],
-  body: (e, o) => o.write(0, e.helper('read-processor-id')),
+  body: (e, o) => o.write(0, e.state('tscAux')),
 });
 
 const RANDOM = [random('RDRAND', 6), random('RDSEED', 7)];
