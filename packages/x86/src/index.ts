@@ -1,4 +1,4 @@
-export { CALL, JMP_INDIRECT, RET } from './rows/control.ts';
+export { CALL, CALL_INDIRECT, JMP_INDIRECT, RET } from './rows/control.ts';
 export * from './decode.ts';
 export { effectiveBits, type ModeBits } from './opcode-match.ts';
 export * from './disassemble.ts';

@@ -1,4 +1,4 @@
-import { CALL, type Decoded, type DecodeFailure, type Decoder, INSTRUCTION_BYTES_MAX, JMP_INDIRECT, type OperandSpec, type Row } from '@hanok/x86';
+import { CALL, CALL_INDIRECT, type Decoded, type DecodeFailure, type Decoder, INSTRUCTION_BYTES_MAX, JMP_INDIRECT, type OperandSpec, type Row } from '@hanok/x86';
 import { traitsOf } from './traits.ts';
 
 /** Instructions of one region at most. */
@@ -17,8 +17,8 @@ export interface CodeSource {
   pageStart(page: number): number;
   /** Enter slot of the block at this offset: 0 where it has none, undefined where code there has not run. */
   slotOf(offset: number): number | undefined;
-  /** Where blocks begin on the page of this offset that have run often, the nearest first: cases of a switch stand behind its jump. */
-  hotBlocks(offset: number): readonly number[];
+  /** Where the indirect jump or call at this offset is likely to lead, the likeliest first. */
+  jumpTargets(offset: number, decoded: Decoded): readonly number[];
   /** Whether the instruction may be executed at all in this state of the control registers. */
   works(row: Row): boolean;
 }
@@ -32,9 +32,9 @@ export interface ControlFlow {
   readonly reached: ReadonlyMap<number, boolean>;
   /** Offsets at which a block begins, the entry's first. */
   readonly leaders: ReadonlySet<number>;
-  /** Blocks that its returns may lead to, and those that its indirect jumps may. */
+  /** Blocks that its returns may lead to, and those that its indirect jumps and calls may, by their offsets. */
   readonly returns: readonly number[];
-  readonly jumps: readonly number[];
+  readonly jumps: ReadonlyMap<number, readonly number[]>;
   /** The pages it lies on: numbers relative to the entry's, and where each starts in RAM. */
   readonly pages: ReadonlyMap<number, number>;
   /** Enter slots of blocks that its direct branches lead to. */
@@ -53,7 +53,7 @@ class Walk {
   readonly #reached = new Map<number, boolean>();
   readonly #leaders = new Set<number>();
   readonly #returns: number[] = [];
-  readonly #jumps = new Set<number>();
+  readonly #jumps = new Map<number, readonly number[]>();
   readonly #work: number[] = [];
   readonly #pages = new Map<number, number>();
   readonly #slots = new Map<number, number>();
@@ -74,7 +74,7 @@ class Walk {
       if (at !== undefined && !reached.has(at)) this.#hasRun(at);
     }
     const present = (sites: Iterable<number>) => [...sites].filter((site) => reached.get(site));
-    return { reached, leaders: this.#leaders, returns: present(this.#returns), jumps: present(this.#jumps), pages: this.#pages, slots: this.#slots };
+    return { reached, leaders: this.#leaders, returns: present(this.#returns), jumps: new Map([...this.#jumps].map(([at, targets]) => [at, present(targets)])), pages: this.#pages, slots: this.#slots };
   }
 
   /** Whether code at an offset has run; notes its slot. */
@@ -99,14 +99,11 @@ class Walk {
     const follows = target !== undefined && this.#hasRun(target);
     if (follows) this.#lead(target);
     if (traitsOf(decoded).endsRegion) return undefined;
-    if (isIndirectJump(decoded)) {
-      for (const hot of this.#source.hotBlocks(at).slice(0, JUMP_TARGETS_MAX)) {
-        this.#jumps.add(hot);
-        this.#lead(hot);
-      }
-    }
+    const jumps = isIndirect(decoded) ? this.#source.jumpTargets(at, decoded).slice(0, JUMP_TARGETS_MAX) : [];
+    if (jumps.length > 0) this.#jumps.set(at, jumps);
+    for (const jump of jumps) this.#lead(jump);
     if (decoded.row.options.ends) {
-      if (follows && isCall(decoded)) {
+      if ((follows || jumps.length > 0) && isCall(decoded)) {
         this.#returns.push(next);
         this.#lead(next);
       }
@@ -154,8 +151,8 @@ class Walk {
 }
 
 export const isRelative = (spec: OperandSpec) => spec.kind === 'J';
-const isCall = ({ row }: Decoded) => row.insn === CALL;
-export const isIndirectJump = ({ row }: Decoded) => row.insn === JMP_INDIRECT;
+const isCall = ({ row }: Decoded) => row.insn === CALL || row.insn === CALL_INDIRECT;
+export const isIndirect = ({ row }: Decoded) => row.insn === JMP_INDIRECT || row.insn === CALL_INDIRECT;
 
 /** Where a direct branch at an offset leads. */
 export function relativeTarget(decoded: Decoded, at: number): number | undefined {

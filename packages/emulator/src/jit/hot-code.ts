@@ -1,8 +1,7 @@
 import type { CodePages } from '@hanok/machine';
-import { Decoder, type Row } from '@hanok/x86';
+import { Decoder } from '@hanok/x86';
 import type { BlockCache } from '../block-cache.ts';
 import type { CpuState } from '../cpu-state.ts';
-import { alwaysRaises } from '../always-raised.ts';
 import type { InterpreterTables } from '../interpreter.ts';
 import { CPU, ENTER, REGION_HASH, SLOT } from '../layout.ts';
 import type { Mmu } from '../mmu.ts';
@@ -11,6 +10,7 @@ import { recordCode } from './recorded-code.ts';
 import { RegionAges } from './region-ages.ts';
 import type { RegionCache } from './region-cache.ts';
 import { type Batches, OwnThreadCompiler, type RegionCompiler } from './region-compiler.ts';
+import { VcpuCode } from './vcpu-code.ts';
 
 /** When code is compiled. */
 export interface CompilePolicy extends Batches {
@@ -102,30 +102,13 @@ export class HotCode {
       return;
     }
     view.setInt32(slot + ENTER.countdown, NEVER, true);
-    const entryPage = view.getUint32(slot + ENTER.page, true);
-    const linear = this.#state.get(CPU.codePage);
-    const starts = new Map([[0, entryPage * PAGE_BYTES]]);
-    const pageStart = (page: number) => {
-      const start = starts.get(page) ?? this.#mmu!.codePageStart(BigInt.asUintN(64, linear + BigInt(page * PAGE_BYTES)));
-      if (!starts.has(page) && start >= 0) this.#mmu!.protectCode(start / PAGE_BYTES);
-      starts.set(page, start);
-      return start;
-    };
-    const slotOf = (offset: number) => {
-      const start = pageStart(Math.floor(offset / PAGE_BYTES));
-      return start >= 0 ? this.#blocks!.slotOf(start + (offset & (PAGE_BYTES - 1))) : undefined;
-    };
-    const hotBlocks = (offset: number) => {
-      const page = Math.floor(offset / PAGE_BYTES);
-      const start = pageStart(page);
-      if (start < 0) return [];
-      const hot = this.#hotOffsets(start / PAGE_BYTES).map((inPage) => page * PAGE_BYTES + inPage);
-      return hot.toSorted((a, b) => Math.abs(a - offset) - Math.abs(b - offset));
-    };
     const blockTag = this.#state.word(CPU.blockTag);
-    const works = (row: Row) => alwaysRaises(row, blockTag) === undefined;
     const entry = view.getUint16(slot + SLOT.pageOffset, true);
-    const code = recordCode({ ram: this.#ram, decoder: this.#decoder, pageStart, slotOf, hotBlocks, works }, entry, this.#policy.regionInstructionsMax ?? REGION_INSTRUCTIONS_MAX, blockTag);
+    const source = new VcpuCode({
+      ram: this.#ram, decoder: this.#decoder, mmu: this.#mmu!, blocks: this.#blocks!, hotOffsets: (page) => this.#hotOffsets(page),
+      entryPage: view.getUint32(slot + ENTER.page, true), linear: this.#state.get(CPU.codePage), blockTag,
+    });
+    const code = recordCode(source, entry, this.#policy.regionInstructionsMax ?? REGION_INSTRUCTIONS_MAX, blockTag);
     if (!code) return;
     const id = this.#nextId++;
     this.#pending.set(id, { slot, pageStarts: [...code.pages.values()] });

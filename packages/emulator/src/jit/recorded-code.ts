@@ -9,8 +9,8 @@ export interface RecordedCode {
   readonly pages: ReadonlyMap<number, number>;
   /** Targets of branches that have run, and their Enter slots or 0. */
   readonly slots: ReadonlyMap<number, number>;
-  /** Hot blocks, by the offset of the indirect jump they were asked for. */
-  readonly hotBlocks: ReadonlyMap<number, readonly number[]>;
+  /** Likely targets of indirect jumps and calls, by their offsets. */
+  readonly jumpTargets: ReadonlyMap<number, readonly number[]>;
   /** What `works` depends on: a BLOCK_TAG. */
   readonly blockTag: number;
 }
@@ -18,7 +18,7 @@ export interface RecordedCode {
 /** Follows code from `entry` and notes what its source says; undefined where the first instruction cannot be compiled. */
 export function recordCode(source: CodeSource, entry: number, instructionsMax: number, blockTag: number): RecordedCode | undefined {
   const slots = new Map<number, number>();
-  const hotBlocks = new Map<number, readonly number[]>();
+  const jumpTargets = new Map<number, readonly number[]>();
   const noting: CodeSource = {
     ram: source.ram,
     decoder: source.decoder,
@@ -28,25 +28,25 @@ export function recordCode(source: CodeSource, entry: number, instructionsMax: n
       if (slot !== undefined) slots.set(offset, slot);
       return slot;
     },
-    hotBlocks(offset) {
-      const hot = source.hotBlocks(offset);
-      hotBlocks.set(offset, hot);
-      return hot;
+    jumpTargets(offset, decoded) {
+      const targets = source.jumpTargets(offset, decoded);
+      jumpTargets.set(offset, targets);
+      return targets;
     },
     works: (row) => source.works(row),
   };
   const { reached, pages } = followControlFlow(noting, entry, instructionsMax);
-  return reached.get(entry) ? { entry, instructionsMax, pages, slots, hotBlocks, blockTag } : undefined;
+  return reached.get(entry) ? { entry, instructionsMax, pages, slots, jumpTargets, blockTag } : undefined;
 }
 
 /** A source that says what was noted. Code that has changed since gives other answers: what comes of it must be thrown away. */
-export function recordedSource({ pages, slots, hotBlocks, blockTag }: RecordedCode, ram: Uint8Array, decoder: Decoder, works: (blockTag: number, row: Parameters<CodeSource['works']>[0]) => boolean): CodeSource {
+export function recordedSource({ pages, slots, jumpTargets, blockTag }: RecordedCode, ram: Uint8Array, decoder: Decoder, works: (blockTag: number, row: Parameters<CodeSource['works']>[0]) => boolean): CodeSource {
   return {
     ram,
     decoder,
     pageStart: (page) => pages.get(page) ?? -1,
     slotOf: (offset) => slots.get(offset),
-    hotBlocks: (offset) => hotBlocks.get(offset) ?? [],
+    jumpTargets: (offset) => jumpTargets.get(offset) ?? [],
     works: (row) => works(blockTag, row),
   };
 }

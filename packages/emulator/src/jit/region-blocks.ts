@@ -1,5 +1,5 @@
 import { type Decoded, RET } from '@hanok/x86';
-import { type CodeSource, type ControlFlow, followControlFlow, isIndirectJump, isRelative, relativeTarget } from './control-flow.ts';
+import { type CodeSource, type ControlFlow, followControlFlow, isIndirect, isRelative, relativeTarget } from './control-flow.ts';
 import { type Traits, traitsOf } from './traits.ts';
 
 /** One instruction of a region. */
@@ -20,7 +20,7 @@ export interface RegionBlock {
   /** Where control goes on after the last instruction, and where its branch leads; outside the region too. */
   next: number | undefined;
   target: number | undefined;
-  /** Where the near return at its end may lead (behind the calls of the region), or its indirect jump. */
+  /** Where the near return at its end may lead (behind the calls of the region), or its indirect jump or call. */
   returns: readonly number[];
   /** The block ends because the interpreter must run what follows. */
   endsUncompilable: boolean;
@@ -68,7 +68,7 @@ function formBlock(instructions: Instructions, { reached, leaders, returns, jump
     const next = at + decoded.lengthBytes;
     block.target = relativeTarget(decoded, at);
     if (decoded.row.insn === RET) block.returns = returns;
-    if (isIndirectJump(decoded)) block.returns = jumps;
+    if (isIndirect(decoded)) block.returns = jumps.get(at) ?? [];
     if (decoded.row.options.ends || instruction.traits.endsRegion) break;
     at = next;
     if (block.target !== undefined || leaders.has(at)) {

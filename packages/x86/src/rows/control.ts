@@ -32,7 +32,7 @@ export const CALL = insn('CALL', {
   },
 });
 
-const CALL_INDIRECT = insn('CALL', {
+export const CALL_INDIRECT = insn('CALL', {
   rows: [row('FF /2', 'Ev', near)],
   body(e, o) {
     const to = target(e, o, o.read(0));

@@ -1,0 +1,74 @@
+import type { Decoded, Decoder, Row } from '@hanok/x86';
+import { alwaysRaises } from '../always-raised.ts';
+import type { BlockCache } from '../block-cache.ts';
+import type { Mmu } from '../mmu.ts';
+import type { CodeSource } from './control-flow.ts';
+
+const PAGE_BYTES = 4096;
+/** Base register of a memory operand beside the code (`Decoded.base`). */
+const RIP = 16;
+/** How far from a region's entry its code may lie. */
+const REACH_BYTES = 2 ** 31;
+
+export interface VcpuCodeOptions extends Pick<CodeSource, 'ram' | 'decoder'> {
+  readonly mmu: Mmu;
+  readonly blocks: BlockCache;
+  /** Where on a physical page hot blocks begin. */
+  hotOffsets(page: number): number[];
+  /** The page of the region's entry: its number in RAM, and its linear address. */
+  readonly entryPage: number;
+  readonly linear: bigint;
+  readonly blockTag: number;
+}
+
+/** Code around the entry of a region, as its vCPU sees it at this moment. */
+export class VcpuCode implements CodeSource {
+  readonly ram: Uint8Array;
+  readonly decoder: Decoder;
+  readonly #options: VcpuCodeOptions;
+  readonly #starts: Map<number, number>;
+
+  constructor(options: VcpuCodeOptions) {
+    this.ram = options.ram;
+    this.decoder = options.decoder;
+    this.#options = options;
+    this.#starts = new Map([[0, options.entryPage * PAGE_BYTES]]);
+  }
+
+  pageStart(page: number): number {
+    const known = this.#starts.get(page);
+    if (known !== undefined) return known;
+    const { mmu, linear } = this.#options;
+    const start = mmu.codePageStart(BigInt.asUintN(64, linear + BigInt(page * PAGE_BYTES)));
+    if (start >= 0) mmu.protectCode(start / PAGE_BYTES);
+    this.#starts.set(page, start);
+    return start;
+  }
+
+  slotOf(offset: number): number | undefined {
+    const start = this.pageStart(Math.floor(offset / PAGE_BYTES));
+    return start >= 0 ? this.#options.blocks.slotOf(start + (offset & (PAGE_BYTES - 1))) : undefined;
+  }
+
+  /** Through a pointer beside the code, as libraries are called, it leads where that points; else to hot blocks nearby, as a switch does. */
+  jumpTargets(offset: number, decoded: Decoded): readonly number[] {
+    if (decoded.isMemory && decoded.base === RIP && decoded.bits === 64) return this.#pointedTo(offset, decoded);
+    const page = Math.floor(offset / PAGE_BYTES);
+    const start = this.pageStart(page);
+    if (start < 0) return [];
+    const hot = this.#options.hotOffsets(start / PAGE_BYTES).map((inPage) => page * PAGE_BYTES + inPage);
+    return hot.toSorted((a, b) => Math.abs(a - offset) - Math.abs(b - offset));
+  }
+
+  #pointedTo(offset: number, { displacement, lengthBytes }: Decoded): readonly number[] {
+    const { mmu, linear } = this.#options;
+    const pointer = mmu.peek(BigInt.asUintN(64, linear + BigInt(offset + lengthBytes) + displacement));
+    if (pointer === undefined) return [];
+    const target = Number(BigInt.asIntN(64, pointer - linear));
+    return Math.abs(target) < REACH_BYTES && this.slotOf(target) !== undefined ? [target] : [];
+  }
+
+  works(row: Row): boolean {
+    return alwaysRaises(row, this.#options.blockTag) === undefined;
+  }
+}
