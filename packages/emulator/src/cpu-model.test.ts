@@ -4,7 +4,7 @@ import { ALL_INSNS } from '@hanok/x86';
 import { CPU_MODELS, type CpuModel, DEFAULT_CPU_MODEL } from './cpu-model.ts';
 
 const PLACE = { apicId: 0, vcpuCount: 1 };
-const [EBX, ECX] = [1, 2];
+const [EBX, ECX, EDX] = [1, 2, 3];
 
 /** CPUID bits by leaf and register, and an instruction of each (SDM vol. 2A tables 3-8 and 3-10). */
 const LEVEL_2 = [
@@ -12,7 +12,7 @@ const LEVEL_2 = [
   [1, ECX, 23, 'POPCNT'], [0x80000001, ECX, 0, 'LAHF'],
 ] as const;
 const EXTENSIONS = [
-  [1, ECX, 1, 'PCLMULQDQ'], [1, ECX, 22, 'MOVBE'], [1, ECX, 25, 'AESENC'], [7, EBX, 3, 'ANDN'], [7, EBX, 8, 'PEXT'], [7, EBX, 18, 'RDSEED'], [7, EBX, 19, 'ADCX'],
+  [1, ECX, 1, 'PCLMULQDQ'], [1, ECX, 22, 'MOVBE'], [1, ECX, 25, 'AESENC'], [7, EBX, 3, 'ANDN'], [7, EBX, 8, 'PEXT'], [7, EBX, 9, 'MOVS'], [7, EDX, 4, 'MOVS'], [7, EBX, 18, 'RDSEED'], [7, EBX, 19, 'ADCX'],
   [7, EBX, 23, 'CLFLUSHOPT'], [7, EBX, 24, 'CLWB'], [7, EBX, 29, 'SHA256RNDS2'], [7, ECX, 22, 'RDPID'], [0x80000001, ECX, 5, 'LZCNT'], [0x80000001, ECX, 8, 'PREFETCHW'],
 ] as const;
 

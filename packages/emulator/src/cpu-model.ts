@@ -25,14 +25,14 @@ const text = (characters: string, at: number) =>
 const CRYSTAL_HZ = 25_000_000;
 const TSC_HZ = 1_000_000_000;
 
-type FeatureRegister = 'leaf1Ecx' | 'leaf7Ebx' | 'leaf7Ecx' | 'extendedEcx';
+type FeatureRegister = 'leaf1Ecx' | 'leaf7Ebx' | 'leaf7Ecx' | 'leaf7Edx' | 'extendedEcx';
 
 /** Features in which models differ, as Linux names them (SDM vol. 2A tables 3-8, 3-10). */
 const FEATURES = {
   pni: ['leaf1Ecx', 0], pclmulqdq: ['leaf1Ecx', 1], ssse3: ['leaf1Ecx', 9], cx16: ['leaf1Ecx', 13], sse4_1: ['leaf1Ecx', 19], sse4_2: ['leaf1Ecx', 20],
   pcid: ['leaf1Ecx', 17], xsave: ['leaf1Ecx', 26], movbe: ['leaf1Ecx', 22], popcnt: ['leaf1Ecx', 23], aes: ['leaf1Ecx', 25],
-  fsgsbase: ['leaf7Ebx', 0], invpcid: ['leaf7Ebx', 10], bmi1: ['leaf7Ebx', 3], bmi2: ['leaf7Ebx', 8], rdseed: ['leaf7Ebx', 18], adx: ['leaf7Ebx', 19], clflushopt: ['leaf7Ebx', 23], clwb: ['leaf7Ebx', 24], sha_ni: ['leaf7Ebx', 29],
-  umip: ['leaf7Ecx', 2], rdpid: ['leaf7Ecx', 22],
+  fsgsbase: ['leaf7Ebx', 0], invpcid: ['leaf7Ebx', 10], bmi1: ['leaf7Ebx', 3], bmi2: ['leaf7Ebx', 8], erms: ['leaf7Ebx', 9], rdseed: ['leaf7Ebx', 18], adx: ['leaf7Ebx', 19], clflushopt: ['leaf7Ebx', 23], clwb: ['leaf7Ebx', 24], sha_ni: ['leaf7Ebx', 29],
+  umip: ['leaf7Ecx', 2], rdpid: ['leaf7Ecx', 22], fsrm: ['leaf7Edx', 4],
   lahf_lm: ['extendedEcx', 0], abm: ['extendedEcx', 5], '3dnowprefetch': ['extendedEcx', 8],
 } as const satisfies Record<string, readonly [FeatureRegister, number]>;
 
@@ -46,13 +46,13 @@ const COMMON: Readonly<Record<FeatureRegister, number>> = {
   leaf1Ecx: bits(21 /* x2APIC */, 24 /* TSC deadline */, 30 /* RDRAND */),
   leaf7Ebx: bits(1 /* TSC_ADJUST */, 7 /* SMEP */, 20 /* SMAP */),
   leaf7Ecx: 0,
+  leaf7Edx: bits(26 /* IBRS, IBPB */, 27 /* STIBP */, 29 /* ARCH_CAPABILITIES */, 31 /* SSBD */),
   extendedEcx: 0,
 };
 const LEAF1_EDX = bits(
   0 /* FPU */, 2 /* DE */, 3 /* PSE */, 4 /* TSC */, 5 /* MSR */, 6 /* PAE */, 7 /* MCE */, 8 /* CX8 */, 9 /* APIC */, 11 /* SEP */, 12 /* MTRR */, 13 /* PGE */,
   14 /* MCA */, 15 /* CMOV */, 16 /* PAT */, 17 /* PSE-36 */, 19 /* CLFSH */, 23 /* MMX */, 24 /* FXSR */, 25 /* SSE */, 26 /* SSE2 */,
 );
-const LEAF7_EDX = bits(26 /* IBRS, IBPB */, 27 /* STIBP */, 29 /* ARCH_CAPABILITIES */, 31 /* SSBD */);
 const EXTENDED_EDX = bits(11 /* SYSCALL */, 20 /* NX */, 26 /* 1-GiB pages */, 27 /* RDTSCP */, 29 /* long mode */);
 
 const VENDOR = 'GenuineIntel';
@@ -74,7 +74,7 @@ const LEVEL_2: readonly Feature[] = ['pni', 'ssse3', 'cx16', 'sse4_1', 'sse4_2',
 /** All else this processor can do. */
 const EXTENSIONS: readonly Feature[] = [
   'fsgsbase', 'pcid', 'invpcid', 'umip', 'xsave',
-  'movbe', 'abm', 'bmi1', 'bmi2', 'adx', 'aes', 'pclmulqdq', 'sha_ni', 'rdseed', 'rdpid', 'clflushopt', 'clwb', '3dnowprefetch',
+  'movbe', 'abm', 'bmi1', 'bmi2', 'adx', 'aes', 'pclmulqdq', 'sha_ni', 'rdseed', 'rdpid', 'clflushopt', 'clwb', '3dnowprefetch', 'erms', 'fsrm',
 ];
 
 type Leaf = (subleaf: number, place: Place) => readonly [number, number, number, number];
@@ -89,7 +89,7 @@ const defineLeaves = (registers: Readonly<Record<FeatureRegister, number>>, xsav
   [2, () => [0x00feff01, 0, 0, 0]],
   [4, (subleaf, place) => cacheLeaf(subleaf, place)],
   [6, () => [bits(2 /* ARAT */), 0, 0, 0]],
-  [7, (subleaf) => (subleaf === 0 ? [0, registers.leaf7Ebx, registers.leaf7Ecx, LEAF7_EDX] : [0, 0, 0, 0])],
+  [7, (subleaf) => (subleaf === 0 ? [0, registers.leaf7Ebx, registers.leaf7Ecx, registers.leaf7Edx] : [0, 0, 0, 0])],
   [0xb, (subleaf, place) => topologyLeaf(subleaf, place)],
   [0xd, (subleaf) => (xsave ? (STATE_LEAVES[subleaf] ?? [0, 0, 0, 0]) : [0, 0, 0, 0])],
   [0x15, () => [1, TSC_HZ / CRYSTAL_HZ, CRYSTAL_HZ, 0]],
@@ -118,17 +118,24 @@ function topologyLeaf(subleaf: number, { apicId, vcpuCount }: Place): ReturnType
   return subleaf === 1 ? [coreBits(vcpuCount), vcpuCount, (2 << 8) | 1, apicId] : [0, 0, subleaf & 0xff, apicId];
 }
 
-/** Each core has its own caches; bits 31-26 of EAX give the ids reserved for cores. */
+/** Each core has its own caches but for the last; bits 25-14 of EAX give the ids that share one, bits 31-26 those reserved for cores. */
 function cacheLeaf(subleaf: number, { vcpuCount }: Place): ReturnType<Leaf> {
   const cache = CACHES[subleaf];
-  return cache ? [(cache[0] | ((2 ** coreBits(vcpuCount) - 1) << 26)) >>> 0, cache[1], cache[2], cache[3]] : [0, 0, 0, 0];
+  if (!cache) return [0, 0, 0, 0];
+  const others = 2 ** coreBits(vcpuCount) - 1;
+  const sharing = subleaf === CACHES.length - 1 ? others << 14 : 0;
+  return [(cache[0] | sharing | (others << 26)) >>> 0, cache[1], cache[2], cache[3]];
 }
 
-/** L1 data, L1 instruction and L2 as leaf 4 describes them: 64-byte lines, 8 ways; 32, 32 and 512 KiB. */
+/**
+ * L1 data, L1 instruction, L2 and L3 as leaf 4 describes them: 64-byte lines, 8 ways and 16; 32, 32 and 512 KiB, 16 MiB. What is
+ * larger than the last is copied past the caches, by code that is slow here.
+ */
 const CACHES: readonly (readonly [number, number, number, number])[] = [
   [0x121, (7 << 22) | 63, 63, 0],
   [0x122, (7 << 22) | 63, 63, 0],
   [0x143, (7 << 22) | 63, 1023, 0],
+  [0x163, (15 << 22) | 63, 16383, 0],
 ];
 
 /** The models by name. The levels are those of the System V ABI; `x86-64-v2-extended` has everything short of AVX. */
