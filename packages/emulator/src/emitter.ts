@@ -340,10 +340,7 @@ export class Emitter implements Emit {
     this.action([target], (l) => l.flow.jump(l.push(target).code));
   }
   branch(condition?: Value): void {
-    if (!condition) {
-      this.action([], (l) => l.flow.branch(l.code));
-      return;
-    }
+    if (!condition) return void this.action([], (l) => l.flow.branch(l.code));
     this.action([condition], (l) => {
       l.push(condition).code.if();
       l.flow.branch(l.code);
@@ -362,8 +359,7 @@ export class Emitter implements Emit {
   }
   exactFloat(name: ExactFloat, ...operands: Value[]): Value {
     const result = this.node(exactFloatType(name), 'effect', operands, (l) => {
-      l.code.localGet(l.cpu);
-      for (const operand of operands) l.push(operand);
+      l.pushCallOf(operands);
       l.callees.exactFloat(l.code, name);
     });
     this.if(this.loadState('i32.load', CPU.floatFault), () => this.floatFault());
@@ -375,8 +371,7 @@ export class Emitter implements Emit {
   }
   x87(name: X87Quick, ...operands: Value[]): Value {
     return this.node('i32', 'effect', operands, (l) => {
-      l.code.localGet(l.cpu);
-      for (const operand of operands) l.push(operand);
+      l.pushCallOf(operands);
       l.callees.x87(l.code, name);
     });
   }

@@ -67,9 +67,8 @@ export class EmulatedVcpu implements Vcpu {
   #countedDrops = 0;
 
   constructor(options: EmulatedVcpuOptions) {
-    this.#options = options;
-    this.#services = options.services;
-    const { memory, codePages } = options;
+    const { memory, codePages, services } = (this.#options = options);
+    this.#services = services;
     const recorder = (this.#recorder = options.activity ?? NO_RECORDER);
     const gate = (this.#gate = options.gate ?? soloGate());
     const index = (this.#index = options.index ?? 0);
@@ -85,10 +84,9 @@ export class EmulatedVcpu implements Vcpu {
     this.#mmu = new Mmu(this.state, memory, noticingBus(this.#tally.counting(this.#services.bus), this.#services, this.state), { codePages, gate, vcpu: index }, (page) => this.#blocks.dropPage(page));
     this.#blocks.connect(this.#mmu);
     this.#hotCode.connect(this.#mmu, this.#blocks);
-    const { paravirt, timeStamp, model } = this.#services;
-    this.state.view.setFloat64(CPU.tscTicksPerNs, timeStamp.ticksPerNs, true);
-    timeStamp.watchOffset((offset) => this.state.set(CPU.tscOffset, offset));
-    this.#paravirt = paravirt && new KvmParavirt(memory, timeStamp, model.tscHz, this.#services.interrupts, paravirt);
+    const { paravirt, timeStamp, model, interrupts } = this.#services;
+    timeStamp.connect(this.state);
+    this.#paravirt = paravirt && new KvmParavirt(memory, timeStamp, model.tscHz, interrupts, paravirt);
     this.#context = new ExecutionContext(this.state, this.#mmu, this.#services, this.#paravirt, this.#tally, new DataView(buffer), this.#debug, () => this.#debugChanged());
     this.#single = new SingleStep(this.state, this.#context, this.#debug, this.#mmu, ram, {
       debug: (bits) => this.#debugException(bits),
@@ -97,7 +95,7 @@ export class EmulatedVcpu implements Vcpu {
         if (this.#raiseAtRip() === 2) this.#shutDown = !this.#intercepted;
       },
     });
-    this.#activity = new ProcessorActivity(this.state, this.#services.interrupts, options.waitsForStartup ?? false);
+    this.#activity = new ProcessorActivity(this.state, interrupts, options.waitsForStartup ?? false);
     this.#helpers = numberedHelpers(options.image.helperNames, this.#msrs);
     const instance = new WebAssembly.Instance(options.module, { env: { memory: memory.memory }, engine: { ...recorder.recordingImports(this.#imports()), regions: this.#regions.table } });
     this.#regions.connect(instance.exports as unknown as InterpreterExports, recorder.recordingHelper(this.#regionHelper.bind(this)));

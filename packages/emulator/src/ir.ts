@@ -118,6 +118,12 @@ export class Lowering {
     return pool[taken]!;
   }
 
+  /** Puts on the stack what a function takes: the state block's address, and operands. */
+  pushCallOf(operands: readonly Value[]): void {
+    this.code.localGet(this.cpu);
+    for (const operand of operands) this.push(operand);
+  }
+
   /** Puts a value on the stack. */
   push(value: Value): this {
     const node = value as Node;

@@ -247,14 +247,6 @@ export class Mmu {
     return gpa;
   }
 
-  /** What eight bytes in RAM hold, for guesses; undefined where they cannot be read. */
-  peek(linear: bigint): bigint | undefined {
-    const low = Number(linear & 0xffffffffn);
-    if ((low & 0xfff) + 8 > 4096 || !this.walker.walk(low, Number(linear >> 32n), 'read', this.#user)) return undefined;
-    const { gpa } = this.walker;
-    return this.#memory.readU64(gpa + (low & 0xfff));
-  }
-
   /** The import `regionFetch`: the same as an address of wasm memory, or 0. */
   regionFetch(low: number, high: number): number {
     const start = this.codePageStart((BigInt(high >>> 0) << 32n) | BigInt(low >>> 0));

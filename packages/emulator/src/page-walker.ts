@@ -45,6 +45,7 @@ export class PageWalker {
   readonly #state: CpuState;
   readonly #ram: Int32Array;
   readonly #ramBytes: number;
+  readonly #memory: GuestMemory;
   /** Where in `#ram` the entries of the walk lie, and what their low halves were. */
   readonly #path: number[] = [0, 0, 0, 0];
   readonly #seen: number[] = [0, 0, 0, 0];
@@ -54,8 +55,16 @@ export class PageWalker {
 
   constructor(state: CpuState, memory: GuestMemory) {
     this.#state = state;
+    this.#memory = memory;
     this.#ram = new Int32Array(memory.memory.buffer as ArrayBufferLike, memory.baseBytes, memory.sizeBytes / 4);
     this.#ramBytes = memory.sizeBytes;
+  }
+
+  /** What eight bytes in RAM hold, for guesses; undefined where they cannot be read. */
+  peek(linear: bigint): bigint | undefined {
+    const low = Number(linear & 0xffffffffn);
+    if ((low & 0xfff) + 8 > 4096 || !this.walk(low, Number(linear >> 32n), 'read', this.#state.cpl === 3)) return undefined;
+    return this.#memory.readU64(this.gpa + (low & 0xfff));
   }
 
   /** Translates; false with `errorCode` set for a page fault, or with `canonical` false. */

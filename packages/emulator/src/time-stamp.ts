@@ -1,23 +1,25 @@
 import type { ModuleBuilder } from '@hanok/wasm';
+import type { CpuState } from './cpu-state.ts';
 import { CPU } from './layout.ts';
 
 /** The time-stamp counter of one vCPU: machine time at the model's frequency (SDM vol. 3B §18.17). */
 export class TimeStamp {
   readonly nowNs: () => number;
-  readonly ticksPerNs: number;
+  readonly #ticksPerNs: number;
   #offset = 0n;
   #adjust = 0n;
-  #onOffset: (offset: bigint) => void = () => {};
+  #state: CpuState | undefined;
 
   constructor(nowNs: () => number, tscHz: number) {
     this.nowNs = nowNs;
-    this.ticksPerNs = tscHz / 1e9;
+    this.#ticksPerNs = tscHz / 1e9;
   }
 
-  /** Tells what is added to the ticks of machine time, now and whenever it changes. */
-  watchOffset(listener: (offset: bigint) => void): void {
-    this.#onOffset = listener;
-    listener(this.#offset);
+  /** Keeps what generated code needs to read it (`defineTimeStamp`) in a vCPU's state block. */
+  connect(state: CpuState): void {
+    this.#state = state;
+    state.view.setFloat64(CPU.tscTicksPerNs, this.#ticksPerNs, true);
+    this.#move(0n);
   }
 
   read(): bigint {
@@ -26,7 +28,7 @@ export class TimeStamp {
 
   /** What it showed or will show at a moment of machine time; `defineTimeStamp` does the same. */
   at(nowNs: number): bigint {
-    return BigInt.asUintN(64, BigInt(Math.floor(nowNs * this.ticksPerNs)) + this.#offset);
+    return BigInt.asUintN(64, BigInt(Math.floor(nowNs * this.#ticksPerNs)) + this.#offset);
   }
 
   /** IA32_TIME_STAMP_COUNTER. IA32_TSC_ADJUST moves along (SDM vol. 3B §18.17.3). */
@@ -51,7 +53,7 @@ export class TimeStamp {
 
   #move(delta: bigint): void {
     this.#offset += delta;
-    this.#onOffset(this.#offset);
+    this.#state?.set(CPU.tscOffset, this.#offset);
   }
 }
 

@@ -62,7 +62,7 @@ export class VcpuCode implements CodeSource {
 
   #pointedTo(offset: number, { displacement, lengthBytes }: Decoded): readonly number[] {
     const { mmu, linear } = this.#options;
-    const pointer = mmu.peek(BigInt.asUintN(64, linear + BigInt(offset + lengthBytes) + displacement));
+    const pointer = mmu.walker.peek(BigInt.asUintN(64, linear + BigInt(offset + lengthBytes) + displacement));
     if (pointer === undefined) return [];
     const target = Number(BigInt.asIntN(64, pointer - linear));
     return Math.abs(target) < REACH_BYTES && this.slotOf(target) !== undefined ? [target] : [];
