@@ -6,7 +6,7 @@ import { imageFor, runInImage } from './guest.ts';
 /** Making the image and running its software takes minutes and the network, so it is done where that is asked for. */
 const SKIP = !process.env['HANOK_BOOT_SOFTWARE'] && 'only with HANOK_BOOT_SOFTWARE=1';
 const TIMEOUT_MS = 3_600_000;
-const PACKAGES = ['gcc', 'git', 'libc6-dev', 'libpython3.11-testsuite', 'nodejs', 'openssl', 'perl', 'sqlite3'];
+const PACKAGES = ['gcc', 'git', 'libc6-dev', 'libpython3.11-testsuite', 'nodejs', 'openssl', 'perl', 'python3', 'sqlite3'];
 const FOLDER = new URL('./software/', import.meta.url);
 const END_OF_FILE = 'END-OF-FILE';
 /** Begins the line in front of what a command prints. */

@@ -19,7 +19,7 @@ test('names what runs: a symbol of the kernel, else the page', () => {
 });
 
 test('what runs no guest code has no place, and helpers have their names', () => {
-  const [notRunning, helper, unknown] = describe(place(0, -1, 0x81000010), place(19, -1, 0x81000010), place(4000, 0, 0));
+  const [notRunning, helper, unknown] = describe(place(0, -1, 0x81000010), place(20, -1, 0x81000010), place(4000, 0, 0));
   assert.deepEqual(notRunning, ['not running', undefined, undefined, undefined]);
   assert.equal(helper![0], 'instruction cpuid');
   assert.deepEqual(unknown, ['instruction unknown', undefined, undefined, undefined]);
