@@ -14,42 +14,36 @@ const AREA_BYTES = 512;
 const GP = 13;
 
 /** Bits of MXCSR that may be set. */
-const MXCSR_MASK = 0xffffn;
+const MXCSR_MASK = 0xffff;
+const OPCODE_MASK = 0x7ff;
+/** Where the last instruction's address and its operand's lie, in the area and in the state block. */
+const POINTERS = [[AREA.instruction, CPU.x87InstructionPointer], [AREA.data, CPU.x87DataPointer]] as const;
 
-/** Reads and writes at offsets of the area. */
-export interface AreaAccess {
-  read(at: number, bits: 8 | 16 | 32 | 64): bigint;
-  write(at: number, value: bigint, bits: 8 | 16 | 32 | 64): void;
-  /** Where in wasm memory the area lies, if it can be accessed in place. */
-  readonly plain: number;
+/** An area of state: where it begins in `memory`. */
+export interface Area {
+  readonly memory: DataView;
+  readonly at: number;
 }
 
-/** Direct access to an area in place. */
-function plainAccess(memory: DataView, plain: number): AreaAccess {
-  return {
-    plain,
-    read(at, bits) {
-      if (bits === 64) return memory.getBigUint64(plain + at, true);
-      return BigInt(bits === 32 ? memory.getUint32(plain + at, true) : bits === 16 ? memory.getUint16(plain + at, true) : memory.getUint8(plain + at));
-    },
-    write(at, value, bits) {
-      if (bits === 64) memory.setBigUint64(plain + at, value, true);
-      else if (bits === 32) memory.setUint32(plain + at, Number(value), true);
-      else if (bits === 16) memory.setUint16(plain + at, Number(value), true);
-      else memory.setUint8(plain + at, Number(value));
-    },
-  };
-}
+/** Holds an area that cannot be accessed in place, while an instruction works on it. */
+const copy = new DataView(new ArrayBuffer(1024));
 
-export function areaAccess(context: HelperContext, linear: bigint, alignmentBytes: bigint, lengthBytes: number, write: boolean): AreaAccess {
+/** Works on the area at a linear address, in place or on a copy, which is written back where the instruction writes. */
+export function inArea(context: HelperContext, linear: bigint, alignmentBytes: bigint, lengthBytes: number, write: boolean, work: (area: Area) => void): void {
   if (linear % alignmentBytes !== 0n) context.raise(GP, 0);
   const plain = context.plainAddress(linear, lengthBytes, write);
-  if (plain !== 0) return plainAccess(context.wasmMemory, plain);
-  return {
-    plain,
-    read: (at, bits) => context.readMemory(byteAddress(context, linear, at), bits),
-    write: (at, value, bits) => context.writeMemory(byteAddress(context, linear, at), value, bits),
-  };
+  if (plain !== 0) {
+    work({ memory: context.wasmMemory, at: plain });
+    return;
+  }
+  if (write) context.probeWrite(linear, lengthBytes);
+  for (let at = 0; at < lengthBytes; at += 8) copy.setBigUint64(at, context.readMemory(byteAddress(context, linear, at), 64), true);
+  work({ memory: copy, at: 0 });
+  if (write) for (let at = 0; at < lengthBytes; at += 8) context.writeMemory(byteAddress(context, linear, at), copy.getBigUint64(at, true), 64);
+}
+
+function copyWords(from: DataView, fromAt: number, to: DataView, toAt: number, lengthBytes: number): void {
+  for (let at = 0; at < lengthBytes; at += 4) to.setInt32(toAt + at, from.getInt32(fromAt + at, true), true);
 }
 
 function vectorCount(view: DataView): number {
@@ -71,101 +65,75 @@ function heldTags(abridged: number): number {
 }
 
 /** Writes control, status, tags, pointers and registers of the x87. */
-export function saveX87(view: DataView, write: AreaAccess['write'], wide: boolean): void {
-  write(AREA.control, BigInt(view.getUint16(CPU.x87Control, true)), 16);
-  write(AREA.status, BigInt(view.getUint16(CPU.x87Status, true)), 16);
-  write(AREA.tags, BigInt(abridgedTags(view)), 16);
-  write(AREA.opcode, BigInt(view.getUint16(CPU.x87Opcode, true)), 16);
-  const pointerBits = wide ? 64 : 32;
-  write(AREA.instruction, BigInt.asUintN(pointerBits, view.getBigUint64(CPU.x87InstructionPointer, true)), 64);
-  write(AREA.data, BigInt.asUintN(pointerBits, view.getBigUint64(CPU.x87DataPointer, true)), 64);
+export function saveX87(view: DataView, { memory, at }: Area, wide: boolean): void {
+  memory.setUint16(at + AREA.control, view.getUint16(CPU.x87Control, true), true);
+  memory.setUint16(at + AREA.status, view.getUint16(CPU.x87Status, true), true);
+  memory.setUint16(at + AREA.tags, abridgedTags(view), true);
+  memory.setUint16(at + AREA.opcode, view.getUint16(CPU.x87Opcode, true), true);
+  for (const [offset, pointer] of POINTERS) {
+    memory.setUint32(at + offset, view.getUint32(pointer, true), true);
+    memory.setUint32(at + offset + 4, wide ? view.getUint32(pointer + 4, true) : 0, true);
+  }
   const top = topOf(view);
   for (let index = 0; index < 8; index++) {
+    const to = at + AREA.registers + index * ENTRY_BYTES;
     const offset = registerOffset(top, index);
-    write(AREA.registers + index * ENTRY_BYTES, view.getBigUint64(offset, true), 64);
-    write(AREA.registers + index * ENTRY_BYTES + 8, BigInt(view.getUint16(offset + 8, true)), 64);
+    copyWords(view, offset, memory, to, 8);
+    memory.setUint16(to + 8, view.getUint16(offset + 8, true), true);
   }
 }
 
 /** Writes MXCSR and its mask. */
-export function saveControlSse(view: DataView, write: AreaAccess['write']): void {
-  write(AREA.mxcsr, BigInt(view.getUint32(CPU.mxcsr, true)), 32);
-  write(AREA.mxcsrMask, MXCSR_MASK, 32);
+export function saveControlSse(view: DataView, { memory, at }: Area): void {
+  memory.setUint32(at + AREA.mxcsr, view.getUint32(CPU.mxcsr, true), true);
+  memory.setUint32(at + AREA.mxcsrMask, MXCSR_MASK, true);
 }
 
-export function saveVectors(view: DataView, { write, plain }: AreaAccess): void {
-  if (plain !== 0) {
-    const from = view.byteOffset + CPU.xmm;
-    new Uint8Array(view.buffer).copyWithin(plain + AREA.xmm, from, from + vectorCount(view) * ENTRY_BYTES);
-    return;
-  }
-  for (let half = 0; half < vectorCount(view) * 2; half++) write(AREA.xmm + half * 8, view.getBigUint64(CPU.xmm + half * 8, true), 64);
+export function saveVectors(view: DataView, { memory, at }: Area): void {
+  copyWords(view, CPU.xmm, memory, at + AREA.xmm, vectorCount(view) * ENTRY_BYTES);
 }
 
 /** MXCSR as it lies in the area; a reserved bit is #GP. */
-export function readMxcsr(context: HelperContext, { read }: AreaAccess): bigint {
-  const mxcsr = read(AREA.mxcsr, 32);
+export function readMxcsr(context: HelperContext, { memory, at }: Area): number {
+  const mxcsr = memory.getUint32(at + AREA.mxcsr, true);
   if (mxcsr & ~MXCSR_MASK) context.raise(GP, 0);
   return mxcsr;
 }
 
-/** Reads the whole area of the x87; what it gives takes it over. */
-export function readX87(view: DataView, { read }: AreaAccess, wide: boolean): () => void {
-  const registers = Array.from({ length: 8 }, (_, index) => {
-    const at = AREA.registers + index * ENTRY_BYTES;
-    return [read(at, 64), read(at + 8, 16)] as const;
-  });
-  const control = Number(read(AREA.control, 16));
-  const status = Number(read(AREA.status, 16));
-  const tags = heldTags(Number(read(AREA.tags, 8)));
-  const opcode = Number(read(AREA.opcode, 16)) & 0x7ff;
-  const pointerBits = wide ? 64 : 32;
-  const instruction = read(AREA.instruction, pointerBits);
-  const data = read(AREA.data, pointerBits);
-  return () => {
-    loadControlAndStatus(view, control, status);
-    view.setUint16(CPU.x87Tag, tags, true);
-    view.setUint16(CPU.x87Opcode, opcode, true);
-    view.setBigUint64(CPU.x87InstructionPointer, instruction, true);
-    view.setBigUint64(CPU.x87DataPointer, data, true);
-    const top = topOf(view);
-    registers.forEach(([significand, head], index) => {
-      const offset = registerOffset(top, index);
-      view.setBigUint64(offset, significand, true);
-      view.setUint16(offset + 8, Number(head), true);
-    });
-  };
+export function loadX87(view: DataView, { memory, at }: Area, wide: boolean): void {
+  loadControlAndStatus(view, memory.getUint16(at + AREA.control, true), memory.getUint16(at + AREA.status, true));
+  view.setUint16(CPU.x87Tag, heldTags(memory.getUint8(at + AREA.tags)), true);
+  view.setUint16(CPU.x87Opcode, memory.getUint16(at + AREA.opcode, true) & OPCODE_MASK, true);
+  for (const [offset, pointer] of POINTERS) {
+    view.setUint32(pointer, memory.getUint32(at + offset, true), true);
+    view.setUint32(pointer + 4, wide ? memory.getUint32(at + offset + 4, true) : 0, true);
+  }
+  const top = topOf(view);
+  for (let index = 0; index < 8; index++) {
+    const from = at + AREA.registers + index * ENTRY_BYTES;
+    const offset = registerOffset(top, index);
+    copyWords(memory, from, view, offset, 8);
+    view.setUint16(offset + 8, memory.getUint16(from + 8, true), true);
+  }
 }
 
-export function readVectors(view: DataView, { read, plain }: AreaAccess): () => void {
-  if (plain !== 0) {
-    const from = plain + AREA.xmm;
-    return () => void new Uint8Array(view.buffer).copyWithin(view.byteOffset + CPU.xmm, from, from + vectorCount(view) * ENTRY_BYTES);
-  }
-  const halves = Array.from({ length: vectorCount(view) * 2 }, (_, half) => read(AREA.xmm + half * 8, 64));
-  return () => halves.forEach((value, half) => view.setBigUint64(CPU.xmm + half * 8, value, true));
+export function loadVectors(view: DataView, { memory, at }: Area): void {
+  copyWords(memory, at + AREA.xmm, view, CPU.xmm, vectorCount(view) * ENTRY_BYTES);
 }
 
 export const FXSAVE_HELPERS: Record<string, Helper> = {
   /** @param wide REX.W: the pointers have 64 bits */
-  'x87-fxsave': (context, linear, wide) => {
-    const { view } = context;
-    const area = areaAccess(context, linear!, ALIGNMENT_BYTES, AREA_BYTES, true);
-    const { write } = area;
-    if (area.plain === 0) context.probeWrite(linear!, AREA_BYTES);
-    saveX87(view, write, wide !== 0n);
-    saveControlSse(view, write);
-    saveVectors(view, area);
-  },
-  'x87-fxrstor': (context, linear, wide) => {
-    const { view } = context;
-    const area = areaAccess(context, linear!, ALIGNMENT_BYTES, AREA_BYTES, false);
-    if (area.plain === 0) area.read(AREA_BYTES - 8, 64);
-    const takeVectors = readVectors(view, area);
-    const takeX87 = readX87(view, area, wide !== 0n);
-    const mxcsr = readMxcsr(context, area);
-    takeX87();
-    view.setUint32(CPU.mxcsr, Number(mxcsr), true);
-    takeVectors();
-  },
+  'x87-fxsave': (context, linear, wide) =>
+    inArea(context, linear!, ALIGNMENT_BYTES, AREA_BYTES, true, (area) => {
+      saveX87(context.view, area, wide !== 0n);
+      saveControlSse(context.view, area);
+      saveVectors(context.view, area);
+    }),
+  'x87-fxrstor': (context, linear, wide) =>
+    inArea(context, linear!, ALIGNMENT_BYTES, AREA_BYTES, false, (area) => {
+      const mxcsr = readMxcsr(context, area);
+      loadX87(context.view, area, wide !== 0n);
+      context.view.setUint32(CPU.mxcsr, mxcsr, true);
+      loadVectors(context.view, area);
+    }),
 };

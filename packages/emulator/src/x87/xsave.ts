@@ -3,7 +3,7 @@ import { Vector } from '@hanok/x86';
 import { CR0, CR4 } from '../cpu-state.ts';
 import type { SystemContext, SystemHelper } from '../helper.ts';
 import { CPU } from '../layout.ts';
-import { areaAccess, readMxcsr, readVectors, readX87, saveControlSse, saveVectors, saveX87 } from './fxsave.ts';
+import { type Area, inArea, loadVectors, loadX87, readMxcsr, saveControlSse, saveVectors, saveX87 } from './fxsave.ts';
 
 /** Components, as bits of XCR0. */
 const X87 = 1n;
@@ -14,7 +14,7 @@ const HEADER = { states: 512, compaction: 520, reserved: 528 } as const;
 const AREA_BYTES = 576;
 const ALIGNMENT_BYTES = 64n;
 const COMPACTED = 1n << 63n;
-const MXCSR_INITIAL = 0x1f80n;
+const MXCSR_INITIAL = 0x1f80;
 const CONTROL_INITIAL = 0x37f;
 
 const RAX = 0;
@@ -34,28 +34,29 @@ function save(context: SystemContext, linear: bigint, wide: boolean, compact: bo
   requireEnabled(context);
   const { view } = context;
   const mask = requested(context);
-  const area = areaAccess(context, linear, ALIGNMENT_BYTES, AREA_BYTES, true);
-  const { read, write } = area;
-  if (area.plain === 0) context.probeWrite(linear, AREA_BYTES);
-  if (mask & X87) saveX87(view, write, wide);
-  if (mask & SSE) {
-    saveControlSse(view, write);
-    saveVectors(view, area);
-  }
-  write(HEADER.states, compact ? mask : (read(HEADER.states, 64) & ~mask) | mask, 64);
-  if (compact) write(HEADER.compaction, COMPACTED | mask, 64);
+  inArea(context, linear, ALIGNMENT_BYTES, AREA_BYTES, true, (area) => {
+    if (mask & X87) saveX87(view, area, wide);
+    if (mask & SSE) {
+      saveControlSse(view, area);
+      saveVectors(view, area);
+    }
+    const { memory, at } = area;
+    memory.setBigUint64(at + HEADER.states, compact ? mask : memory.getBigUint64(at + HEADER.states, true) | mask, true);
+    if (compact) memory.setBigUint64(at + HEADER.compaction, COMPACTED | mask, true);
+  });
 }
 
 /** Checks the header; the states it holds. */
-function readHeader(context: SystemContext, read: (at: number, bits: 64) => bigint): { states: bigint; compact: boolean } {
-  const states = read(HEADER.states, 64);
-  const compaction = read(HEADER.compaction, 64);
+function readHeader(context: SystemContext, { memory, at }: Area): { states: bigint; compact: boolean } {
+  const word = (offset: number) => memory.getBigUint64(at + offset, true);
+  const states = word(HEADER.states);
+  const compaction = word(HEADER.compaction);
   const compact = (compaction & COMPACTED) !== 0n;
   const allowed = context.state.get(CPU.xcr0);
   const components = compaction & ~COMPACTED;
   let bad = compact ? (components & ~allowed) !== 0n || (states & ~components) !== 0n : compaction !== 0n || (states & ~allowed) !== 0n;
   const reservedWords = compact ? 6 : 1;
-  for (let word = 0; word < reservedWords; word++) bad ||= read(HEADER.reserved + word * 8, 64) !== 0n;
+  for (let index = 0; index < reservedWords; index++) bad ||= word(HEADER.reserved + index * 8) !== 0n;
   if (bad) context.raise(Vector.GP, 0);
   return { states, compact };
 }
@@ -64,18 +65,18 @@ function restore(context: SystemContext, linear: bigint, wide: boolean): void {
   requireEnabled(context);
   const { view } = context;
   const mask = requested(context);
-  const area = areaAccess(context, linear, ALIGNMENT_BYTES, AREA_BYTES, false);
-  const { states, compact } = readHeader(context, area.read);
-  const takeX87 = mask & states & X87 ? readX87(view, area, wide) : undefined;
-  const takeVectors = mask & states & SSE ? readVectors(view, area) : undefined;
-  // In the standard form MXCSR comes from the area whatever XSTATE_BV says (SDM vol. 1 §13.8.1).
-  const mxcsr = states & SSE || !compact ? mask & SSE && readMxcsr(context, area) : MXCSR_INITIAL;
-  if (takeX87) takeX87();
-  else if (mask & X87) initializeX87(view);
-  if (!(mask & SSE)) return;
-  view.setUint32(CPU.mxcsr, Number(mxcsr), true);
-  if (takeVectors) takeVectors();
-  else for (let half = 0; half < 32; half++) view.setBigUint64(CPU.xmm + half * 8, 0n, true);
+  inArea(context, linear, ALIGNMENT_BYTES, AREA_BYTES, false, (area) => {
+    const { states, compact } = readHeader(context, area);
+    // In the standard form MXCSR comes from the area whatever XSTATE_BV says (SDM vol. 1 §13.8.1).
+    const takesMxcsr = (mask & SSE) !== 0n && ((states & SSE) !== 0n || !compact);
+    const mxcsr = takesMxcsr ? readMxcsr(context, area) : MXCSR_INITIAL;
+    if (mask & states & X87) loadX87(view, area, wide);
+    else if (mask & X87) initializeX87(view);
+    if (!(mask & SSE)) return;
+    view.setUint32(CPU.mxcsr, mxcsr, true);
+    if (states & SSE) loadVectors(view, area);
+    else for (let half = 0; half < 32; half++) view.setBigUint64(CPU.xmm + half * 8, 0n, true);
+  });
 }
 
 /** As FNINIT, with empty registers of zeros (SDM vol. 1 §13.6). */
