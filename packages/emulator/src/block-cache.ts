@@ -5,7 +5,7 @@ import { BlockIndex } from './block-index.ts';
 import type { CpuState } from './cpu-state.ts';
 import type { InterpreterTables } from './interpreter.ts';
 import type { HotCode } from './jit/hot-code.ts';
-import { traitsOf } from './jit/traits.ts';
+import { endsRegion } from './jit/traits.ts';
 import { ARENA, BLOCK_HASH, BLOCK_TAG, CPU, ENTER, SLOT, SPECIAL } from './layout.ts';
 import type { Mmu } from './mmu.ts';
 import { nextPage } from './page-walker.ts';
@@ -215,7 +215,7 @@ export class BlockCache {
         return -1;
       }
       // Compiled code leaves after such instructions; it can take over again right behind them.
-      if (mode === 64 && traitsOf(decoded).endsRegion) break;
+      if (mode === 64 && endsRegion(decoded)) break;
     }
     this.#special(SPECIAL.Continue, at, gpa);
     return -1;

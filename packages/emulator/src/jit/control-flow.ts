@@ -1,5 +1,5 @@
 import { CALL, CALL_INDIRECT, type Decoded, type DecodeFailure, type Decoder, INSTRUCTION_BYTES_MAX, JMP_INDIRECT, type OperandSpec, type Row } from '@hanok/x86';
-import { traitsOf } from './traits.ts';
+import { endsRegion } from './traits.ts';
 
 /** Instructions of one region at most. */
 export const REGION_INSTRUCTIONS_MAX = 128;
@@ -98,7 +98,7 @@ class Walk {
     const target = relativeTarget(decoded, at);
     const follows = target !== undefined && this.#hasRun(target);
     if (follows) this.#lead(target);
-    if (traitsOf(decoded).endsRegion) return undefined;
+    if (endsRegion(decoded)) return undefined;
     const jumps = isIndirect(decoded) ? this.#source.jumpTargets(at, decoded).slice(0, JUMP_TARGETS_MAX) : [];
     if (jumps.length > 0) this.#jumps.set(at, jumps);
     for (const jump of jumps) this.#lead(jump);

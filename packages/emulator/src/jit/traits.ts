@@ -91,11 +91,13 @@ const known = new WeakMap<Decoded['row'], (Traits | undefined)[]>();
 
 /** Traits of a decoded instruction's form. */
 export function traitsOf(d: Decoded): Traits {
-  const index = formIndexOf(d);
-  const ofRow = known.get(d.row) ?? [];
-  known.set(d.row, ofRow);
-  return (ofRow[index] ??= probe(d));
+  let ofRow = known.get(d.row);
+  if (!ofRow) known.set(d.row, (ofRow = []));
+  return (ofRow[formIndexOf(d)] ??= probe(d));
 }
+
+/** `Traits.endsRegion`, which few instructions need to be looked up for. */
+export const endsRegion = (d: Decoded): boolean => d.row.insn.system && traitsOf(d).endsRegion;
 
 function probe(d: Decoded): Traits {
   const form: Form = { row: d.row, memory: d.isMemory, bits: d.bits, addressBits: d.addressBits, repeat: d.repeat, mode64: d.mode === 64, locked: isLocked(d) };
