@@ -1,6 +1,7 @@
 import type { CodePages, GuestMemory } from '@hanok/machine';
 import { type Decoded, Decoder, type ModeBits, type Row } from '@hanok/x86';
 import { type AlwaysRaised, alwaysRaises } from './always-raised.ts';
+import { hashPlace } from './hash-place.ts';
 import { BlockIndex } from './block-index.ts';
 import type { CpuState } from './cpu-state.ts';
 import type { InterpreterTables } from './interpreter.ts';
@@ -96,8 +97,8 @@ export class BlockCache {
 
   #dropBlock(block: Block): void {
     const entry = this.#hashEntry(block.address);
-    if (this.#view.getInt32(entry + BLOCK_HASH.offset + 8, true) === block.firstSlot) {
-      this.#view.setBigInt64(entry + BLOCK_HASH.offset, -1n, true);
+    if (this.#view.getInt32(entry + 8, true) === block.firstSlot) {
+      this.#view.setBigInt64(entry, -1n, true);
     }
     if (this.#blocks.get(block.address, block.tag) === block) this.#blocks.delete(block.address, block.tag);
     if (this.#view.getUint16(block.firstSlot + SLOT.handler, true) === SPECIAL.Enter) this.#hotCode.dropRegion(block.firstSlot);
@@ -127,7 +128,7 @@ export class BlockCache {
 
   /** Whether a block is where generated code finds it: fewer than there are, but seen at once. */
   #isInHash(address: number, tag: number): boolean {
-    const at = (this.#hashEntry(address) + BLOCK_HASH.offset) >> 2;
+    const at = this.#hashEntry(address) >> 2;
     return this.#words[at] === (address | 0) && this.#words[at + 1] === tag;
   }
 
@@ -138,7 +139,7 @@ export class BlockCache {
   }
 
   #hashEntry(address: number): number {
-    return this.#state.blockAddress + (((address ^ (address >>> 12)) & (BLOCK_HASH.entryCount - 1)) << 4);
+    return hashPlace(this.#state.blockAddress, address, BLOCK_HASH);
   }
 
   /** The import `decode`: the first slot of the block at an address of wasm memory, or 0 with an exception recorded. */
@@ -146,7 +147,7 @@ export class BlockCache {
     const tag = this.#state.word(CPU.blockTag);
     const block = this.#blocks.get(address, tag) ?? this.#make(address >>> 0, tag, linearLow, linearHigh);
     if (!block) return 0;
-    const entry = this.#hashEntry(block.address) + BLOCK_HASH.offset;
+    const entry = this.#hashEntry(block.address);
     this.#view.setUint32(entry, block.address, true);
     this.#view.setUint32(entry + 4, tag, true);
     this.#view.setInt32(entry + 8, block.firstSlot, true);

@@ -1,4 +1,5 @@
-import type { Code, ModuleBuilder } from '@hanok/wasm';
+import type { ModuleBuilder } from '@hanok/wasm';
+import { pushHashPlace } from './hash-place.ts';
 import { BLOCK_HASH, CPU, ENTER, REGION_END, REGION_HASH, SLOT, SPECIAL, TLB } from './layout.ts';
 import { pushTlbOffset } from './memory-emit.ts';
 
@@ -28,10 +29,10 @@ export function defineChain(module: ModuleBuilder, regionTable: number, recordsA
   code.memory('i64.load', TLB.tagExecute).localGet(rip).i64(-4096).op('i64.and').op('i64.ne').brIf(0);
   code.localGet(rip).op('i32.wrap_i64').localGet(entry).memory('i32.load', TLB.addendExecute).op('i32.add').localTee(address);
   code.op('i64.extend_i32_u').localGet(cpu).memory('i64.load32_u', CPU.blockTag).i64(32).op('i64.shl').op('i64.or').localSet(tag);
-  pushEntry(code, cpu, address, REGION_HASH).localTee(known).memory('i64.load', REGION_HASH.offset).localGet(tag).op('i64.eq').if();
+  pushHashPlace(code, cpu, address, REGION_HASH).localTee(known).memory('i64.load', REGION_HASH.offset).localGet(tag).op('i64.eq').if();
   code.localGet(known).memory('i32.load', REGION_HASH.offset + 8).localSet(region);
   code.op('else');
-  pushEntry(code, cpu, address, BLOCK_HASH).localTee(entry).memory('i64.load', BLOCK_HASH.offset).localGet(tag).op('i64.ne').brIf(1);
+  pushHashPlace(code, cpu, address, BLOCK_HASH).localTee(entry).memory('i64.load', BLOCK_HASH.offset).localGet(tag).op('i64.ne').brIf(1);
   code.localGet(entry).memory('i32.load', BLOCK_HASH.offset + 8).localTee(entry);
   code.memory('i32.load16_u', SLOT.handler).i32(SPECIAL.Enter).op('i32.ne').brIf(1);
   code.localGet(entry).memory('i32.load', ENTER.region).localTee(region).op('i32.eqz').brIf(1);
@@ -45,10 +46,4 @@ export function defineChain(module: ModuleBuilder, regionTable: number, recordsA
   code.op('end').op('end');
   code.i32(REGION_END.Lookup);
   return f.index;
-}
-
-/** Pushes the address, less the table's own, of the entry that blocks of an address (in a local) have in a hash table. */
-function pushEntry(code: Code, cpu: number, address: number, { entryCount, entryBytes }: { readonly entryCount: number; readonly entryBytes: number }): Code {
-  code.localGet(address).localGet(address).i32(12).op('i32.shr_u').op('i32.xor').i32(entryCount - 1).op('i32.and');
-  return code.i32(Math.log2(entryBytes)).op('i32.shl').localGet(cpu).op('i32.add');
 }

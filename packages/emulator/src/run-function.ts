@@ -3,6 +3,7 @@ import { Vector } from '@hanok/x86';
 import { ACTIVITY_WORD } from './activity.ts';
 import { NEAR_LIMIT_BYTES } from './code-limit.ts';
 import { emitRip } from './rip-emit.ts';
+import { pushHashPlace } from './hash-place.ts';
 import { BREAK_FAULT } from './helper.ts';
 import type { Handler, ImportIndices } from './interpreter.ts';
 import { type Callees, type Flow, Lowering } from './ir.ts';
@@ -140,8 +141,7 @@ function writeLookup(code: Code, l: Locals, { imports, recordsActivity }: Parts,
   code.op('end').op('end');
   code.localGet(l.linear).op('i32.wrap_i64').localGet(l.hash).memory('i32.load', TLB.addendExecute).op('i32.add').localSet(l.address);
   code.localGet(l.address).op('i64.extend_i32_u').localGet(l.cpu).memory('i64.load32_u', CPU.blockTag).i64(32).op('i64.shl').op('i64.or').localSet(l.tag);
-  code.localGet(l.address).localGet(l.address).i32(12).op('i32.shr_u').op('i32.xor').i32(BLOCK_HASH.entryCount - 1).op('i32.and').i32(4).op('i32.shl');
-  code.localGet(l.cpu).op('i32.add').localSet(l.hash);
+  pushHashPlace(code, l.cpu, l.address, BLOCK_HASH).localSet(l.hash);
   code.localGet(l.hash).memory('i64.load', BLOCK_HASH.offset).localGet(l.tag).op('i64.eq').if();
   code.localGet(l.hash).memory('i32.load', BLOCK_HASH.offset + 8).localSet(l.slot);
   code.op('else');

@@ -3,6 +3,7 @@ import { Decoder } from '@hanok/x86';
 import type { BlockCache } from '../block-cache.ts';
 import type { CpuState } from '../cpu-state.ts';
 import type { InterpreterTables } from '../interpreter.ts';
+import { hashPlace } from '../hash-place.ts';
 import { CPU, ENTER, REGION_HASH, SLOT } from '../layout.ts';
 import type { Mmu } from '../mmu.ts';
 import { REGION_INSTRUCTIONS_MAX } from './control-flow.ts';
@@ -169,7 +170,7 @@ export class HotCode {
   #forgetEntry(slot: number): void {
     const view = this.#view;
     const address = this.#ram.byteOffset + view.getUint32(slot + ENTER.page, true) * PAGE_BYTES + view.getUint16(slot + SLOT.pageOffset, true);
-    const at = this.#state.blockAddress + REGION_HASH.offset + ((address ^ (address >>> 12)) & (REGION_HASH.entryCount - 1)) * REGION_HASH.entryBytes;
+    const at = hashPlace(this.#state.blockAddress, address, REGION_HASH);
     if (view.getInt32(at + REGION_SLOT, true) === slot) view.setBigInt64(at, 0n, true);
   }
 
