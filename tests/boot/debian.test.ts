@@ -19,6 +19,8 @@ const CHECKS: readonly (readonly [command: string, expected: RegExp])[] = [
   ['stat --format "%a %U:%G" /usr/bin/su /usr/bin/chage /tmp /etc/shadow', /^4755 root:root\n2755 root:shadow\n1777 root:root\n640 root:shadow$/],
   ['findmnt --noheadings --output SOURCE,FSTYPE /', /^\/dev\/vda +ext4$/],
   ['systemctl is-active ssh.service', /^active$/],
+  // chrony goes by the host's clock ("PHC0") and is within 50 ms of it.
+  ['chronyc waitsync 30 0.05 0 1', /refid: 50484330, correction: 0\.0[0-4]/],
   ['dmesg --kernel --level emerg,alert,crit,err', /^$/],
 ];
 
