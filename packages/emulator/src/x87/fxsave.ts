@@ -79,7 +79,8 @@ export function saveX87(view: DataView, { memory, at }: Area, wide: boolean): vo
     const to = at + AREA.registers + index * ENTRY_BYTES;
     const offset = registerOffset(top, index);
     copyWords(view, offset, memory, to, 8);
-    memory.setUint16(to + 8, view.getUint16(offset + 8, true), true);
+    memory.setUint32(to + 8, view.getUint16(offset + 8, true), true);
+    memory.setUint32(to + 12, 0, true);
   }
 }
 
