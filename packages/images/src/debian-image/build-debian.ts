@@ -15,7 +15,7 @@ import { ImageStore } from '../image-store.ts';
 import { readBusybox, readKernel } from '../kernel/read-kernel.ts';
 import { TINY_COMMAND_LINE } from '../tiny/command-line.ts';
 import { listApplets, tinyEntries } from '../tiny/initramfs.ts';
-import { askedPackages, choosePackages, kernelOf } from './choose-packages.ts';
+import { askedPackages, choosePackages, kernelOf, namedPackages } from './choose-packages.ts';
 import { DEBIAN_COMMAND_LINE } from './command-line.ts';
 import type { MachineMaker } from './configure-machine.ts';
 import { configureSystem } from './configure-machine.ts';
@@ -61,7 +61,7 @@ export async function buildDebian(options: BuildDebianOptions): Promise<DebianIm
   const store = new ImageStore(cache, onNotice);
   const files = await guestFiles();
   const scripts = await Promise.all(['configure-init.sh', 'configure.sh'].map(async (name) => await readFile(new URL(`./guest/${name}`, import.meta.url), 'utf8')));
-  const variant = sha256Hex(JSON.stringify([BUILDER_VERSION, suite, packages, files, scripts]));
+  const variant = sha256Hex(JSON.stringify([BUILDER_VERSION, suite, namedPackages(packages), files, scripts]));
   const name = `debian-${suite}`;
   const recordPath = cache.path('images', `${name}-${variant.slice(0, 16)}.json`);
   const record = await cache.readRecord(recordPath);
@@ -70,7 +70,7 @@ export async function buildDebian(options: BuildDebianOptions): Promise<DebianIm
 
   const meter = new DownloadMeter(options.onProgress);
   return await withArchive({ ...options, suite, onProgress: meter.listener }, async ({ archive }) => {
-    const chosen = await archive.select(`debian ${packages.join(' ')}`, (index) => choosePackages(index, packages, options.suggest));
+    const chosen = await archive.select(`debian ${namedPackages(packages).join(' ')}`, (index) => choosePackages(index, packages, options.suggest));
     const [busybox] = await archive.select('debian busybox', (index) => resolveClosure(index, ['busybox-static']).filter((found) => found.name === 'busybox-static'));
     if (!busybox) throw new ImageError(`the cache in ${cache.directory} is damaged: remove it`);
     const inputsSha256 = sha256Hex(JSON.stringify([variant, busybox.sha256, ...chosen.map(({ sha256 }) => sha256)]));

@@ -9,9 +9,12 @@ const PRIORITIES = ['required', 'important'];
 /** What makes it a machine: a kernel with what makes its initramfs, systemd with its bus and sessions, ssh, and what keeps its clock. */
 const SYSTEM = ['linux-image-cloud-amd64', 'initramfs-tools', 'systemd-sysv', 'dbus', 'libpam-systemd', 'openssh-server', 'usr-is-merged', 'chrony'];
 
+/** Names of packages that say which system it is: with other ones the packages are chosen anew. */
+export const namedPackages = (added: readonly string[]): string[] => [...SYSTEM, ...added];
+
 /** Names of the packages that somebody asked for; all others are there because these need them. */
 export function askedPackages(index: PackagesIndex, added: readonly string[]): string[] {
-  return [...new Set([...PRIORITIES.flatMap((priority) => index.namesOfPriority(priority)), ...SYSTEM, ...added])];
+  return [...new Set([...PRIORITIES.flatMap((priority) => index.namesOfPriority(priority)), ...namedPackages(added)])];
 }
 
 /** All packages of a Debian system with `added`. */
