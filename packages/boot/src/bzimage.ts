@@ -21,6 +21,8 @@ const Setup = {
   initrd_addr_max: 0x22c,
   xloadflags: 0x236,
   cmdline_size: 0x238,
+  payload_offset: 0x248,
+  payload_length: 0x24c,
   setup_data: 0x250,
   pref_address: 0x258,
   init_size: 0x260,
@@ -101,6 +103,21 @@ function parseHeader(file: Uint8Array): Header {
     initrdLimit: data.getUint32(Setup.initrd_addr_max, true) + 1,
     commandLineLengthMax: data.getUint32(Setup.cmdline_size, true),
   };
+}
+
+/**
+ * The compressed ELF file inside a bzImage for 64-bit processors, with what its compression has behind it (in the last 4
+ * bytes its size unpacked). Undefined for other files; throws a BootError when a header is damaged.
+ */
+export function compressedKernel(file: Uint8Array): Uint8Array | undefined {
+  if (!isBzImage(file)) return undefined;
+  const { is64Bit, payload } = parseHeader(file);
+  if (!is64Bit) return undefined;
+  const [offset, sizeBytes] = [Setup.payload_offset, Setup.payload_length].map((field) => view(file).getUint32(field, true)) as [number, number];
+  if (offset + sizeBytes > payload.length) {
+    throw new BootError(`kernel: its compressed part ends at ${hex(offset + sizeBytes)}, behind its end ${hex(payload.length)}; the file is damaged`);
+  }
+  return payload.subarray(offset, offset + sizeBytes);
 }
 
 /** Loads a bzImage by the 64-bit boot protocol, an i386 kernel by the 32-bit one. */

@@ -9,7 +9,7 @@ export interface ElfSegment {
 }
 
 export const PT_LOAD = 1;
-const PT_NOTE = 4;
+export const PT_NOTE = 4;
 
 const ELFCLASS64 = 2;
 const ELFDATA2LSB = 1;
@@ -25,8 +25,8 @@ const MACHINE_NAMES: Readonly<Record<number, string>> = {
   243: 'RISC-V',
   258: 'LoongArch',
 };
-const HEADER_SIZE_BYTES = 64;
-const PROGRAM_HEADER_SIZE_BYTES = 56;
+export const HEADER_SIZE_BYTES = 64;
+export const PROGRAM_HEADER_SIZE_BYTES = 56;
 /** A Linux kernel has 5; this bounds the work for a forged file. */
 const SEGMENT_COUNT_MAX = 128;
 const NOTE_SEGMENT_SIZE_MAX_BYTES = 0x10000;

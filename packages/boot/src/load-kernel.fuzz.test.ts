@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { BootError } from './boot-error.ts';
+import { compressedKernel } from './bzimage.ts';
 import { loadKernel } from './load-kernel.ts';
 import { guardedRam, imageOf, smallBzImage, smallElf } from './small-kernels.test.ts';
+import { trimPvhKernel } from './trim-elf.ts';
 
 const OPERATION_COUNT = Number(process.env['HANOK_FUZZ_OPERATIONS'] ?? 200_000);
 const SEED = Number(process.env['HANOK_FUZZ_SEED'] ?? Date.now() >>> 0) >>> 0 || 1;
@@ -71,6 +73,9 @@ test('mutated kernels and random bytes: a state or a BootError, and no byte outs
     try {
       const state = loadKernel({ ...imageOf(memory, kernel), initrd });
       assert.ok(Number(state.rip) < memory.sizeBytes, `operation ${operation}: RIP is outside RAM`);
+      const trimmed = random(8) === 0 ? trimPvhKernel(kernel) : undefined;
+      if (trimmed) assert.equal(loadKernel({ ...imageOf(memory, trimmed), initrd }).rip, state.rip, `operation ${operation}: trimmed`);
+      compressedKernel(kernel);
       loaded++;
     } catch (error) {
       assert.ok(error instanceof BootError, `operation ${operation}: ${String(error)}`);

@@ -1,6 +1,7 @@
 import type { VcpuState } from '@hanok/machine';
 import { BootError, hex } from './boot-error.ts';
 import { elfSegments, findElfNote, PT_LOAD } from './elf.ts';
+import type { ElfSegment } from './elf.ts';
 import { checkMemoryMap, claimLowMemory, enter32, LowMemory, mustWrite, writeCommandLine } from './low-memory.ts';
 import type { KernelImage } from './low-memory.ts';
 import { Placement } from './placement.ts';
@@ -13,16 +14,21 @@ const MEMMAP_ENTRY_SIZE_BYTES = 24;
 /** Linux cuts a longer one without a word. */
 const COMMAND_LINE_LENGTH_MAX = 2047;
 
+/** The physical address that PVH enters, or undefined. */
+export function pvhEntry(segments: readonly ElfSegment[]): number | undefined {
+  const note = findElfNote(segments, 'Xen', XEN_ELFNOTE_PHYS32_ENTRY);
+  return note && note.length >= 4 ? new DataView(note.buffer, note.byteOffset, note.byteLength).getUint32(0, true) : undefined;
+}
+
 /** Loads an ELF kernel that has a PVH entry point (Xen "x86/HVM direct boot ABI"). */
 export function loadPvh(image: KernelImage): Partial<VcpuState> {
   const { memory, initrd } = image;
   checkMemoryMap(image.memoryMap);
   const segments = elfSegments(image.kernel);
-  const note = findElfNote(segments, 'Xen', XEN_ELFNOTE_PHYS32_ENTRY);
-  if (!note || note.length < 4) {
+  const entry = pvhEntry(segments);
+  if (entry === undefined) {
     throw new BootError('kernel: this ELF file has no PVH entry point (Xen note 18); use a kernel with CONFIG_PVH=y, or its bzImage');
   }
-  const entry = new DataView(note.buffer, note.byteOffset, note.byteLength).getUint32(0, true);
 
   const placement = new Placement(memory, image.memoryMap);
   claimLowMemory(placement);
