@@ -7,7 +7,7 @@ import type { ImageCache, NoticeListener } from './cache.ts';
 import { isOwnedByLiveProcess, uniqueSuffix } from './cache.ts';
 import { ImageError, systemCode } from './image-error.ts';
 
-/** What is remembered of a file. Large ones are known by size and time: reading them would take longer than a boot. */
+/** What is remembered of a file. Large ones are known by size and time: a boot would wait for their hash. */
 interface StoredFile {
   readonly name: string;
   readonly sizeBytes: number;
@@ -22,7 +22,7 @@ interface Manifest {
 }
 
 const TRIES_MAX = 2;
-const HASHED_MAX_BYTES = 256 << 20;
+const HASHED_MAX_BYTES = 8 << 20;
 
 /** Finished images in the cache: directories named after the image and the hash of what it was made from. */
 export class ImageStore {
