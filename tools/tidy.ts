@@ -10,7 +10,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   emulator: ['x86', 'wasm', 'machine'],
   devices: ['machine'],
   boot: ['machine'],
-  images: ['machine'],
+  images: ['boot', 'machine'],
   vmm: ['emulator', 'devices', 'boot', 'machine'],
   cli: ['vmm', 'images', 'machine'],
 };

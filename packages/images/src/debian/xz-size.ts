@@ -26,7 +26,7 @@ function isZero(bytes: Uint8Array, offset: number): boolean {
 }
 
 /** Multibyte integer (§1.2): seven bits a byte, least significant first. */
-function readVarint(bytes: Uint8Array, reader: { position: number; readonly end: number }): number {
+export function readVarint(bytes: Uint8Array, reader: { position: number; readonly end: number }): number {
   let value = 0;
   for (let scale = 1; scale < 2 ** 49; scale *= 128) {
     if (reader.position >= reader.end) break;
