@@ -1,6 +1,5 @@
 import { promisify } from 'node:util';
 import { gunzip, zstdDecompress } from 'node:zlib';
-import { xz } from '@napi-rs/lzma';
 import { ImageError, messageOf } from '../image-error.ts';
 import { xzContentBytes } from './xz-size.ts';
 
@@ -24,6 +23,7 @@ export async function decompress(fileName: string, bytes: Uint8Array, options: D
       // The decoder has no limit of its own.
       const contentBytes = xzContentBytes(bytes);
       if (contentBytes > limitBytes) throw new Error(`it unpacks to more than ${limitBytes} bytes`);
+      const { xz } = await import('@napi-rs/lzma');
       return await abortable(xz.decompress(bytes), signal);
     }
     if (fileName.endsWith('.gz')) return await abortable(gunzipAsync(bytes, { maxOutputLength: limitBytes }), signal);
