@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { open, readFile, readdir, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
 import { gzipSync } from 'node:zlib';
@@ -11,6 +11,7 @@ import { readCpioFile } from '../cpio.ts';
 import type { Progress } from '../downloader.ts';
 import { listImages } from '../images.ts';
 import { makeDebianMirror, makePackage } from '../testing/debian-fixture.ts';
+import { KERNEL_COMPRESSIONS, makeBzImage, makeElf } from '../testing/kernel-fixture.ts';
 import { setUpMirror } from '../testing/mirror-setup.ts';
 import { buildDebian } from './build-debian.ts';
 import type { BuildDebianOptions } from './build-debian.ts';
@@ -51,9 +52,9 @@ const goodGuest = machineOf(async ({ say, disk }) => {
   say('hanok.events', 'shed\n');
 });
 
-async function setUp(t: TestContext, createMachine: MachineMaker = goodGuest) {
+async function setUp(t: TestContext, createMachine: MachineMaker = goodGuest, kernel?: Uint8Array) {
   const more = [await makePackage('gcc', [{ name: './usr/bin/gcc', content: 'gcc' }], { depends: 'cpp | cpp-alternative' }), await makePackage('cpp', [])];
-  const { options: common, server, cacheDirectory } = await setUpMirror(t, async (signer) => await makeDebianMirror(signer, more));
+  const { options: common, server, cacheDirectory } = await setUpMirror(t, async (signer) => await makeDebianMirror(signer, more, kernel));
   const progress: Progress[] = [];
   const options: BuildDebianOptions = {
     ...common,
@@ -107,6 +108,22 @@ test('makes a disk that the guest configured, and a kernel and initramfs of its 
   assert.match(ask('stat var/lib/dpkg/info/mount.preinst'), /Mode: +0755/);
   assert.match(ask('cat var/lib/apt/extended_states'), /^Package: libmount\nArchitecture: amd64\nAuto-Installed: 1\n\nPackage: linux-image-6\.9-test\n/);
   assert.equal(ask('cat etc/apt/sources.list'), ['bookworm', 'bookworm-updates'].map((suite) => `deb ${options.mirror} ${suite} main\n`).join(''));
+});
+
+test('holds the kernel unpacked, as the machine that configures boots it', async (t) => {
+  let booted: Uint8Array = new Uint8Array(0);
+  const { options } = await setUp(
+    t,
+    async (config) => {
+      booted = config.kernel;
+      return await goodGuest(config);
+    },
+    makeBzImage(KERNEL_COMPRESSIONS.zstd(makeElf())),
+  );
+  const { kernel } = await buildDebian(options);
+  assert.equal(basename(kernel), 'vmlinux');
+  assert.match(Buffer.from(booted).toString('latin1'), /^\x7fELF[\s\S]*Linux/);
+  assert.deepEqual(await readFile(kernel), Buffer.from(booted));
 });
 
 test('asks for nothing when it is there, offline too; each list of packages is an image of its own', async (t) => {

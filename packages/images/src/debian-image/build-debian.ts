@@ -12,7 +12,7 @@ import { resolveClosure } from '../debian/resolve.ts';
 import { Ext4Writer } from '../ext4/ext4-writer.ts';
 import { ImageError } from '../image-error.ts';
 import { ImageStore } from '../image-store.ts';
-import { readBusybox, readKernel } from '../kernel/read-kernel.ts';
+import { kernelPath, readBusybox, readKernel } from '../kernel/read-kernel.ts';
 import { TINY_COMMAND_LINE } from '../tiny/command-line.ts';
 import { listApplets, tinyEntries } from '../tiny/initramfs.ts';
 import { askedPackages, choosePackages, kernelOf, namedPackages } from './choose-packages.ts';
@@ -43,7 +43,7 @@ export interface BuildDebianOptions extends Omit<ArchiveOptions, 'architecture'>
 }
 
 /** Changes whenever the same inputs give another image. */
-const BUILDER_VERSION = 2;
+const BUILDER_VERSION = 3;
 /** What the guest sees; the file takes what is used of it. */
 const DISK_BYTES = 8 * 2 ** 30;
 /** The machine that configures the packages needs its disk and its ports. */
@@ -123,7 +123,7 @@ class DebianBuilder {
       onConfigured: (done) => onProgress?.({ label: 'configuring the packages', done, total: chosen.length, detail: `${done}/${chosen.length}` }),
       onStep: (label) => onProgress?.({ label, done: 0, total: 0 }),
     });
-    await writeFile(join(directory, 'vmlinuz'), kernel.image);
+    await writeFile(join(directory, kernel.fileName), kernel.image);
     // Uncompressed, because the host has the time that the guest has not.
     const isGzip = initrd[0] === 0x1f && initrd[1] === 0x8b;
     await writeFile(join(directory, 'initrd'), isGzip ? await decompress('initrd.gz', initrd, { signal }) : initrd);
@@ -179,7 +179,7 @@ class DebianBuilder {
 }
 
 function imageOf(files: ReadonlyMap<string, string>): DebianImage {
-  return { kernel: files.get('vmlinuz')!, initrd: files.get('initrd')!, disk: files.get('disk')!, commandLine: DEBIAN_COMMAND_LINE };
+  return { kernel: kernelPath(files), initrd: files.get('initrd')!, disk: files.get('disk')!, commandLine: DEBIAN_COMMAND_LINE };
 }
 
 function isRecord(value: unknown): value is { inputsSha256: string } {

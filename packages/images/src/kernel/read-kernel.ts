@@ -3,10 +3,15 @@ import { readDebTree } from '../debian/deb-file.ts';
 import { ImageError } from '../image-error.ts';
 import type { KernelModule } from './module-set.ts';
 import { ModuleSet } from './module-set.ts';
+import { unpackKernel } from './unpack-kernel.ts';
+
+const KERNEL_FILES = ['vmlinux', 'vmlinuz'] as const;
 
 export interface KernelParts {
-  /** A bzImage that also boots through PVH. */
+  /** Unpacked, for PVH, or a bzImage where that cannot be. */
   readonly image: Uint8Array;
+  /** What the image is called in a directory of files to boot from. */
+  readonly fileName: (typeof KERNEL_FILES)[number];
   readonly version: string;
   readonly modules: readonly KernelModule[];
 }
@@ -22,7 +27,13 @@ export async function readKernel(deb: Uint8Array, label: string, moduleNames: re
   const builtin = entries.find((entry) => entry.path.endsWith('/modules.builtin'));
   const set = new ModuleSet(entries, Buffer.from(builtin?.content ?? []).toString('latin1'));
   const modules = (await set.inLoadOrder(moduleNames)).map((module) => ({ ...module, path: module.path.replace(/^usr\//, '') }));
-  return { image: image.content, version, modules };
+  const unpacked = await unpackKernel(image.content, { label, signal });
+  return { image: unpacked ?? image.content, fileName: unpacked ? 'vmlinux' : 'vmlinuz', version, modules };
+}
+
+/** The path of the kernel among files to boot from, by name. */
+export function kernelPath(files: ReadonlyMap<string, string>): string {
+  return files.get(KERNEL_FILES.find((name) => files.has(name))!)!;
 }
 
 /** The program of the package `busybox-static`. */

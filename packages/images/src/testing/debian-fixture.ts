@@ -119,9 +119,9 @@ export async function makePackage(name: string, files: readonly FileSpec[], fiel
 }
 
 /** A whole small mirror with what the image `debian` is made from. */
-export async function makeDebianMirror(signer: Signer, more: readonly PackageSpec[] = []): Promise<Map<string, Uint8Array>> {
+export async function makeDebianMirror(signer: Signer, more: readonly PackageSpec[] = [], kernel: string | Uint8Array = 'a kernel'): Promise<Map<string, Uint8Array>> {
   const module = (name: string): FileSpec => ({ name: `./lib/modules/6.9-test/kernel/${name}.ko`, content: makeModule({ name, depends: '' }) });
-  const kernelFiles = [{ name: './boot/vmlinuz-6.9-test', content: 'a kernel' }, { name: './lib/modules/6.9-test/modules.builtin', content: 'kernel/fs/ext4/ext4.ko\n' }];
+  const kernelFiles = [{ name: './boot/vmlinuz-6.9-test', content: kernel }, { name: './lib/modules/6.9-test/modules.builtin', content: 'kernel/fs/ext4/ext4.ko\n' }];
   const plain = ['initramfs-tools', 'systemd-sysv', 'dbus', 'libpam-systemd', 'openssh-server', 'usr-is-merged', 'chrony'];
   const specs = [
     await makePackage('base-files', [{ name: './bin/', type: 'directory' }, { name: './tmp/', type: 'directory', mode: 0o1777 }], { priority: 'required' }),
@@ -138,14 +138,14 @@ export async function makeDebianMirror(signer: Signer, more: readonly PackageSpe
 }
 
 /** A whole small mirror with what the image `tiny` is made from. */
-export async function makeTinyMirror(signer: Signer, architecture: 'amd64' | 'i386' = 'amd64'): Promise<Map<string, Uint8Array>> {
+export async function makeTinyMirror(signer: Signer, architecture: 'amd64' | 'i386' = 'amd64', image: string | Uint8Array = 'a kernel'): Promise<Map<string, Uint8Array>> {
   const modules = 'lib/modules/6.9-test/kernel/drivers';
   const module = (name: string, depends: string, compression: Compression = ''): FileSpec => ({
     name: `./${modules}/${name.replace('virtio_rng', 'virtio-rng')}.ko${compression && `.${compression}`}`,
     content: compressSync(compression, makeModule({ name, depends, alias: `virtio:${name}` }, architecture === 'i386' ? 32 : 64)),
   });
   const kernel = await makeDeb([
-    { name: './boot/vmlinuz-6.9-test', content: 'a kernel' },
+    { name: './boot/vmlinuz-6.9-test', content: image },
     { name: './lib/modules/6.9-test/modules.builtin', content: 'kernel/fs/ext4/ext4.ko\n' },
     module('virtio_console', 'virtio,virtio_ring', 'xz'),
     module('virtio_blk', 'virtio,virtio_ring'),

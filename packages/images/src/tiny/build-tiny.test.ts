@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
 import { listImages } from '../images.ts';
 import { makeTinyMirror } from '../testing/debian-fixture.ts';
+import { KERNEL_COMPRESSIONS, makeBzImage, makeElf } from '../testing/kernel-fixture.ts';
 import { setUpMirror } from '../testing/mirror-setup.ts';
 import { temporaryDirectory } from '../testing/temporary-directory.ts';
 import { buildTiny } from './build-tiny.ts';
@@ -14,8 +15,8 @@ import { commandArchive } from './command-archive.ts';
 
 const IN_RELEASE = 'dists/bookworm/InRelease';
 
-async function setUp(t: TestContext, architecture: 'amd64' | 'i386' = 'amd64') {
-  const { options: common, server, cacheDirectory } = await setUpMirror(t, async (signer) => await makeTinyMirror(signer, architecture));
+async function setUp(t: TestContext, architecture: 'amd64' | 'i386' = 'amd64', kernel?: Uint8Array) {
+  const { options: common, server, cacheDirectory } = await setUpMirror(t, async (signer) => await makeTinyMirror(signer, architecture, kernel));
   const notices: string[] = [];
   const options: BuildTinyOptions = { ...common, onNotice: (notice) => notices.push(notice) };
   return { server, cacheDirectory, options, notices };
@@ -25,7 +26,7 @@ test('makes an image from a mirror', async (t) => {
   const { options, cacheDirectory, notices } = await setUp(t);
   assert.deepEqual((await listImages({ cacheDirectory })).map(({ name, cached, sizeBytes }) => [name, cached, sizeBytes])[0], ['tiny', false, 0]);
   const image = await buildTiny(options);
-  assert.equal(await readFile(image.kernel, 'utf8'), 'a kernel');
+  assert.deepEqual([basename(image.kernel), await readFile(image.kernel, 'utf8')], ['vmlinuz', 'a kernel']);
   const initrd = await readFile(image.initrd, 'latin1');
   for (const part of ['#!/bin/sh\n# PID 1', 'no program', 'kernel/drivers/virtio-rng.ko', 'alias virtio:virtio_net virtio_net', '/bin/busybox']) {
     assert.ok(initrd.includes(part), part);
@@ -52,6 +53,21 @@ test('makes the image of another processor', async (t) => {
   assert.deepEqual(cached, ['tiny:i386']);
   await assert.rejects(buildTiny({ ...options, architecture: 'i386', kernelPackage: 'linux-image-686-pae' }), /no package linux-image-686-pae/);
   await assert.rejects(buildTiny(options), /has no main\/binary-amd64\/Packages/);
+});
+
+test('holds the kernel unpacked where that boots', async (t) => {
+  const { options, server } = await setUp(t, 'amd64', makeBzImage(KERNEL_COMPRESSIONS.lz4(makeElf())));
+  const { kernel } = await buildTiny(options);
+  assert.equal(basename(kernel), 'vmlinux');
+  assert.match(await readFile(kernel, 'latin1'), /^\x7fELF[\s\S]*Linux/);
+  await server.close();
+  assert.equal((await buildTiny(options)).kernel, kernel);
+});
+
+test('a kernel that is damaged makes no image', async (t) => {
+  const { options, cacheDirectory } = await setUp(t, 'amd64', makeBzImage(KERNEL_COMPRESSIONS.lz4(makeElf()).fill(0xff, 10, 40)));
+  await assert.rejects(buildTiny(options), /the kernel of linux-image-6\.9-test cannot be unpacked/);
+  assert.ok((await listImages({ cacheDirectory })).every(({ cached }) => !cached));
 });
 
 test('asks for nothing again while the index is fresh', async (t) => {

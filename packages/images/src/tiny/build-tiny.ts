@@ -10,13 +10,13 @@ import type { DebianPackage, PackagesIndex } from '../debian/packages-index.ts';
 import type { ProgressListener } from '../downloader.ts';
 import { ImageError } from '../image-error.ts';
 import { ImageStore } from '../image-store.ts';
-import { readBusybox, readKernel } from '../kernel/read-kernel.ts';
+import { kernelPath, readBusybox, readKernel } from '../kernel/read-kernel.ts';
 import { TINY_COMMAND_LINE } from './command-line.ts';
 import { TINY_MODULES, listApplets, tinyEntries } from './initramfs.ts';
 
 /** A system that boots from two files. */
 export interface TinyImage {
-  /** Path of Debian's unmodified kernel (a bzImage that also boots through PVH). */
+  /** Path of Debian's unmodified kernel, unpacked where it boots through PVH, else a bzImage. */
   readonly kernel: string;
   /** Path of the initramfs, an uncompressed cpio archive; more archives may be appended to its bytes. */
   readonly initrd: string;
@@ -42,7 +42,7 @@ export function tinyStoreName(options: BuildTinyOptions = {}): string {
 }
 
 /** Changes whenever the same inputs give another image. */
-const BUILDER_VERSION = 2;
+const BUILDER_VERSION = 3;
 
 /** Makes the image `tiny`: a kernel of Debian's, busybox and the modules that a virtio machine needs, in memory. */
 export async function buildTiny(options: BuildTinyOptions = {}): Promise<TinyImage> {
@@ -76,10 +76,10 @@ async function imageFrom(archive: DebianArchive, cache: ImageCache, options: Ima
     options.signal?.throwIfAborted();
     const applets = await listApplets(busybox, options.signal);
     const initrd = writeCpio(tinyEntries({ busybox, applets, modules: kernel.modules, kernelVersion: kernel.version, init, profile }));
-    await writeFile(join(directory, 'vmlinuz'), kernel.image);
+    await writeFile(join(directory, kernel.fileName), kernel.image);
     await writeFile(join(directory, 'initrd'), initrd);
   });
-  return { kernel: files.get('vmlinuz')!, initrd: files.get('initrd')!, commandLine: TINY_COMMAND_LINE };
+  return { kernel: kernelPath(files), initrd: files.get('initrd')!, commandLine: TINY_COMMAND_LINE };
 }
 
 /** What the image is made from: the kernel that the metapackage stands for, and busybox. */
