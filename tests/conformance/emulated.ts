@@ -1,10 +1,9 @@
-import { type CompilePolicy, TimeStamp, buildInterpreter, EmulatedVcpu, type LocalInterrupts, VCPU_BLOCK_BYTES, type VcpuServices, DEFAULT_CPU_MODEL } from '@hanok/emulator';
+import { type CompilePolicy, TimeStamp, buildInterpreter, EmulatedVcpu, type LocalInterrupts, machineMemory, type VcpuServices, DEFAULT_CPU_MODEL } from '@hanok/emulator';
 import { CodePages, ExitCounters, GuestMemory, PostedInterrupts, type VcpuBus } from '@hanok/machine';
 import { INTERPRETER_RAM_BYTES, InterpreterDriver } from './interpreter.ts';
 
 /** Code is compiled after it ran once. */
 const AT_ONCE: CompilePolicy = { hotCount: 1, doublingsMax: 0, batchRegions: 1, batchSlices: 1 };
-const WASM_PAGE_BYTES = 0x1_0000;
 
 /** Nothing is connected: cases that reach a port or unmapped physical memory have left what they test. */
 const emptyBus: VcpuBus = {
@@ -33,11 +32,10 @@ const noInterrupts: LocalInterrupts = {
 
 /** An emulated vCPU with nothing but a little RAM around it. */
 export function createInterpreterDriver(compiled = false): InterpreterDriver {
-  const blockBytes = Math.ceil(VCPU_BLOCK_BYTES / WASM_PAGE_BYTES) * WASM_PAGE_BYTES;
-  const pageCount = (blockBytes + INTERPRETER_RAM_BYTES) / WASM_PAGE_BYTES;
+  const { ramAddress, codePagesAddress, pageCount } = machineMemory(1, INTERPRETER_RAM_BYTES);
   const wasmMemory = new WebAssembly.Memory({ initial: pageCount, maximum: pageCount, shared: true });
-  const memory = new GuestMemory(wasmMemory, blockBytes, INTERPRETER_RAM_BYTES);
-  const codePages = new CodePages(new SharedArrayBuffer(CodePages.sizeBytes(INTERPRETER_RAM_BYTES)), INTERPRETER_RAM_BYTES);
+  const memory = new GuestMemory(wasmMemory, ramAddress, INTERPRETER_RAM_BYTES);
+  const codePages = new CodePages(wasmMemory.buffer as ArrayBufferLike, codePagesAddress, INTERPRETER_RAM_BYTES);
   memory.onWritten((gpa, lengthBytes) => codePages.deviceWrote(gpa, lengthBytes));
   const image = buildInterpreter(pageCount);
   const services: VcpuServices = {

@@ -1,23 +1,21 @@
-import { type CompilePolicy, type RegionCompiler, DEFAULT_CPU_MODEL, EmulatedVcpu, type InterpreterTables, type LocalInterrupts, postedInterruptsOf, TimeStamp, vcpuBlockAddress } from '@hanok/emulator';
+import { type CompilePolicy, type RegionCompiler, DEFAULT_CPU_MODEL, EmulatedVcpu, type InterpreterTables, type LocalInterrupts, postedInterruptsOf, TimeStamp, machineMemory } from '@hanok/emulator';
 import { CodePages, ExitCounters, GuestMemory, VcpuGate, type VcpuBus } from '@hanok/machine';
 
 export const RAM_BYTES = 2 << 20;
-const WASM_PAGE_BYTES = 65536;
 
 /** What the vCPUs of a test share; plain, so that it can go to worker threads. */
 export interface SharedMachine {
   readonly memory: WebAssembly.Memory;
   readonly vcpuCount: number;
-  readonly codePages: SharedArrayBuffer;
   readonly gate: SharedArrayBuffer;
 }
 
-export const pageCountOf = (vcpuCount: number) => (vcpuBlockAddress(vcpuCount) + RAM_BYTES) / WASM_PAGE_BYTES;
+export const pageCountOf = (vcpuCount: number) => machineMemory(vcpuCount, RAM_BYTES).pageCount;
 
 export function createSharedMachine(vcpuCount: number): SharedMachine {
   const pages = pageCountOf(vcpuCount);
   const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
-  const ram = new GuestMemory(memory, vcpuBlockAddress(vcpuCount), RAM_BYTES);
+  const ram = new GuestMemory(memory, machineMemory(vcpuCount, RAM_BYTES).ramAddress, RAM_BYTES);
   // Long mode's tables: one 2-MiB page, identity-mapped, writable.
   ram.writeU64(0x1000, 0x2003n);
   ram.writeU64(0x2000, 0x3003n);
@@ -25,7 +23,6 @@ export function createSharedMachine(vcpuCount: number): SharedMachine {
   return {
     memory,
     vcpuCount,
-    codePages: new SharedArrayBuffer(CodePages.sizeBytes(RAM_BYTES, vcpuCount)),
     gate: new SharedArrayBuffer(VcpuGate.sizeBytes(vcpuCount)),
   };
 }
@@ -40,15 +37,16 @@ const noBus: VcpuBus = { readPort: () => 0xff, writePort: () => {}, readMmio: ()
 /** One vCPU without devices, in 64-bit mode at privilege level 0, whose exceptions end `run`. */
 export function createBareVcpu(shared: SharedMachine, index: number, interpreter: { image: InterpreterTables; module: WebAssembly.Module }, compilePolicy: CompilePolicy, regionCompiler?: RegionCompiler): EmulatedVcpu {
   const { memory, vcpuCount } = shared;
+  const { ramAddress, codePagesAddress } = machineMemory(vcpuCount, RAM_BYTES);
   const posted = Array.from({ length: vcpuCount }, (_, vcpu) => postedInterruptsOf(memory, vcpu));
   const kick = (vcpu: number) => posted[vcpu]!.wake();
   const nowNs = () => performance.now() * 1e6;
   return new EmulatedVcpu({
     ...interpreter,
-    memory: new GuestMemory(memory, vcpuBlockAddress(vcpuCount), RAM_BYTES),
+    memory: new GuestMemory(memory, ramAddress, RAM_BYTES),
     index,
     gate: new VcpuGate(shared.gate, vcpuCount, index, kick),
-    codePages: new CodePages(shared.codePages, RAM_BYTES, vcpuCount, kick),
+    codePages: new CodePages(memory.buffer as ArrayBufferLike, codePagesAddress, RAM_BYTES, vcpuCount, kick),
     interceptExceptions: true,
     compilePolicy,
     ...(regionCompiler ? { regionCompiler } : {}),

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Worker } from 'node:worker_threads';
-import { buildInterpreter, vcpuBlockAddress } from '@hanok/emulator';
+import { buildInterpreter, machineMemory } from '@hanok/emulator';
 import { GuestMemory } from '@hanok/machine';
 import { createSharedMachine, pageCountOf, RAM_BYTES } from './bare-vcpu.ts';
 import { COUNTER, type LockedCase, lockedCases, OPERAND_PAGE, VCPUS } from './locked-cases.ts';
@@ -16,7 +16,7 @@ for (const compiled of [false, true]) {
   test(`LOCKed instructions on two threads, ${compiled ? 'compiled' : 'interpreted'}`, { timeout: 120_000 }, async (t) => {
     const cases = lockedCases(compiled);
     const shared = createSharedMachine(VCPUS);
-    const ram = new GuestMemory(shared.memory, vcpuBlockAddress(VCPUS), RAM_BYTES);
+    const ram = new GuestMemory(shared.memory, machineMemory(VCPUS, RAM_BYTES).ramAddress, RAM_BYTES);
     cases.forEach(({ code }, index) => ram.write(CODE + index * 0x40, code));
     const turns = new SharedArrayBuffer(8);
     const prepare = (index: number) => {

@@ -1,5 +1,5 @@
 import { Worker } from 'node:worker_threads';
-import { buildInterpreter, vcpuBlockAddress } from '@hanok/emulator';
+import { buildInterpreter, machineMemory } from '@hanok/emulator';
 import { GuestMemory } from '@hanok/machine';
 import { createSharedMachine, pageCountOf, RAM_BYTES } from './bare-vcpu.ts';
 import type { ProgramWorkerData } from './program-worker.ts';
@@ -30,7 +30,7 @@ export async function runPrograms(code: ReadonlyMap<number, readonly number[]>, 
   const shared = createSharedMachine(vcpuCount);
   const { bytes, ...image } = buildInterpreter(pageCountOf(vcpuCount));
   const interpreter = { image, module: new WebAssembly.Module(bytes as Uint8Array<ArrayBuffer>) };
-  const ram = new GuestMemory(shared.memory, vcpuBlockAddress(vcpuCount), RAM_BYTES);
+  const ram = new GuestMemory(shared.memory, machineMemory(vcpuCount, RAM_BYTES).ramAddress, RAM_BYTES);
   for (const [address, content] of code) ram.write(address, Uint8Array.from(content));
   const start = new SharedArrayBuffer(4);
   const run = ({ address, registers }: Program, vcpu: number) => {

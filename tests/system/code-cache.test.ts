@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { buildInterpreter, type CompiledModule, type RegionCompiler, RegionModuleBuilder, REQUESTS_MAX, vcpuBlockAddress } from '@hanok/emulator';
+import { buildInterpreter, type CompiledModule, type RegionCompiler, RegionModuleBuilder, REQUESTS_MAX, machineMemory } from '@hanok/emulator';
 import { GuestMemory } from '@hanok/machine';
 import { createBareVcpu, createSharedMachine, pageCountOf, RAM_BYTES, runBare } from '../smp/bare-vcpu.ts';
 
@@ -48,7 +48,7 @@ function program(): { code: Uint8Array; main: number; sum: bigint } {
 function run(instructionsMax: number, compiler?: RegionCompiler) {
   const shared = createSharedMachine(1);
   const { code, main, sum } = program();
-  new GuestMemory(shared.memory, vcpuBlockAddress(1), RAM_BYTES).write(CODE, code);
+  new GuestMemory(shared.memory, machineMemory(1, RAM_BYTES).ramAddress, RAM_BYTES).write(CODE, code);
   const vcpu = createBareVcpu(shared, 0, { image, module }, { hotCount: 20, doublingsMax: 0, batchRegions: 4, batchSlices: 1, instructionsMax }, compiler);
   const gpr = Array<bigint>(16).fill(0n);
   gpr[1] = BigInt(ROUNDS);
@@ -82,7 +82,7 @@ test('what was compiled of code that has changed meanwhile is thrown away', () =
   const CALLED = CODE + 0x1000;
   const OPERAND = CALLED + 3;
   const shared = createSharedMachine(1);
-  const memory = new GuestMemory(shared.memory, vcpuBlockAddress(1), RAM_BYTES);
+  const memory = new GuestMemory(shared.memory, machineMemory(1, RAM_BYTES).ramAddress, RAM_BYTES);
   memory.write(CODE, Uint8Array.of(
     0xe8, 0xfb, 0x0f, 0, 0, // again: call CALLED
     0xff, 0xc9, // dec ecx
@@ -96,7 +96,7 @@ test('what was compiled of code that has changed meanwhile is thrown away', () =
     0xeb, 0xe7, // jmp again
   ));
   memory.write(CALLED, Uint8Array.of(0x48, 0x83, 0xc0, OLD, 0xc3)); // add rax, OLD; ret
-  const ram = new Uint8Array(shared.memory.buffer as ArrayBufferLike, vcpuBlockAddress(1), RAM_BYTES);
+  const ram = new Uint8Array(shared.memory.buffer as ArrayBufferLike, machineMemory(1, RAM_BYTES).ramAddress, RAM_BYTES);
   const builder = new RegionModuleBuilder({ ram, ...image });
   const [old, later]: [CompiledModule[], CompiledModule[]] = [[], []];
   let [oldCount, slices] = [0, 0];

@@ -1,5 +1,5 @@
 import { LOCAL_APIC_BASE, LOCAL_APIC_SIZE_BYTES, LocalApic } from '@hanok/devices';
-import { buildInterpreter, type CompilePolicy, EmulatedVcpu, postedInterruptsOf, TimeStamp, VCPU_BLOCK_BYTES, DEFAULT_CPU_MODEL } from '@hanok/emulator';
+import { buildInterpreter, type CompilePolicy, EmulatedVcpu, postedInterruptsOf, TimeStamp, machineMemory, DEFAULT_CPU_MODEL } from '@hanok/emulator';
 import { CodePages, ExitCounters, GuestMemory, type VcpuBus } from '@hanok/machine';
 import { IMAGE_ADDRESS } from './guest-image.ts';
 import { type GuestReport, parseReport } from './report.ts';
@@ -7,7 +7,6 @@ import { type GuestReport, parseReport } from './report.ts';
 const REPORT_PORT = 0xe9;
 const EXIT_PORT = 0xf4;
 const RAM_BYTES = 16 << 20;
-const WASM_PAGE_BYTES = 0x1_0000;
 const CRYSTAL_HZ = 25_000_000;
 const RUN_INSTRUCTIONS = 1_000_000;
 const RUNS_MAX = 20;
@@ -33,8 +32,8 @@ function interpreter(pageCount: number) {
 
 /** A vCPU with RAM, a local APIC and the report port. Time is the machine's own: it moves when somebody looks, and in HLT. */
 export function runEmulated(image: Uint8Array, compilePolicy: CompilePolicy): GuestReport {
-  const pageCount = (VCPU_BLOCK_BYTES + RAM_BYTES) / WASM_PAGE_BYTES;
-  const memory = new GuestMemory(new WebAssembly.Memory({ initial: pageCount, maximum: pageCount, shared: true }), VCPU_BLOCK_BYTES, RAM_BYTES);
+  const { ramAddress, codePagesAddress, pageCount } = machineMemory(1, RAM_BYTES);
+  const memory = new GuestMemory(new WebAssembly.Memory({ initial: pageCount, maximum: pageCount, shared: true }), ramAddress, RAM_BYTES);
   memory.write(IMAGE_ADDRESS, image);
   let nowNs = 0;
   const clock = () => (nowNs += STEP_NS);
@@ -59,7 +58,7 @@ export function runEmulated(image: Uint8Array, compilePolicy: CompilePolicy): Gu
   const log: string[] = [];
   const vcpu = new EmulatedVcpu({
     memory, ...interpreter(pageCount), compilePolicy,
-    codePages: new CodePages(new SharedArrayBuffer(CodePages.sizeBytes(RAM_BYTES)), RAM_BYTES),
+    codePages: new CodePages(memory.memory.buffer as ArrayBufferLike, codePagesAddress, RAM_BYTES),
     services: {
       bus, interrupts: apic, timeStamp, nowNs: clock, apicId: 0, model: DEFAULT_CPU_MODEL,
       posted: postedInterruptsOf(memory.memory, 0),

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { buildInterpreter, type CompilePolicy, vcpuBlockAddress } from '@hanok/emulator';
+import { buildInterpreter, type CompilePolicy, machineMemory } from '@hanok/emulator';
 import { GuestMemory } from '@hanok/machine';
 import { createBareVcpu, createSharedMachine, pageCountOf, RAM_BYTES, runBare } from '../smp/bare-vcpu.ts';
 
@@ -27,7 +27,7 @@ const RET = 0xc3;
 /** Runs `code` ROUNDS times, then `change`, and `code` ROUNDS times again; what RAX is then. `code` adds to it. */
 function run(policy: CompilePolicy, code: readonly number[], change: readonly number[], pages: ReadonlyMap<number, readonly number[]>): bigint {
   const shared = createSharedMachine(1);
-  const memory = new GuestMemory(shared.memory, vcpuBlockAddress(1), RAM_BYTES);
+  const memory = new GuestMemory(shared.memory, machineMemory(1, RAM_BYTES).ramAddress, RAM_BYTES);
   memory.writeU64(DIRECTORY + 8, BigInt(TABLE | PRESENT_WRITABLE));
   memory.writeU64(TABLE, BigInt(FIRST | PRESENT_WRITABLE));
   memory.writeU64(POINTER, BigInt(FIRST));

@@ -14,9 +14,9 @@ export const MemoryType = { Usable: 1, Reserved: 2 } as const;
 export const MEMORY_SIZE_MAX_BYTES = 0xc0000000;
 const MEMORY_SIZE_MIN_BYTES = 0x200000;
 
-/** PCI Express configuration space, 1 MiB for each of 256 buses. */
+/** PCI Express configuration space of bus 0, the only one: Linux asks for the devices of every bus that there may be. */
 export const ECAM_BASE = 0xe0000000;
-export const ECAM_SIZE_BYTES = 0x10000000;
+export const ECAM_SIZE_BYTES = 0x100000;
 
 /** Where a BIOS would keep its data, from the end of conventional memory on. */
 const LOW_RESERVED_BASE = 0x9fc00;

@@ -15,8 +15,8 @@ const ACTIVITIES = [
 export type Activity = (typeof ACTIVITIES)[number];
 
 const numberOf = (activity: Activity) => ACTIVITIES.indexOf(activity);
-/** Generated code writes these two. */
-export const ACTIVITY_WORD = { Interpreter: numberOf('interpreter'), Compiled: numberOf('compiled code') } as const;
+/** Generated code writes these. */
+export const ACTIVITY_WORD = { Interpreter: numberOf('interpreter'), Compiled: numberOf('compiled code'), TlbMiss: numberOf('TLB miss') } as const;
 const FIRST_HELPER = ACTIVITIES.length;
 /** How the activity of a helper, which does what generated code cannot, is called in front of its name. */
 export const HELPER_ACTIVITY = 'instruction';

@@ -63,8 +63,6 @@ export class EmulatedVcpu implements Vcpu {
   #shutDown = false;
   /** When `#takeAttention` looked last. */
   #lookedNs = 0;
-  #countedMisses = 0;
-  #countedDrops = 0;
 
   constructor(options: EmulatedVcpuOptions) {
     const { memory, codePages, services } = (this.#options = options);
@@ -98,8 +96,10 @@ export class EmulatedVcpu implements Vcpu {
     this.#activity = new ProcessorActivity(this.state, interrupts, options.waitsForStartup ?? false);
     this.#helpers = numberedHelpers(options.image.helperNames, this.#msrs);
     const instance = new WebAssembly.Instance(options.module, { env: { memory: memory.memory }, engine: { ...recorder.recordingImports(this.#imports()), regions: this.#regions.table } });
-    this.#regions.connect(instance.exports as unknown as InterpreterExports, recorder.recordingHelper(this.#regionHelper.bind(this)));
-    this.#run = recorder.recording('interpreter', instance.exports['run'] as (cpu: number, budget: number) => number);
+    const exports = instance.exports as unknown as InterpreterExports;
+    this.#mmu.tlb.connect(exports);
+    this.#regions.connect(exports, recorder.recordingHelper(this.#regionHelper.bind(this)));
+    this.#run = recorder.recording('interpreter', exports.run);
     this.#takeCompiled = recorder.recording('compiling regions', () => this.#hotCode.takeCompiled());
     this.reset();
   }
@@ -221,7 +221,7 @@ export class EmulatedVcpu implements Vcpu {
     const broke = this.#debug.breaksOnExecution;
     this.#debug.update();
     this.#mmu.watch = this.#debug.breaksOnData ? this.#debug : undefined;
-    this.#mmu.flush(false);
+    this.#mmu.tlb.flush(false);
     // Marks stand in the code that was cached for the old breakpoints.
     if (broke || this.#debug.breaksOnExecution) this.#blocks.clear();
   }
@@ -301,7 +301,8 @@ export class EmulatedVcpu implements Vcpu {
     interrupts.tick(this.#lookedNs);
     this.#paravirt?.steal.update(this.#lookedNs);
     this.#paravirt?.eoi.collect();
-    this.#countQuietly();
+    this.#tally.countUpTo('tlb miss', this.#mmu.tlb.fillCount);
+    this.#tally.countUpTo('self-modifying code', this.#blocks.dropCount);
     const kicked = this.#kicked;
     this.#kicked = false;
     return kicked;
@@ -315,20 +316,15 @@ export class EmulatedVcpu implements Vcpu {
     this.#debug.pending = 0n;
     this.#debugChanged();
     this.#services.interrupts.init();
-    this.#mmu.flush(false);
+    this.#mmu.tlb.flush(false);
   }
 
   /** False while there is nothing to execute. A vCPU that was asleep may have been asked to flush its TLB. */
   #isAwake(): boolean {
     const awake = this.#activity.isAwake(this.#context.nmiBlocked);
     if (!awake) this.#paravirt?.steal.sleep();
-    else if (this.#paravirt?.steal.wake()) this.#mmu.flush(false);
+    else if (this.#paravirt?.steal.wake()) this.#mmu.tlb.flush(false);
     return awake;
-  }
-
-  #countQuietly(): void {
-    for (; this.#countedMisses < this.#mmu.missCount; this.#countedMisses++) this.#tally.count('tlb miss');
-    for (; this.#countedDrops < this.#blocks.dropCount; this.#countedDrops++) this.#tally.count('self-modifying code');
   }
 
   /** Delivers an NMI or the highest interrupt where the guest takes it now. */
@@ -371,7 +367,7 @@ export class EmulatedVcpu implements Vcpu {
     this.#debug.pending = 0n;
     this.#debugChanged();
     this.#paravirt?.reset();
-    this.#mmu.flush(false);
+    this.#mmu.tlb.flush(false);
     this.#blocks.clear();
     this.#activity.reset();
   }
@@ -394,6 +390,6 @@ export class EmulatedVcpu implements Vcpu {
     this.#activity.stateWasSet();
     if (state.dr || state.cr4 !== undefined) this.#debugChanged();
     if (state.cr8 !== undefined) this.#services.interrupts.writeTaskPriority(Number(state.cr8));
-    this.#mmu.flush(false);
+    this.#mmu.tlb.flush(false);
   }
 }

@@ -206,10 +206,10 @@ export class ExecutionContext implements SystemContext {
   }
 
   flushTlb(keepGlobal: boolean): void {
-    this.#mmu.flush(keepGlobal);
+    this.#mmu.tlb.flush(keepGlobal);
   }
   flushPage(linear: bigint): void {
-    this.#mmu.flushPage(Number(linear & 0xffffffffn), Number(BigInt.asUintN(32, linear >> 32n)));
+    this.#mmu.tlb.flushPage(Number(linear & 0xffffffffn), Number(BigInt.asUintN(32, linear >> 32n)));
   }
 
   #checkPort(port: number, widthBytes: number): void {

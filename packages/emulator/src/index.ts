@@ -9,7 +9,6 @@ export type { CompiledModule, CompileRequest, RegionCompiler } from './jit/regio
 export { RegionModuleBuilder } from './jit/region-module-builder.ts';
 export { buildInterpreter } from './interpreter.ts';
 export type { InterpreterImage, InterpreterTables } from './interpreter.ts';
-export { VCPU_BLOCK_BYTES } from './layout.ts';
 export type { ParavirtHost } from './paravirt/kvm-paravirt.ts';
 export type { LocalInterrupts, VcpuServices } from './system-services.ts';
 export { TimeStamp } from './time-stamp.ts';

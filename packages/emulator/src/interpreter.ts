@@ -16,6 +16,9 @@ import { defineLeaveRegion } from './jit/leave-region.ts';
 import { defineLinkRegions } from './jit/link-regions.ts';
 import { routineFunctions } from './routines.ts';
 import { writeRunFunction } from './run-function.ts';
+import { defineWalks } from './page-walk-emit.ts';
+import { defineFetchAddress, defineSlowAccess } from './slow-access.ts';
+import { defineHostFill, defineTlbFill } from './tlb-fill.ts';
 import { defineTimeStamp } from './time-stamp.ts';
 import { defineX87Quick } from './x87/quick/functions.ts';
 import { X87_QUICK } from './x87/quick/names.ts';
@@ -124,8 +127,10 @@ export interface EngineImports {
   regionFetch(linearLow: number, linearHigh: number): number;
 }
 
-/** Functions that compiled regions import. */
+/** Functions that compiled regions import, and those that the host calls. */
 export interface InterpreterExports {
+  run(cpu: number, budget: number): number;
+  fillTlb(cpu: number, linearLow: number, linearHigh: number, page: number, bits: number): void;
   readonly regionRead: unknown;
   readonly regionWrite: unknown;
   readonly regionModify: unknown;
@@ -163,21 +168,22 @@ function buildModule(memoryMaxPages: number, hot: readonly Handler[], cold: read
   const imports = { fetchMiss: host('fetchMiss', 2), decode: host('decode', 3), cross: host('cross', 1), raise: host('raise', 1), hot: module.importFunction('engine', 'hot', module.type(['i32'], [])) };
   const helper = host('helper', 3);
   const [read, write, modify, lock, unlock] = [host('read', 3), host('write', 3), host('modify', 3), host('lock', 3), host('unlock', 3)];
-  const regionAccesses = (['regionRead', 'regionWrite', 'regionModify', 'regionLock'] as const).map((name) => [name, host(name, 3)] as const);
+  const regionAccesses = ([['regionRead', 'read'], ['regionWrite', 'write'], ['regionModify', 'modify'], ['regionLock', 'lock']] as const).map(([name, access]) => ({ name, access, target: host(name, 3) }));
   const regionFetch = host('regionFetch', 2);
   const nowNs = module.importFunction('engine', 'nowNs', module.type([], ['f64']));
   const regionTable = module.importTable('engine', 'regions', { min: 1 });
   const segmentLinear = module.importFunction('engine', 'segmentLinear', module.type(i32s(3), ['f64']));
   const floats = defineExactFloats(module);
   const x87 = defineX87Quick(module);
-  const slow = (name: string, target: number) => slowAccess(module, name, target);
+  const fill = defineTlbFill(module);
+  const walks = defineWalks(module, fill, recordsActivity);
   const partial = {
     helper,
-    slowRead: slow('slow read', read),
-    slowWrite: slow('slow write', write),
-    slowModify: slow('slow modify', modify),
-    slowLock: slow('slow lock', lock),
-    slowUnlock: slow('slow unlock', unlock),
+    slowRead: defineSlowAccess(module, 'slow read', 'read', walks, read),
+    slowWrite: defineSlowAccess(module, 'slow write', 'write', walks, write),
+    slowModify: defineSlowAccess(module, 'slow modify', 'modify', walks, modify),
+    slowLock: defineSlowAccess(module, 'slow lock', 'lock', walks, lock),
+    slowUnlock: defineSlowAccess(module, 'slow unlock', 'other', walks, unlock),
     segmentLinear: defineSegmentLinear(module, segmentLinear),
     ...defineFlagFunctions(module),
     exactFloat: (code: Code, name: ExactFloat) => void code.call(floats.get(name)!),
@@ -196,30 +202,15 @@ function buildModule(memoryMaxPages: number, hot: readonly Handler[], cold: read
   module.elements(floatTable, 0, [...EXACT_FLOATS.map((name) => floats.get(name)!), ...X87_QUICK.map((name) => x87.get(name)!)]);
   module.export('floats', 'table', floatTable);
   module.elements(table, 0, functions);
-  writeRunFunction(module, hot, { callees, imports, coldType, table, chain: defineChain(module, regionTable, recordsActivity), recordsActivity });
-  for (const [name, target] of regionAccesses) module.export(name, 'func', slow(name, target));
+  writeRunFunction(module, hot, { callees, imports, walkForFetch: walks.fetch, coldType, table, chain: defineChain(module, regionTable, recordsActivity), recordsActivity });
+  for (const { name, access, target } of regionAccesses) module.export(name, 'func', defineSlowAccess(module, name, access, walks, target));
   for (const [name, index] of Object.entries(callees.flag)) module.export(`flag${name}`, 'func', index);
-  module.export('fetchAddress', 'func', fetchAddress(module, regionFetch));
+  module.export('fetchAddress', 'func', defineFetchAddress(module, walks, regionFetch));
+  module.export('fillTlb', 'func', defineHostFill(module, fill));
   module.export('leaveRegion', 'func', defineLeaveRegion(module));
   module.export('linkRegions', 'func', defineLinkRegions(module, regionTable, recordsActivity));
   for (const name of ['flagsImage', 'copyForward', 'fillForward', 'timeStamp'] as const) module.export(name, 'func', callees[name]);
   return module.toBytes();
-}
-
-/** (cpu, linear, size) → address or 0; the host takes halves because an i64 would cost a BigInt. */
-function slowAccess(module: ModuleBuilder, name: string, target: number): number {
-  const f = module.function(module.type(['i32', 'i64', 'i32'], ['i32']));
-  f.name = name;
-  f.code.localGet(1).op('i32.wrap_i64').localGet(1).i64(32).op('i64.shr_u').op('i32.wrap_i64').localGet(2).call(target);
-  return f.index;
-}
-
-/** (cpu, linear) → address of the page in wasm memory that code is fetched from, or 0. */
-function fetchAddress(module: ModuleBuilder, target: number): number {
-  const f = module.function(module.type(['i32', 'i64'], ['i32']));
-  f.name = 'fetch address';
-  f.code.localGet(1).op('i32.wrap_i64').localGet(1).i64(32).op('i64.shr_u').op('i32.wrap_i64').call(target);
-  return f.index;
 }
 
 /** (cpu, offset, segment, size and write) → linear or -1; flat segments need no check. */

@@ -106,6 +106,19 @@ export const CPU = {
   /** How machine time becomes the time-stamp counter: f64 ticks a nanosecond, and i64 ticks to add. */
   tscTicksPerNs: 0xf90,
   tscOffset: 0xf98,
+  /** u32 each: where in wasm memory RAM begins, and its size in bytes. */
+  ramAddress: 0xfa0,
+  ramBytes: 0xfa4,
+  /** u32 each: where in wasm memory `CodePages` and this vCPU's `WriteEntries` begin. */
+  codePages: 0xfa8,
+  writeEntries: 0xfac,
+  /** This vCPU's bit among the writers of a page in `CodePages`; 0 where there is no other vCPU. */
+  writerBit: 0xfb0,
+  /** Nonzero while data breakpoints watch: every access is looked at, and data has no TLB. */
+  watching: 0xfb4,
+  /** TLB entries filled since the start, and those in FILL_LOG. */
+  fillCount: 0xfb8,
+  loggedFills: 0xfbc,
 } as const;
 
 /**
@@ -218,10 +231,21 @@ export const TLB = {
   addend: 24,
   tagExecute: 0x80000,
   addendExecute: 0x80018,
+  /** u32: the guest-physical page, and GLOBAL_ENTRY where the translation is global. */
+  page: 28,
   /** User, supervisor with SMAP in force, supervisor with it suspended, user with alignment checked. */
   tableCount: 4,
   offset: 0x1000,
 } as const;
+
+/** Marks a TLB entry whose translation a CR3 load keeps. */
+export const GLOBAL_ENTRY = 0x80000000;
+
+/** Bytes that say where the TLB may hold pieces of 2-MiB pages and, behind them, of 1-GiB pages (`LargePages`). */
+export const LARGE_PAGES = { offset: 0x102000, bucketCount: 0x4000 } as const;
+
+/** Entries (as indices of 32-bit words) of pages that are not global, filled since the last flush; a flush visits them one by one. */
+export const FILL_LOG = { offset: 0x10a000, entryCount: 0x800 } as const;
 
 export const TLB_TABLE_BYTES = TLB.entryCount * TLB.entryBytes;
 

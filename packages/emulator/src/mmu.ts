@@ -2,23 +2,13 @@ import type { CodePages, GuestMemory, VcpuBus, VcpuGate } from '@hanok/machine';
 import { ALIGNED_TLB, type CpuState } from './cpu-state.ts';
 import type { DebugUnit } from './debug-unit.ts';
 import { RESTART_FAULT } from './helper.ts';
-import { LargePages } from './large-pages.ts';
-import { CPU, STACK_ACCESS, TLB, TLB_TABLE_BYTES, vcpuBlockAddress } from './layout.ts';
+import { CPU, STACK_ACCESS, TLB, vcpuBlockAddress } from './layout.ts';
 import { type AccessKind, isCanonicalHalf, nextPage, PageWalker } from './page-walker.ts';
 import { PhysicalAccess } from './physical-access.ts';
-import { MANY_ENTRIES, NO_ENTRY, WriteEntries } from './write-entries.ts';
+import { Tlb } from './tlb.ts';
 
-const ENTRY_WORDS = TLB.entryBytes / 4;
-/** Word of a TLB entry that the host keeps for itself: the guest-physical page, and whether the translation is global. */
-const HOST_WORD = 7;
-const GLOBAL = 0x80000000;
-/** Of the tags at an entry's start. */
-const TAG_WORDS = 4;
-const TABLES_BYTES = TLB.tableCount * TLB_TABLE_BYTES;
 /** Marks a recorded #GP that is #SS when the access was to the stack. */
 export const NON_CANONICAL = 0x40000000;
-/** Entries of non-global pages filled since the last flush that a flush visits one by one; above it sweeps the tables. */
-const FILL_LOG_MAX = 2048;
 
 /** What connects a vCPU's memory accesses to those of others. */
 export interface SharedAccess {
@@ -31,22 +21,16 @@ export interface SharedAccess {
 /** Linear memory: TLBs, their fills and flushes, and every access that the generated code does not make itself. */
 export class Mmu {
   readonly walker: PageWalker;
+  readonly tlb: Tlb;
   readonly #state: CpuState;
   readonly #memory: GuestMemory;
   readonly #physical: PhysicalAccess;
   readonly #codePages: CodePages;
   readonly #gate: VcpuGate;
   readonly #vcpu: number;
-  readonly #words: Uint32Array;
   /** Whether the access that is translated means the stack. */
   #onStack = false;
-  readonly #filled: number[] = [];
-  readonly #largePages = new LargePages();
-  readonly #writeEntries: WriteEntries;
-  /** Counts of fills, for traces. */
-  missCount = 0;
-  /** Set while data breakpoints watch the accesses of instructions. */
-  watch: DebugUnit | undefined;
+  #watch: DebugUnit | undefined;
 
   constructor(state: CpuState, memory: GuestMemory, bus: VcpuBus, { codePages, gate, vcpu }: SharedAccess, dropCode: (page: number) => void) {
     this.#state = state;
@@ -55,11 +39,19 @@ export class Mmu {
     this.#codePages = codePages;
     this.#gate = gate;
     this.#vcpu = vcpu;
-    const buffer = memory.memory.buffer as ArrayBufferLike;
-    this.#words = new Uint32Array(buffer);
     this.walker = new PageWalker(state, memory);
-    this.#writeEntries = new WriteEntries(Math.ceil(memory.sizeBytes / 4096));
-    this.#sweep(false);
+    this.tlb = new Tlb(state, memory, codePages.vcpuCount, vcpu);
+    state.setWord(CPU.codePages, codePages.address);
+    state.setWord(CPU.writerBit, codePages.writerBit(vcpu));
+  }
+
+  /** Set while data breakpoints watch the accesses of instructions. */
+  get watch(): DebugUnit | undefined {
+    return this.#watch;
+  }
+  set watch(watch: DebugUnit | undefined) {
+    this.#watch = watch;
+    this.#state.setWord(CPU.watching, watch ? 1 : 0);
   }
 
   get #user(): boolean {
@@ -116,10 +108,7 @@ export class Mmu {
   /** Where in wasm memory the TLB says that an access of the host's on the guest's behalf goes, or 0. */
   #hit(low: number, high: number, sizeBytes: number, tag: number): number {
     if ((low & 0xfff) + sizeBytes > 4096 || this.watch) return 0;
-    const at = (this.#state.blockAddress + this.#state.word(CPU.tlb) + tlbOffset(low)) >> 2;
-    const words = this.#words;
-    if (words[at + tag / 4] !== (low & 0xfffff000) >>> 0 || words[at + tag / 4 + 1] !== high >>> 0) return 0;
-    return (low + words[at + TLB.addend / 4]!) >>> 0;
+    return this.tlb.hit(low, high, tag);
   }
 
   /** As `read` and `write`, for helpers, which come back to the same pages; an area on one page in place, or 0. */
@@ -294,45 +283,9 @@ export class Mmu {
   }
 
   #fill(low: number, high: number, gpa: number, kind: AccessKind): void {
-    this.missCount++;
     const codeOnly = this.#state.word(CPU.tlb) === ALIGNED_TLB || this.#isWatched(low, high);
     if (codeOnly && kind !== 'fetch') return;
-    const { walker } = this;
-    const isFetch = kind === 'fetch';
-    const at = (this.#state.blockAddress + this.#state.word(CPU.tlb) + tlbOffset(low) + (isFetch ? TLB.tagExecute : 0)) >> 2;
-    const words = this.#words;
-    const pageLow = (low & 0xfffff000) >>> 0;
-    const page = gpa >>> 12;
-    const host = (page | (walker.global ? GLOBAL : 0)) >>> 0;
-    if (words[at + HOST_WORD] !== host || !this.#holds(at, pageLow, high)) {
-      this.#forget(at);
-      words[at + TLB.addend / 4] = this.#memory.baseBytes + (gpa & ~0xfff) - pageLow;
-      words[at + HOST_WORD] = host;
-      if (walker.pageShift > 12) this.#largePages.note(low, high, walker.pageShift);
-      if (!walker.global && this.#filled.length < FILL_LOG_MAX) this.#filled.push(at);
-    }
-    this.#tag(at, pageLow, high);
-    if (isFetch || !walker.dirtyWritable || !this.#codePages.allowWrites(page, this.#vcpu)) return;
-    this.#tag(at + TLB.tagWrite / 4, pageLow, high);
-    this.#writeEntries.note(page, at);
-  }
-
-  /** Makes an entry hold nothing. */
-  #forget(at: number): void {
-    const words = this.#words;
-    for (let tag = at; tag < at + TAG_WORDS; tag++) words[tag] = 0xffffffff;
-  }
-
-  #tag(at: number, low: number, high: number): void {
-    this.#words[at] = low;
-    this.#words[at + 1] = high;
-  }
-
-  /** True when some tag of the entry is this page's. */
-  #holds(at: number, low: number, high: number): boolean {
-    const words = this.#words;
-    for (let tag = 0; tag < TAG_WORDS; tag += 2) if (words[at + tag] === low && words[at + tag + 1] === high) return true;
-    return false;
+    this.tlb.fill(low, high, gpa >>> 12, this.walker, kind === 'fetch');
   }
 
   /** To be called before code of a physical page is read to be translated: no vCPU writes it without a look any more. */
@@ -340,57 +293,11 @@ export class Mmu {
     if (this.#codePages.isMarked(page, this.#vcpu)) return;
     if (this.#codePages.mark(page, this.#vcpu)) {
       this.#gate.close();
-      this.#codePages.takeWriters(page, (vcpu) => (vcpu === this.#vcpu ? this.#forbidOwnWrites(page) : this.#forbidWrites(vcpuBlockAddress(vcpu), page)));
+      this.#codePages.takeWriters(page, (vcpu) => (vcpu === this.#vcpu ? this.tlb.forbidWrites(page) : this.tlb.forbidWritesOf(vcpuBlockAddress(vcpu), page)));
       this.#gate.open();
     } else {
-      this.#forbidOwnWrites(page);
+      this.tlb.forbidWrites(page);
       this.#codePages.disallowWrites(page, this.#vcpu);
     }
   }
-
-  #forbidOwnWrites(page: number): void {
-    const at = this.#writeEntries.take(page);
-    if (at === MANY_ENTRIES) this.#forbidWrites(this.#state.blockAddress, page);
-    else if (at !== NO_ENTRY && (this.#words[at + HOST_WORD]! & ~GLOBAL) === page) this.#tag(at + TLB.tagWrite / 4, 0xffffffff, 0xffffffff);
-  }
-
-  #forbidWrites(blockAddress: number, page: number): void {
-    const start = (blockAddress + TLB.offset) >> 2;
-    const end = start + TABLES_BYTES / 4;
-    for (let at = start; at < end; at += ENTRY_WORDS) {
-      if ((this.#words[at + HOST_WORD]! & ~GLOBAL) === page) this.#tag(at + TLB.tagWrite / 4, 0xffffffff, 0xffffffff);
-    }
-  }
-
-  /** CR3 loads keep global translations; everything else drops all. */
-  flush(keepGlobal: boolean): void {
-    if (!keepGlobal) this.#largePages.clear();
-    if (!keepGlobal || this.#filled.length === FILL_LOG_MAX) this.#sweep(keepGlobal);
-    else for (const at of this.#filled) if ((this.#words[at + HOST_WORD]! & GLOBAL) === 0) this.#forget(at);
-    this.#filled.length = 0;
-  }
-
-  #sweep(keepGlobal: boolean): void {
-    const start = (this.#state.blockAddress + TLB.offset) >> 2;
-    const end = start + (TLB.tagExecute + TABLES_BYTES) / 4;
-    for (let at = start; at < end; at += ENTRY_WORDS) {
-      if (!keepGlobal || (this.#words[at + HOST_WORD]! & GLOBAL) === 0) this.#forget(at);
-    }
-  }
-
-  /** INVLPG. A large page is cached by 4 KiB in many entries: they are not looked for one by one. */
-  flushPage(low: number, high: number): void {
-    if (this.#largePages.mayHold(low, high)) {
-      this.flush(false);
-      return;
-    }
-    const pageLow = (low & 0xfffff000) >>> 0;
-    for (let table = 0; table < (TLB.tagExecute + TABLES_BYTES) / TLB_TABLE_BYTES; table++) {
-      const at = (this.#state.blockAddress + TLB.offset + table * TLB_TABLE_BYTES + tlbOffset(low)) >> 2;
-      if (this.#holds(at, pageLow, high)) this.#forget(at);
-    }
-  }
 }
-
-/** Offset of a linear address's entry in a TLB, as generated code finds it. */
-const tlbOffset = (low: number) => ((low >>> 12) & (TLB.entryCount - 1)) * TLB.entryBytes;

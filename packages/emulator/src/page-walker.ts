@@ -1,18 +1,19 @@
 import type { GuestMemory } from '@hanok/machine';
 import { CR0, CR4, type CpuState, EFER, RFLAGS } from './cpu-state.ts';
 import { CPU } from './layout.ts';
+import { ENTRY } from './page-table.ts';
 
 export type AccessKind = 'read' | 'write' | 'fetch';
 
-/** Page-table bits (SDM vol. 3A §4.5). NX is bit 31 of the high half. */
-const PRESENT = 1;
-const WRITABLE = 2;
-const USER = 4;
-const ACCESSED = 0x20;
-const DIRTY = 0x40;
-const LARGE = 0x80;
-const GLOBAL = 0x100;
-const NO_EXECUTE = 0x80000000;
+const PRESENT = Number(ENTRY.present);
+const WRITABLE = Number(ENTRY.writable);
+const USER = Number(ENTRY.user);
+const ACCESSED = Number(ENTRY.accessed);
+const DIRTY = Number(ENTRY.dirty);
+const LARGE = Number(ENTRY.large);
+const GLOBAL = Number(ENTRY.global);
+/** Of an entry's high half. */
+const NO_EXECUTE = Number(ENTRY.noExecute >> 32n);
 /** Physical addresses have 40 bits: these of an entry's high half must be zero. */
 const RESERVED_HIGH = 0x000fff00;
 

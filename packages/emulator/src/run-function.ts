@@ -13,6 +13,7 @@ import { pushTlbOffset } from './memory-emit.ts';
 interface Parts {
   readonly callees: Callees;
   readonly imports: ImportIndices;
+  readonly walkForFetch: number;
   readonly coldType: number;
   readonly table: number;
   /** The function that runs regions one after another. */
@@ -119,7 +120,7 @@ const storeRip = (code: Code, l: Locals) => code.localGet(l.cpu).localGet(l.rip)
 const recordBlock = (code: Code, l: Locals) => code.localGet(l.cpu).localGet(l.slot).memory('i32.store', CPU.block);
 const recordActivity = (code: Code, l: Locals, word: number) => code.localGet(l.cpu).i32(word).memory('i32.store', CPU.activity);
 
-function writeLookup(code: Code, l: Locals, { imports, recordsActivity }: Parts, lookup: number): void {
+function writeLookup(code: Code, l: Locals, { imports, walkForFetch, recordsActivity }: Parts, lookup: number): void {
   code.localGet(l.budget).i32(0).op('i32.le_s').localGet(l.cpu).memory('i32.atomic.load', CPU.attention).op('i32.or').if();
   storeRip(code, l);
   leave(code, l, RUN_END.Budget);
@@ -135,10 +136,11 @@ function writeLookup(code: Code, l: Locals, { imports, recordsActivity }: Parts,
   pushTlbOffset(code.localGet(l.linear));
   code.localGet(l.tlb).op('i32.add').localSet(l.hash);
   code.localGet(l.hash).memory('i64.load', TLB.tagExecute).localGet(l.linear).i64(-4096).op('i64.and').op('i64.ne').if();
+  code.localGet(l.cpu).localGet(l.linear).call(walkForFetch).op('i32.eqz').if();
   storeRip(code, l);
   pushHalves(code, l).call(imports.fetchMiss).localTee(l.status).if();
   resume(code, l, lookup);
-  code.op('end').op('end');
+  code.op('end').op('end').op('end');
   code.localGet(l.linear).op('i32.wrap_i64').localGet(l.hash).memory('i32.load', TLB.addendExecute).op('i32.add').localSet(l.address);
   code.localGet(l.address).op('i64.extend_i32_u').localGet(l.cpu).memory('i64.load32_u', CPU.blockTag).i64(32).op('i64.shl').op('i64.or').localSet(l.tag);
   pushHashPlace(code, l.cpu, l.address, BLOCK_HASH).localSet(l.hash);

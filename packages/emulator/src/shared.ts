@@ -1,4 +1,4 @@
 /** What threads beside the vCPUs' need of the emulator: little, so that a command starts at once. */
 export { CPU_MODELS, DEFAULT_CPU_MODEL } from './cpu-model.ts';
-export { vcpuBlockAddress } from './layout.ts';
+export { machineMemory } from './machine-memory.ts';
 export { postedInterruptsOf } from './vcpu-sharing.ts';

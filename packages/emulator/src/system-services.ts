@@ -48,6 +48,7 @@ export interface VcpuServices {
 export class ExitTally {
   readonly #counters: ExitCounters;
   readonly #indices = new Map<ExitKind, number>();
+  readonly #seen = new Map<ExitKind, number>();
 
   constructor(counters: ExitCounters, kinds: readonly ExitKind[]) {
     this.#counters = counters;
@@ -55,6 +56,12 @@ export class ExitTally {
   }
   count(kind: ExitKind): void {
     this.#counters.count(this.#indices.get(kind)!);
+  }
+
+  /** Counts what has a counter of its own, modulo 2^32: by how much that moved since the last call. */
+  countUpTo(kind: ExitKind, counter: number): void {
+    this.#counters.count(this.#indices.get(kind)!, (counter - (this.#seen.get(kind) ?? 0)) >>> 0);
+    this.#seen.set(kind, counter);
   }
 
   /** The bus, with memory-mapped accesses counted. Ports are counted where they are checked. */

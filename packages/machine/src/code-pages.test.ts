@@ -7,7 +7,7 @@ const PAGE = 5000;
 
 function pages(vcpuCount: number): { codePages: CodePages; woken: number[]; taken: (vcpu: number) => number[] } {
   const woken: number[] = [];
-  const codePages = new CodePages(new SharedArrayBuffer(CodePages.sizeBytes(RAM_BYTES, vcpuCount)), RAM_BYTES, vcpuCount, (vcpu) => woken.push(vcpu));
+  const codePages = new CodePages(new SharedArrayBuffer(CodePages.sizeBytes(RAM_BYTES, vcpuCount)), 0, RAM_BYTES, vcpuCount, (vcpu) => woken.push(vcpu));
   const taken = (vcpu: number) => {
     const dropped: number[] = [];
     codePages.takeWritten(vcpu, (page) => dropped.push(page));

@@ -23,23 +23,33 @@ export class CodePages {
     const lower = bitWords(pageCount);
     return (pageCount + vcpuCount * (lower + bitWords(Math.ceil(lower / WORDS_PER_SUMMARY_BIT)))) * 4;
   }
+  /** Where in its buffer the pages' words begin, one of 32 bits a page. */
+  readonly address: number;
+  readonly vcpuCount: number;
   readonly #pages: Int32Array;
   /** For each vCPU the pages it has been told to drop and has not dropped yet. */
   readonly #written: readonly Int32Array[];
   readonly #summaries: readonly Int32Array[];
   readonly #wake: (vcpu: number) => void;
 
-  /** `wake` raises the attention flag of a vCPU. */
-  constructor(buffer: ArrayBufferLike, ramBytes: number, vcpuCount = 1, wake: (vcpu: number) => void = () => {}) {
+  /** Lies in the `sizeBytes` of a buffer behind `address`. `wake` raises the attention flag of a vCPU. */
+  constructor(buffer: ArrayBufferLike, address: number, ramBytes: number, vcpuCount = 1, wake: (vcpu: number) => void = () => {}) {
     const pageCount = Math.ceil(ramBytes / 4096);
     const lower = bitWords(pageCount);
     const upper = bitWords(Math.ceil(lower / WORDS_PER_SUMMARY_BIT));
-    const startOf = (vcpu: number) => (pageCount + vcpu * (lower + upper)) * 4;
+    const startOf = (vcpu: number) => address + (pageCount + vcpu * (lower + upper)) * 4;
     const vcpus = Array.from({ length: vcpuCount }, (_, vcpu) => vcpu);
-    this.#pages = new Int32Array(buffer, 0, pageCount);
+    this.address = address;
+    this.vcpuCount = vcpuCount;
+    this.#pages = new Int32Array(buffer, address, pageCount);
     this.#written = vcpus.map((vcpu) => new Int32Array(buffer, startOf(vcpu), lower));
     this.#summaries = vcpus.map((vcpu) => new Int32Array(buffer, startOf(vcpu) + lower * 4, upper));
     this.#wake = wake;
+  }
+
+  /** No page holds translated code: for a machine that starts anew, while no vCPU runs. */
+  clear(): void {
+    for (const words of [this.#pages, ...this.#written, ...this.#summaries]) words.fill(0);
   }
 
   /** A vCPU is going to translate code of the page. True when others may write it without a look until they are stopped. */
@@ -70,13 +80,17 @@ export class CodePages {
     Atomics.and(this.#pages, page, CODE);
   }
 
-  /** A vCPU wants to write the page without further looks: true when it may. */
+  /** The bit by which a vCPU says that it may write a page; 0 where there is no other vCPU to be told. */
+  writerBit(vcpu: number): number {
+    return this.vcpuCount === 1 ? 0 : 1 << (vcpu + WRITERS_SHIFT);
+  }
+
+  /** A vCPU wants to write the page without further looks: true when it may. Generated code does the same. */
   allowWrites(page: number, vcpu: number): boolean {
-    const writer = 1 << (vcpu + WRITERS_SHIFT);
+    const writer = this.writerBit(vcpu);
     const word = Atomics.load(this.#pages, page);
     if (word & CODE) return false;
-    if (this.#written.length === 1) return true;
-    return (word & writer) !== 0 || (Atomics.or(this.#pages, page, writer) & CODE) === 0;
+    return (word & writer) === writer || (Atomics.or(this.#pages, page, writer) & CODE) === 0;
   }
 
   /** A vCPU is about to write a page that may hold code: others are told. True when it must drop code of its own. */

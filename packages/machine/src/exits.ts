@@ -35,8 +35,8 @@ export class ExitCounters {
     return EXIT_KINDS.indexOf(kind);
   }
 
-  count(index: number): void {
-    this.#counts[index]! += 1;
+  count(index: number, times = 1): void {
+    this.#counts[index]! += times;
   }
 
   /** The counts so far, by name. */

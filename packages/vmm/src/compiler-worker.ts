@@ -1,6 +1,6 @@
 import { setFlagsFromString } from 'node:v8';
 import { type MessagePort, receiveMessageOnPort, workerData } from 'node:worker_threads';
-import { type CompileRequest, RegionModuleBuilder, vcpuBlockAddress } from '@hanok/emulator';
+import { type CompileRequest, RegionModuleBuilder, machineMemory } from '@hanok/emulator';
 import type { CompilerWorkerData } from './vcpu-worker-data.ts';
 
 /** Regions of one module at most: few, so that the first does not wait long for the last. */
@@ -16,7 +16,7 @@ setFlagsFromString(`--wasm-tiering-budget=${TIERING_BUDGET}`);
 setFlagsFromString('--no-wasm-lazy-compilation');
 
 const { memory, memoryBytes, vcpuCount, memoryMaxPages, helperNames, connections, requests } = workerData as CompilerWorkerData;
-const ram = new Uint8Array(memory.buffer as ArrayBufferLike, vcpuBlockAddress(vcpuCount), memoryBytes);
+const ram = new Uint8Array(memory.buffer as ArrayBufferLike, machineMemory(vcpuCount, memoryBytes).ramAddress, memoryBytes);
 const builder = new RegionModuleBuilder({ ram, memoryMaxPages, helperNames });
 const requestCount = new Int32Array(requests);
 

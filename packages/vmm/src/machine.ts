@@ -1,5 +1,5 @@
 import { findKernelSymbols, loadKernel } from '@hanok/boot';
-import { vcpuBlockAddress } from '@hanok/emulator/shared';
+import { machineMemory } from '@hanok/emulator/shared';
 import { ExitCounters, GuestMemory, VCPU_COUNT_MAX, type VcpuBus, type VcpuState } from '@hanok/machine';
 import type { Machine, MachineConfig, MachineEnd } from './config.ts';
 import { DEFAULT_CPU_MODEL_NAME } from './cpu-models.ts';
@@ -49,10 +49,9 @@ class EmulatedMachine implements Machine {
     this.ended = new Promise((resolve) => {
       this.#finish = resolve;
     });
-    const ramBase = vcpuBlockAddress(this.#vcpuCount);
-    const pageCount = (ramBase + config.memoryBytes) / WASM_PAGE_BYTES;
+    const { ramAddress, pageCount } = machineMemory(this.#vcpuCount, config.memoryBytes);
     const memory = new WebAssembly.Memory({ initial: pageCount, maximum: pageCount, shared: true });
-    this.#memory = new GuestMemory(memory, ramBase, config.memoryBytes);
+    this.#memory = new GuestMemory(memory, ramAddress, config.memoryBytes);
     this.#memory.onWritten((gpa, lengthBytes) => this.#threads?.codePages.deviceWrote(gpa, lengthBytes));
     this.#exits = new SharedArrayBuffer(ExitCounters.sizeBytes * this.#vcpuCount);
     this.#instructions = new SharedArrayBuffer(8 * this.#vcpuCount);

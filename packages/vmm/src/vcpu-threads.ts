@@ -1,6 +1,6 @@
 import { setFlagsFromString } from 'node:v8';
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
-import { postedInterruptsOf } from '@hanok/emulator/shared';
+import { machineMemory, postedInterruptsOf } from '@hanok/emulator/shared';
 import { CodePages, type GuestMemory, type PostedInterrupts, VcpuGate, type VcpuBus, type VcpuState } from '@hanok/machine';
 import { InterruptRouter } from './interrupt-router.ts';
 import { mailboxBytes, serveMailboxes, wakeMailboxes } from './mailbox.ts';
@@ -47,7 +47,6 @@ export class VcpuThreads {
       memoryBytes: memory.sizeBytes,
       vcpuCount,
       mailboxes: new SharedArrayBuffer(mailboxBytes(vcpuCount)),
-      codePages: new SharedArrayBuffer(CodePages.sizeBytes(memory.sizeBytes, vcpuCount)),
       gate: new SharedArrayBuffer(VcpuGate.sizeBytes(vcpuCount)),
       apicDirectory: new SharedArrayBuffer(InterruptRouter.sizeBytes(vcpuCount)),
       control: new SharedArrayBuffer(4),
@@ -63,7 +62,8 @@ export class VcpuThreads {
     this.#posted = Array.from({ length: vcpuCount }, (_, vcpu) => postedInterruptsOf(memory.memory, vcpu));
     for (const posted of this.#posted) posted.clear();
     this.router = new InterruptRouter(this.#shared.apicDirectory, this.#posted);
-    this.codePages = new CodePages(this.#shared.codePages, memory.sizeBytes, vcpuCount, (vcpu) => this.#posted[vcpu]!.wake());
+    this.codePages = new CodePages(memory.memory.buffer as ArrayBufferLike, machineMemory(vcpuCount, memory.sizeBytes).codePagesAddress, memory.sizeBytes, vcpuCount, (vcpu) => this.#posted[vcpu]!.wake());
+    this.codePages.clear();
   }
 
   /** Starts the first vCPU in that state; the others wait for its start-up IPI. */

@@ -19,7 +19,6 @@ export interface SharedParts {
   readonly memoryBytes: number;
   readonly vcpuCount: number;
   readonly mailboxes: SharedArrayBuffer;
-  readonly codePages: SharedArrayBuffer;
   readonly gate: SharedArrayBuffer;
   readonly apicDirectory: SharedArrayBuffer;
   readonly control: SharedArrayBuffer;

@@ -2,9 +2,9 @@
 export const PCI_CONFIG_ADDRESS_PORT = 0xcf8;
 export const PCI_CONFIG_DATA_PORT = 0xcfc;
 
-/** The memory-mapped configuration window, for the MCFG table: 1 MiB a bus, 256 buses decoded, bus 0 populated. */
+/** The memory-mapped configuration window, for the MCFG table: 1 MiB for bus 0, the only one. */
 export const PCI_ECAM_BASE = 0xe0000000;
-export const PCI_ECAM_SIZE_BYTES = 0x10000000;
+export const PCI_ECAM_SIZE_BYTES = 0x100000;
 
 /** The window that the host bridge forwards to BARs, for the _CRS of the host bridge. */
 export const PCI_MMIO_BASE = 0xd0000000;

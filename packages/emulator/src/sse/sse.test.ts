@@ -1,11 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { CodePages, ExitCounters, GuestMemory, PostedInterrupts } from '@hanok/machine';
-import { buildInterpreter, EmulatedVcpu, VCPU_BLOCK_BYTES, DEFAULT_CPU_MODEL } from '../index.ts';
+import { buildInterpreter, EmulatedVcpu, machineMemory, DEFAULT_CPU_MODEL } from '../index.ts';
 import { TimeStamp } from '../time-stamp.ts';
 
 const RAM_BYTES = 0x20_0000;
-const PAGE_COUNT = (VCPU_BLOCK_BYTES + RAM_BYTES) / 0x1_0000;
 const CODE = 0x1_0000;
 const CR0 = 0x8000_0033n;
 /** PAE, OSFXSR, OSXMMEXCPT. */
@@ -17,11 +16,12 @@ const CR0_TS = 8n;
 const HLT = 0xf4;
 
 function createVcpu(): { vcpu: EmulatedVcpu; memory: GuestMemory } {
-  const wasmMemory = new WebAssembly.Memory({ initial: PAGE_COUNT, maximum: PAGE_COUNT, shared: true });
-  const memory = new GuestMemory(wasmMemory, VCPU_BLOCK_BYTES, RAM_BYTES);
-  const codePages = new CodePages(new SharedArrayBuffer(CodePages.sizeBytes(RAM_BYTES)), RAM_BYTES);
+  const { ramAddress, codePagesAddress, pageCount } = machineMemory(1, RAM_BYTES);
+  const wasmMemory = new WebAssembly.Memory({ initial: pageCount, maximum: pageCount, shared: true });
+  const memory = new GuestMemory(wasmMemory, ramAddress, RAM_BYTES);
+  const codePages = new CodePages(wasmMemory.buffer as ArrayBufferLike, codePagesAddress, RAM_BYTES);
   memory.onWritten((gpa, lengthBytes) => codePages.deviceWrote(gpa, lengthBytes));
-  const image = buildInterpreter(PAGE_COUNT);
+  const image = buildInterpreter(pageCount);
   const module = new WebAssembly.Module(image.bytes as Uint8Array<ArrayBuffer>);
   const services = {
     bus: { readPort: () => 0xff, writePort: () => {}, readMmio: () => 0xff, writeMmio: () => {} },

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ActivityReader, ActivityWord, vcpuBlockAddress } from '@hanok/emulator';
+import { ActivityReader, ActivityWord, machineMemory } from '@hanok/emulator';
 import { describeProfile } from './machine-profile.ts';
 import { Sampler } from './sampler.ts';
 
@@ -26,7 +26,7 @@ test('what runs no guest code has no place, and helpers have their names', () =>
 });
 
 test("a vCPU's thread tells what it does, and the sampler sees it", () => {
-  const pages = vcpuBlockAddress(1) / 65536;
+  const pages = machineMemory(1, 0).pageCount;
   const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
   const activity = new ActivityWord(memory, 0);
   const sampler = new Sampler([new ActivityReader(memory, 0)], 0);

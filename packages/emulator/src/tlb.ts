@@ -1,0 +1,143 @@
+import type { GuestMemory } from '@hanok/machine';
+import type { CpuState } from './cpu-state.ts';
+import type { InterpreterExports } from './interpreter.ts';
+import { LargePages } from './large-pages.ts';
+import { CPU, FILL_LOG, GLOBAL_ENTRY, TLB, TLB_TABLE_BYTES } from './layout.ts';
+import { machineMemory } from './machine-memory.ts';
+import { FILL } from './tlb-fill.ts';
+import { MANY_ENTRIES, NO_ENTRY, WriteEntries } from './write-entries.ts';
+
+const ENTRY_WORDS = TLB.entryBytes / 4;
+const PAGE_WORD = TLB.page / 4;
+/** Of the tags at an entry's start. */
+const TAG_WORDS = 4;
+const TABLES_BYTES = TLB.tableCount * TLB_TABLE_BYTES;
+
+/** A translation that a walk of the page tables found. */
+export interface Translation {
+  readonly global: boolean;
+  /** Stores need no further look. */
+  readonly dirtyWritable: boolean;
+  /** log2 of the size of the page it is of. */
+  readonly pageShift: number;
+}
+
+/** The TLBs of a vCPU, which generated code reads and fills (`defineTlbFill`), as the host sees them. */
+export class Tlb {
+  readonly #state: CpuState;
+  readonly #words: Uint32Array;
+  readonly #filled: Uint32Array;
+  readonly #largePages: LargePages;
+  readonly #writeEntries: WriteEntries;
+  #fill: InterpreterExports['fillTlb'] = () => {};
+
+  constructor(state: CpuState, memory: GuestMemory, vcpuCount: number, vcpu: number) {
+    const buffer = memory.memory.buffer as ArrayBufferLike;
+    const writeEntries = machineMemory(vcpuCount, memory.sizeBytes).writeEntriesAddress(vcpu);
+    this.#state = state;
+    this.#words = new Uint32Array(buffer);
+    this.#filled = new Uint32Array(buffer, state.blockAddress + FILL_LOG.offset, FILL_LOG.entryCount);
+    this.#largePages = new LargePages(buffer, state.blockAddress);
+    this.#writeEntries = new WriteEntries(buffer, writeEntries, memory.sizeBytes);
+    state.setWord(CPU.ramAddress, memory.baseBytes);
+    state.setWord(CPU.ramBytes, memory.sizeBytes);
+    state.setWord(CPU.writeEntries, writeEntries);
+    this.#sweep(false);
+  }
+
+  connect({ fillTlb }: InterpreterExports): void {
+    this.#fill = fillTlb;
+  }
+
+  /** Entries filled since the start, modulo 2^32. */
+  get fillCount(): number {
+    return this.#state.word(CPU.fillCount);
+  }
+
+  /** Where in wasm memory an access to one page goes by the tag at that offset of an entry, or 0. */
+  hit(low: number, high: number, tag: number): number {
+    const at = (this.#state.blockAddress + this.#state.word(CPU.tlb) + tlbOffset(low)) >> 2;
+    const words = this.#words;
+    if (words[at + tag / 4] !== (low & 0xfffff000) >>> 0 || words[at + tag / 4 + 1] !== high >>> 0) return 0;
+    return (low + words[at + TLB.addend / 4]!) >>> 0;
+  }
+
+  /** Makes an entry in the TLB of the present privilege. */
+  fill(low: number, high: number, page: number, { global, dirtyWritable, pageShift }: Translation, isFetch: boolean): void {
+    if (pageShift > 12) this.#largePages.note(low, high, pageShift);
+    const bits = (isFetch ? FILL.fetch : 0) | (global ? FILL.global : 0) | (dirtyWritable ? FILL.writable : 0);
+    this.#fill(this.#state.blockAddress, low, high, page, bits);
+  }
+
+  /** Makes an entry hold nothing. */
+  #forget(at: number): void {
+    const words = this.#words;
+    for (let tag = at; tag < at + TAG_WORDS; tag++) words[tag] = 0xffffffff;
+  }
+
+  #forgetLocal(at: number): void {
+    if ((this.#words[at + PAGE_WORD]! & GLOBAL_ENTRY) === 0) this.#forget(at);
+  }
+
+  #forgetWrites(at: number): void {
+    this.#words[at + TLB.tagWrite / 4] = 0xffffffff;
+    this.#words[at + TLB.tagWrite / 4 + 1] = 0xffffffff;
+  }
+
+  /** True when some tag of the entry is this page's. */
+  #holds(at: number, low: number, high: number): boolean {
+    const words = this.#words;
+    for (let tag = 0; tag < TAG_WORDS; tag += 2) if (words[at + tag] === low && words[at + tag + 1] === high) return true;
+    return false;
+  }
+
+  /** Takes from this vCPU the right to write a physical page without a look. */
+  forbidWrites(page: number): void {
+    const at = this.#writeEntries.take(page);
+    if (at === MANY_ENTRIES) this.forbidWritesOf(this.#state.blockAddress, page);
+    else if (at !== NO_ENTRY && (this.#words[at + PAGE_WORD]! & ~GLOBAL_ENTRY) === page) this.#forgetWrites(at);
+  }
+
+  /** The same for another vCPU, which is stopped: that with its block at this address. */
+  forbidWritesOf(blockAddress: number, page: number): void {
+    const start = (blockAddress + TLB.offset) >> 2;
+    const end = start + TABLES_BYTES / 4;
+    for (let at = start; at < end; at += ENTRY_WORDS) {
+      if ((this.#words[at + PAGE_WORD]! & ~GLOBAL_ENTRY) === page) this.#forgetWrites(at);
+    }
+  }
+
+  /** CR3 loads keep global translations; everything else drops all. */
+  flush(keepGlobal: boolean): void {
+    const count = this.#state.word(CPU.loggedFills);
+    if (!keepGlobal) this.#largePages.clear();
+    if (!keepGlobal || count === FILL_LOG.entryCount) this.#sweep(keepGlobal);
+    else for (let index = 0; index < count; index++) this.#forgetLocal(this.#filled[index]!);
+    this.#state.setWord(CPU.loggedFills, 0);
+  }
+
+  #sweep(keepGlobal: boolean): void {
+    const start = (this.#state.blockAddress + TLB.offset) >> 2;
+    const end = start + (TLB.tagExecute + TABLES_BYTES) / 4;
+    for (let at = start; at < end; at += ENTRY_WORDS) {
+      if (keepGlobal) this.#forgetLocal(at);
+      else this.#forget(at);
+    }
+  }
+
+  /** INVLPG. A large page is cached by 4 KiB in many entries: they are not looked for one by one. */
+  flushPage(low: number, high: number): void {
+    if (this.#largePages.mayHold(low, high)) {
+      this.flush(false);
+      return;
+    }
+    const pageLow = (low & 0xfffff000) >>> 0;
+    for (let table = 0; table < (TLB.tagExecute + TABLES_BYTES) / TLB_TABLE_BYTES; table++) {
+      const at = (this.#state.blockAddress + TLB.offset + table * TLB_TABLE_BYTES + tlbOffset(low)) >> 2;
+      if (this.#holds(at, pageLow, high)) this.#forget(at);
+    }
+  }
+}
+
+/** Offset of a linear address's entry in a TLB, as generated code finds it. */
+const tlbOffset = (low: number) => ((low >>> 12) & (TLB.entryCount - 1)) * TLB.entryBytes;
