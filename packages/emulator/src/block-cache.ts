@@ -37,6 +37,8 @@ export class BlockCache {
   readonly #ram: Uint8Array;
   readonly #decoder = new Decoder();
   readonly #blocksByPage = new Map<number, Block[]>();
+  /** Blocks of one instruction that lies on two pages, by their first slots. */
+  readonly #crossingBlocks = new Map<number, Block>();
   /** Every block: the hash table in memory forgets one of two that meet in it. */
   readonly #blocks = new BlockIndex<Block>();
   readonly #crossing = new Uint8Array(32);
@@ -81,6 +83,7 @@ export class BlockCache {
     this.#hotCode.clear();
     this.#blocksByPage.clear();
     this.#blocks.clear();
+    this.#crossingBlocks.clear();
     this.#next = this.#state.blockAddress + ARENA.offset;
   }
 
@@ -165,6 +168,7 @@ export class BlockCache {
     this.#blocks.set(address, tag, block);
     this.#register(gpa >>> 12, block);
     if (secondPage >= 0) this.#register(secondPage, block);
+    if (this.#view.getUint16(first + SLOT.handler, true) === SPECIAL.Cross) this.#crossingBlocks.set(first, block);
     return block;
   }
 
@@ -260,7 +264,7 @@ export class BlockCache {
     const low = Number(nextLinear & 0xfffff000n);
     const second = this.#mmu!.translate(low, Number(nextLinear >> 32n), 'fetch', this.#state.cpl === 3);
     if (second >= 0 && second === this.#view.getFloat64(slot + SLOT.immediate, true)) return 1;
-    const block = [...this.#blocksByPage.values()].flat().find(({ firstSlot }) => firstSlot === slot);
+    const block = this.#crossingBlocks.get(slot);
     if (block) this.#dropBlock(block);
     return 0;
   }

@@ -1,5 +1,5 @@
 /** How long guest code runs between two looks at time and interrupts; compiled loops make no other. */
-const SLICE_NS = 100_000;
+const SLICE_NS = 250_000;
 const FIRST = 50_000;
 const MIN = 8192;
 const MAX = 1_000_000;

@@ -1,6 +1,7 @@
 import type { Code, ModuleBuilder } from '@hanok/wasm';
 import { CPU, FILL_LOG, GLOBAL_ENTRY, TLB } from './layout.ts';
 import { pushTlbOffset } from './memory-emit.ts';
+import { MANY_ENTRIES, NO_ENTRY } from './write-entries.ts';
 
 const PAGE_BYTES = 4096;
 /** The half of a page's word in `CodePages` that says who has translated code of it. */
@@ -72,14 +73,21 @@ function allowWrites(code: Code, page: number, word: number, refused: () => void
   code.op('end').op('end');
 }
 
-/** As `WriteEntries.note`. */
+/** Notes in `WriteEntries` that the entry lets the page be written; an entry that has become another page's counts no more. */
 function noteWriteEntry(code: Code, page: number, at: number, known: number): void {
   const pushPlace = () => code.localGet(page).i32(2).op('i32.shl').localGet(CPU_LOCAL).memory('i32.load', CPU.writeEntries).op('i32.add');
   const index = () => code.localGet(at).i32(2).op('i32.shr_u');
+  const knownEntry = () => code.localGet(known).i32(2).op('i32.shl');
   pushPlace().memory('i32.load').localTee(known);
   index().op('i32.ne').if();
   pushPlace();
-  index().i32(-1).localGet(known).op('i32.eqz').op('select').memory('i32.store');
+  code.i32(MANY_ENTRIES);
+  index();
+  code.localGet(known).i32(MANY_ENTRIES).op('i32.eq').if('i32').i32(1).op('else');
+  code.localGet(known).i32(NO_ENTRY).op('i32.ne');
+  knownEntry().memory('i32.load', TLB.page).i32(GLOBAL_ENTRY - 1).op('i32.and').localGet(page).op('i32.eq').op('i32.and');
+  knownEntry().memory('i64.load', TLB.tagWrite).i64(-1).op('i64.ne').op('i32.and').op('end');
+  code.op('select').memory('i32.store');
   code.op('end');
 }
 

@@ -10,7 +10,7 @@ const BATCH_REGIONS = 16;
  * Work that V8's baseline code does before it is optimized. V8's own default, 13 million, suits few functions that run long;
  * with a tenth of this its optimizer takes a processor for itself while the guest boots.
  */
-const TIERING_BUDGET = 5_000_000;
+const TIERING_BUDGET = Number(process.env["TB"] ?? 5_000_000);
 setFlagsFromString(`--wasm-tiering-budget=${TIERING_BUDGET}`);
 // The vCPU would otherwise run V8's baseline compiler when it first enters a region.
 setFlagsFromString('--no-wasm-lazy-compilation');
