@@ -1,8 +1,10 @@
+import { preloadThreads } from '@hanok/vmm/threads';
 import type { Services } from './services.ts';
 import { didYouMean } from './suggest.ts';
 
 /** The project's own machines and images, loaded when a command first uses them, so that help comes at once. */
 export const defaultServices: Services = {
+  prepareMachine: () => preloadThreads(),
   async createMachine(config) {
     const [{ createMachine }, { defaultCacheDirectory }] = await Promise.all([import('@hanok/vmm'), import('@hanok/images')]);
     return createMachine({ cacheFolder: defaultCacheDirectory(), ...config });

@@ -40,6 +40,8 @@ export interface BuildOptions {
 
 /** What the commands use of the rest of the project; tests put their own in its place. */
 export interface Services {
+  /** Says that a machine is going to be made, so that its threads load their code meanwhile. */
+  prepareMachine(): void;
   createMachine(config: MachineConfig): Promise<Machine>;
   listImages(): Promise<readonly ImageInfo[]>;
   /** Makes the image where it is not in the cache yet. */

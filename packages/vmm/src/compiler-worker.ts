@@ -1,6 +1,7 @@
 import { setFlagsFromString } from 'node:v8';
-import { type MessagePort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
 import { type CompileRequest, RegionModuleBuilder, machineMemory } from '@hanok/emulator';
+import { threadData } from './machine-threads.ts';
 import type { CompilerWorkerData } from './vcpu-worker-data.ts';
 
 /** Regions of one module at most: few, so that the first does not wait long for the last. */
@@ -15,7 +16,7 @@ setFlagsFromString(`--wasm-tiering-budget=${TIERING_BUDGET}`);
 // The vCPU would otherwise run V8's baseline compiler when it first enters a region.
 setFlagsFromString('--no-wasm-lazy-compilation');
 
-const { memory, memoryBytes, vcpuCount, memoryMaxPages, helperNames, connections, requests } = workerData as CompilerWorkerData;
+const { memory, memoryBytes, vcpuCount, memoryMaxPages, helperNames, connections, requests } = await threadData<CompilerWorkerData>();
 const ram = new Uint8Array(memory.buffer as ArrayBufferLike, machineMemory(vcpuCount, memoryBytes).ramAddress, memoryBytes);
 const builder = new RegionModuleBuilder({ ram, memoryMaxPages, helperNames });
 const requestCount = new Int32Array(requests);

@@ -1,8 +1,8 @@
-import { setFlagsFromString } from 'node:v8';
-import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
+import { MessageChannel, type Worker } from 'node:worker_threads';
 import { machineMemory, postedInterruptsOf } from '@hanok/emulator/shared';
 import { CodePages, type GuestMemory, type PostedInterrupts, VcpuGate, type VcpuBus, type VcpuState } from '@hanok/machine';
 import { InterruptRouter } from './interrupt-router.ts';
+import { startThread } from './machine-threads.ts';
 import { mailboxBytes, serveMailboxes, wakeMailboxes } from './mailbox.ts';
 import { type BuiltInterpreter, type CompilerWorkerData, CONTROL_STOP, type SharedParts, type VcpuWorkerData, type VcpuWorkerMessage } from './vcpu-worker-data.ts';
 
@@ -17,12 +17,6 @@ export interface VcpuThreadsOptions extends Pick<SharedParts, 'vcpuCount' | 'exi
   onShutdown(): void;
   onCrash(error: Error): void;
 }
-
-/**
- * Heaps of the threads in MiB: V8's own begin with 1 and are collected half a hundred times before they are as large as
- * they will be, while the guest boots.
- */
-const HEAP_FLAGS = ['--min-semi-space-size=16', '--initial-old-space-size=96'];
 
 /** The threads of a machine's vCPUs from a power-on or reset to the next, and what they share with Dom0. */
 export class VcpuThreads {
@@ -69,7 +63,6 @@ export class VcpuThreads {
   /** Starts the first vCPU in that state; the others wait for its start-up IPI. */
   start(initial: Partial<VcpuState>): void {
     const { vcpuCount, bus } = this.#options;
-    for (const flag of HEAP_FLAGS) setFlagsFromString(flag);
     this.#startVcpu(0, initial);
     if (this.#interpreter) this.#startOthers(this.#interpreter);
     serveMailboxes(this.#shared.mailboxes, vcpuCount, bus, () => this.#stopped).catch((error: Error) => this.#options.onCrash(error));
@@ -78,7 +71,7 @@ export class VcpuThreads {
   #startVcpu(index: number, initial: Partial<VcpuState> | undefined): void {
     const port = this.#channels[index]!.port1;
     const data: VcpuWorkerData = { shared: this.#shared, index, interpreter: this.#interpreter, compiler: { port, requests: this.#compileRequests }, initial };
-    this.#startWorker('./vcpu-worker.ts', data, [port]).on('message', (message: VcpuWorkerMessage) => this.#hear(message));
+    this.#keep(startThread('vcpu', data, [port])).on('message', (message: VcpuWorkerMessage) => this.#hear(message));
   }
 
   /** Starts what works with the interpreter. */
@@ -87,12 +80,11 @@ export class VcpuThreads {
     const { memoryMaxPages, helperNames } = image;
     const connections = this.#channels.map(({ port2 }) => port2);
     const data: CompilerWorkerData = { memory, memoryBytes, vcpuCount, memoryMaxPages, helperNames, connections, requests: this.#compileRequests };
-    this.#startWorker('./compiler-worker.ts', data, connections);
+    this.#keep(startThread('compiler', data, connections));
     for (let index = 1; index < vcpuCount; index++) this.#startVcpu(index, undefined);
   }
 
-  #startWorker(file: string, workerData: VcpuWorkerData | CompilerWorkerData, transferList: readonly MessagePort[]): Worker {
-    const worker = new Worker(new URL(file, import.meta.url), { workerData, transferList: [...transferList], execArgv: [] });
+  #keep(worker: Worker): Worker {
     this.#workers.push(worker);
     worker.on('error', (error: Error) => this.#options.onCrash(error));
     return worker;

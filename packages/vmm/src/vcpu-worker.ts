@@ -1,11 +1,12 @@
 import { webcrypto } from 'node:crypto';
-import { parentPort, workerData } from 'node:worker_threads';
+import { parentPort } from 'node:worker_threads';
 import { FIRMWARE_MSRS } from '@hanok/boot/firmware-msrs';
 import { IO_APIC_BASE, LOCAL_APIC_BASE, LOCAL_APIC_SIZE_BYTES, LocalApic } from '@hanok/devices/vcpu-devices';
 import { ActivityWord, buildInterpreter, CPU_MODELS, EmulatedVcpu, machineMemory, NO_RECORDER, type ParavirtHost, postedInterruptsOf, TimeStamp } from '@hanok/emulator';
 import { CodePages, ExitCounters, GuestMemory, VcpuGate, type VcpuBus } from '@hanok/machine';
 import { InterpreterFile } from './interpreter-file.ts';
 import { InterruptRouter } from './interrupt-router.ts';
+import { threadData } from './machine-threads.ts';
 import { MailboxBus } from './mailbox.ts';
 import { RealClock } from './real-clock.ts';
 import { RemoteCompiler } from './remote-compiler.ts';
@@ -21,7 +22,7 @@ const RUN_INSTRUCTIONS = 2_000_000;
 /** How long a vCPU that yields leaves the host's processor to others, unless it is needed sooner. */
 const YIELD_MS = 0.05;
 
-const { shared, index, interpreter, compiler, initial } = workerData as VcpuWorkerData;
+const { shared, index, interpreter, compiler, initial } = await threadData<VcpuWorkerData>();
 const { vcpuCount } = shared;
 const clock = new RealClock(shared.startNs);
 const layout = machineMemory(vcpuCount, shared.memoryBytes);

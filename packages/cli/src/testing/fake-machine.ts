@@ -146,6 +146,7 @@ class FakePort {
 /** Services whose machines are run by `guest`. */
 export function fakeServices(guest: (guest: FakeGuest) => Promise<MachineEnd>, overrides: Partial<Services> = {}): Services {
   return {
+    prepareMachine: () => {},
     createMachine: async (config) => new FakeMachine(config, guest),
     listImages: async () => [{ name: 'tiny', summary: 'a small Linux', cached: true, sizeBytes: 12 * 2 ** 20 }],
     buildImage: async () => ({ kernel: import.meta.filename, initrd: import.meta.filename, commandLine: 'console=ttyS0' }),

@@ -1,0 +1,43 @@
+import { setFlagsFromString } from 'node:v8';
+import { parentPort, type Transferable, Worker } from 'node:worker_threads';
+
+/** The programs of a machine's threads; each gets its data as its first message. */
+const PROGRAMS = { vcpu: './vcpu-worker.ts', compiler: './compiler-worker.ts' } as const;
+type Program = keyof typeof PROGRAMS;
+
+/**
+ * Heaps of the threads in MiB: V8's own begin with 1 and are collected half a hundred times before they are as large as
+ * they will be, while the guest boots.
+ */
+const HEAP_FLAGS = ['--min-semi-space-size=16', '--initial-old-space-size=96'];
+
+const spares = new Map<Program, Worker>();
+
+function create(program: Program): Worker {
+  for (const flag of HEAP_FLAGS) setFlagsFromString(flag);
+  return new Worker(new URL(PROGRAMS[program], import.meta.url), { execArgv: [] });
+}
+
+/** Starts the first threads of a machine that is going to be made, so that they load their code meanwhile; they keep no process alive. */
+export function preloadThreads(): void {
+  for (const program of ['vcpu', 'compiler'] as const) {
+    if (spares.has(program)) continue;
+    const worker = create(program);
+    worker.unref();
+    spares.set(program, worker);
+  }
+}
+
+/** Starts a thread, or gives a preloaded one its work. */
+export function startThread(program: Program, data: unknown, transferList: readonly Transferable[]): Worker {
+  const worker = spares.get(program) ?? create(program);
+  spares.delete(program);
+  worker.ref();
+  worker.postMessage(data, transferList);
+  return worker;
+}
+
+/** In such a thread: what it was started with. */
+export function threadData<Data>(): Promise<Data> {
+  return new Promise((resolve) => void parentPort!.once('message', resolve));
+}
