@@ -7,7 +7,7 @@ import type { CpuState } from './cpu-state.ts';
 import type { InterpreterTables } from './interpreter.ts';
 import type { HotCode } from './jit/hot-code.ts';
 import { endsRegion } from './jit/traits.ts';
-import { ARENA, BLOCK_HASH, BLOCK_TAG, CPU, ENTER, SLOT, SPECIAL } from './layout.ts';
+import { ARENA, BLOCK_HASH, BLOCK_TAG, CPU, CROSS, ENTER, SLOT, SPECIAL } from './layout.ts';
 import type { Mmu } from './mmu.ts';
 import { nextPage } from './page-walker.ts';
 import { SlotWriter } from './slot-writer.ts';
@@ -245,7 +245,8 @@ export class BlockCache {
     if (second < this.#memory.sizeBytes) this.#crossing.set(this.#ram.subarray(second, second + 16 - firstBytes), firstBytes);
     const decoded = this.#decoder.decode(this.#crossing, 0, 16, mode);
     const check = this.#special(SPECIAL.Cross, gpa);
-    this.#view.setFloat64(check + SLOT.immediate, second, true);
+    this.#view.setFloat64(check + CROSS.address, second, true);
+    if (second < this.#memory.sizeBytes) this.#view.setUint32(check + CROSS.page, this.#memory.baseBytes + second, true);
     if (typeof decoded === 'string') {
       this.#special(decoded === 'too-long' ? SPECIAL.TooLong : SPECIAL.Undefined, gpa);
       if (decoded === 'undefined') this.#reportUnknown(this.#crossing.slice(0, UNKNOWN_BYTES), gpa, gpa, linearLow, linearHigh);
@@ -263,7 +264,7 @@ export class BlockCache {
     const nextLinear = (this.#state.get(CPU.codePage) + this.#state.get(CPU.codeBase) + 4096n) & this.#state.get(CPU.codeMask);
     const low = Number(nextLinear & 0xfffff000n);
     const second = this.#mmu!.translate(low, Number(nextLinear >> 32n), 'fetch', this.#state.cpl === 3);
-    if (second >= 0 && second === this.#view.getFloat64(slot + SLOT.immediate, true)) return 1;
+    if (second >= 0 && second === this.#view.getFloat64(slot + CROSS.address, true)) return 1;
     const block = this.#crossingBlocks.get(slot);
     if (block) this.#dropBlock(block);
     return 0;

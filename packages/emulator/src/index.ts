@@ -6,6 +6,7 @@ export type { EmulatedVcpuOptions } from './emulated-vcpu-options.ts';
 export type { CompiledCode } from './jit/region-cache.ts';
 export { type CompilePolicy, REQUESTS_MAX } from './jit/hot-code.ts';
 export type { CompiledModule, CompileRequest, RegionCompiler } from './jit/region-compiler.ts';
+export { RequestQueue } from './jit/request-queue.ts';
 export { RegionModuleBuilder } from './jit/region-module-builder.ts';
 export { buildInterpreter } from './interpreter.ts';
 export type { InterpreterImage, InterpreterTables } from './interpreter.ts';

@@ -198,6 +198,14 @@ export const ENTER = {
   page: SLOT.immediate + 4,
 } as const;
 
+/** Fields of a Cross slot, which stands before an instruction that goes on on another page. */
+export const CROSS = {
+  /** u32: where in wasm memory that page begins, or 0 where it is not RAM. */
+  page: SLOT.displacement,
+  /** f64: its guest-physical address. */
+  address: SLOT.immediate,
+} as const;
+
 /** Instructions by which a region may overrun its budget, because it counts only at its loops' ends, and then some. */
 export const REGION_OVERRUN_MAX = 1024;
 

@@ -7,7 +7,7 @@ import { pushHashPlace } from './hash-place.ts';
 import { BREAK_FAULT } from './helper.ts';
 import type { Handler, ImportIndices } from './interpreter.ts';
 import { type Callees, type Flow, Lowering } from './ir.ts';
-import { BLOCK_HASH, CPU, ENTER, REGION_END, RUN_END, SLOT, SPECIAL, STATUS, TLB } from './layout.ts';
+import { BLOCK_HASH, CPU, CROSS, ENTER, REGION_END, RUN_END, SLOT, SPECIAL, STATUS, TLB } from './layout.ts';
 import { pushTlbOffset } from './memory-emit.ts';
 
 interface Parts {
@@ -229,6 +229,19 @@ function writeDispatch(code: Code, l: Locals, parts: Parts, hot: readonly Handle
   leave(code, l, RUN_END.Stop);
 }
 
+/** Goes on where the second page of the instruction behind `slot` is still where it was when it was decoded. */
+function writeCross(code: Code, l: Locals, { imports, walkForFetch }: Parts, labels: Record<string, number>): void {
+  code.block(); // left where the host has to look
+  code.localGet(l.cpu).memory('i64.load', CPU.codePage).localGet(l.cpu).memory('i64.load', CPU.codeBase).op('i64.add').i64(4096).op('i64.add');
+  pushTlbOffset(code.localGet(l.cpu).memory('i64.load', CPU.codeMask).op('i64.and').localTee(l.linear));
+  code.localGet(l.tlb).op('i32.add').localTee(l.hash).memory('i64.load', TLB.tagExecute).localGet(l.linear).op('i64.ne').if();
+  code.localGet(l.cpu).localGet(l.linear).call(walkForFetch).op('i32.eqz').brIf(1).op('end');
+  code.localGet(l.linear).op('i32.wrap_i64').localGet(l.hash).memory('i32.load', TLB.addendExecute).op('i32.add');
+  code.localGet(l.slot).memory('i32.load', CROSS.page).op('i32.eq').brIf(code.depth - labels['advance']!);
+  code.op('end');
+  code.localGet(l.slot).call(imports.cross).brIf(code.depth - labels['advance']!);
+}
+
 function writeSpecial(code: Code, l: Locals, parts: Parts, lowering: Lowering, labels: Record<string, number>, index: number, lookup: number): void {
   const raise = (vector: number, errorCode: number) => {
     code.localGet(l.cpu).i32(vector).memory('i32.store', CPU.faultVector).localGet(l.cpu).i32(errorCode).memory('i32.store', CPU.faultErrorCode);
@@ -248,7 +261,7 @@ function writeSpecial(code: Code, l: Locals, parts: Parts, lowering: Lowering, l
       again();
       break;
     case SPECIAL.Cross:
-      code.localGet(l.slot).call(parts.imports.cross).if().br(code.depth - labels['advance']!).op('end');
+      writeCross(code, l, parts, labels);
       again();
       break;
     case SPECIAL.Enter:

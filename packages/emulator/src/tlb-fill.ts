@@ -1,7 +1,7 @@
 import type { Code, ModuleBuilder } from '@hanok/wasm';
-import { CPU, FILL_LOG, GLOBAL_ENTRY, TLB } from './layout.ts';
+import { CPU, FILL_LOG, GLOBAL_ENTRY, TLB, TLB_TABLE_BYTES } from './layout.ts';
 import { pushTlbOffset } from './memory-emit.ts';
-import { MANY_ENTRIES, NO_ENTRY } from './write-entries.ts';
+import { MANY_PLACES, WRITER_PLACE } from './write-entries.ts';
 
 const PAGE_BYTES = 4096;
 /** The half of a page's word in `CodePages` that says who has translated code of it. */
@@ -45,7 +45,8 @@ export function defineTlbFill(module: ModuleBuilder): number {
   code.localGet(bits).i32(FILL.fetch | FILL.writable).op('i32.and').i32(FILL.writable).op('i32.ne').if().localGet(entry).op('return').op('end');
   allowWrites(code, page, word, () => void code.localGet(entry).op('return'));
   code.localGet(at).localGet(linear).memory('i64.store', TLB.tagWrite);
-  noteWriteEntry(code, page, at, word);
+  pushTlbOffset(code.localGet(linear)).localSet(at);
+  noteWriter(code, page, at, word);
   code.localGet(entry);
   return f.index;
 }
@@ -73,20 +74,24 @@ function allowWrites(code: Code, page: number, word: number, refused: () => void
   code.op('end').op('end');
 }
 
-/** Notes in `WriteEntries` that the entry lets the page be written; an entry that has become another page's counts no more. */
-function noteWriteEntry(code: Code, page: number, at: number, known: number): void {
-  const pushPlace = () => code.localGet(page).i32(2).op('i32.shl').localGet(CPU_LOCAL).memory('i32.load', CPU.writeEntries).op('i32.add');
-  const index = () => code.localGet(at).i32(2).op('i32.shr_u');
-  const knownEntry = () => code.localGet(known).i32(2).op('i32.shl');
-  pushPlace().memory('i32.load').localTee(known);
-  index().op('i32.ne').if();
+/** Notes in `WriteEntries` where in the tables the page may be written by; a place that has become another page's counts no more. */
+function noteWriter(code: Code, page: number, place: number, known: number): void {
+  const pushNote = () => code.localGet(page).i32(2).op('i32.shl').localGet(CPU_LOCAL).memory('i32.load', CPU.writeEntries).op('i32.add');
+  const pushPlace = () => code.localGet(place).i32(WRITER_PLACE).op('i32.add');
+  pushNote().memory('i32.load').localTee(known);
+  pushPlace().op('i32.ne').if();
+  pushNote();
+  code.i32(MANY_PLACES);
   pushPlace();
-  code.i32(MANY_ENTRIES);
-  index();
-  code.localGet(known).i32(MANY_ENTRIES).op('i32.eq').if('i32').i32(1).op('else');
-  code.localGet(known).i32(NO_ENTRY).op('i32.ne');
-  knownEntry().memory('i32.load', TLB.page).i32(GLOBAL_ENTRY - 1).op('i32.and').localGet(page).op('i32.eq').op('i32.and');
-  knownEntry().memory('i64.load', TLB.tagWrite).i64(-1).op('i64.ne').op('i32.and').op('end');
+  code.localGet(known).i32(MANY_PLACES).op('i32.eq').if('i32').i32(1).op('else').localGet(known).if('i32');
+  code.i32(0);
+  for (let table = 0; table < TLB.tableCount; table++) {
+    const entry = () => code.localGet(CPU_LOCAL).localGet(known).op('i32.add');
+    const offset = TLB.offset + table * TLB_TABLE_BYTES - WRITER_PLACE;
+    entry().memory('i32.load', offset + TLB.page).i32(GLOBAL_ENTRY - 1).op('i32.and').localGet(page).op('i32.eq');
+    entry().memory('i64.load', offset + TLB.tagWrite).i64(-1).op('i64.ne').op('i32.and').op('i32.or');
+  }
+  code.op('else').i32(0).op('end').op('end');
   code.op('select').memory('i32.store');
   code.op('end');
 }

@@ -5,7 +5,7 @@ import { LargePages } from './large-pages.ts';
 import { CPU, FILL_LOG, GLOBAL_ENTRY, TLB, TLB_TABLE_BYTES } from './layout.ts';
 import { machineMemory } from './machine-memory.ts';
 import { FILL } from './tlb-fill.ts';
-import { MANY_ENTRIES, NO_ENTRY, WriteEntries } from './write-entries.ts';
+import { MANY_PLACES, NO_PLACE, WRITER_PLACE, WriteEntries } from './write-entries.ts';
 
 const ENTRY_WORDS = TLB.entryBytes / 4;
 const PAGE_WORD = TLB.page / 4;
@@ -79,7 +79,9 @@ export class Tlb {
     if ((this.#words[at + PAGE_WORD]! & GLOBAL_ENTRY) === 0) this.#forget(at);
   }
 
-  #forgetWrites(at: number): void {
+  /** Takes the right to write from an entry if it is one of this page. */
+  #forgetWrites(at: number, page: number): void {
+    if ((this.#words[at + PAGE_WORD]! & ~GLOBAL_ENTRY) !== page) return;
     this.#words[at + TLB.tagWrite / 4] = 0xffffffff;
     this.#words[at + TLB.tagWrite / 4 + 1] = 0xffffffff;
   }
@@ -93,18 +95,18 @@ export class Tlb {
 
   /** Takes from this vCPU the right to write a physical page without a look. */
   forbidWrites(page: number): void {
-    const at = this.#writeEntries.take(page);
-    if (at === MANY_ENTRIES) this.forbidWritesOf(this.#state.blockAddress, page);
-    else if (at !== NO_ENTRY && (this.#words[at + PAGE_WORD]! & ~GLOBAL_ENTRY) === page) this.#forgetWrites(at);
+    const place = this.#writeEntries.take(page);
+    if (place === MANY_PLACES) this.forbidWritesOf(this.#state.blockAddress, page);
+    if (place === MANY_PLACES || place === NO_PLACE) return;
+    const first = (this.#state.blockAddress + TLB.offset + place - WRITER_PLACE) >> 2;
+    for (let table = 0; table < TLB.tableCount; table++) this.#forgetWrites(first + (table * TLB_TABLE_BYTES) / 4, page);
   }
 
   /** The same for another vCPU, which is stopped: that with its block at this address. */
   forbidWritesOf(blockAddress: number, page: number): void {
     const start = (blockAddress + TLB.offset) >> 2;
     const end = start + TABLES_BYTES / 4;
-    for (let at = start; at < end; at += ENTRY_WORDS) {
-      if ((this.#words[at + PAGE_WORD]! & ~GLOBAL_ENTRY) === page) this.#forgetWrites(at);
-    }
+    for (let at = start; at < end; at += ENTRY_WORDS) this.#forgetWrites(at, page);
   }
 
   /** CR3 loads keep global translations; everything else drops all. */

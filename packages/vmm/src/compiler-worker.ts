@@ -1,17 +1,17 @@
 import { setFlagsFromString } from 'node:v8';
-import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
-import { type CompileRequest, RegionModuleBuilder, machineMemory } from '@hanok/emulator';
+import { receiveMessageOnPort } from 'node:worker_threads';
+import { type CompiledModule, machineMemory, RegionModuleBuilder, RequestQueue } from '@hanok/emulator';
 import { threadData } from './machine-threads.ts';
 import type { CompilerWorkerData } from './vcpu-worker-data.ts';
 
 /** Regions of one module at most: few, so that the first does not wait long for the last. */
-const BATCH_REGIONS = 16;
+const BATCH_REGIONS = 8;
 
 /**
- * Work that V8's baseline code does before it is optimized. V8's own default, 13 million, suits few functions that run long;
- * with a tenth of this its optimizer takes a processor for itself while the guest boots.
+ * Work that V8's baseline code does before it is optimized, about in bytes of machine code. V8's own default, 13 million, suits
+ * a few functions; with it the optimizer takes half a processor while a guest boots, for code that soon runs no more.
  */
-const TIERING_BUDGET = Number(process.env["TB"] ?? 5_000_000);
+const TIERING_BUDGET = 50_000_000;
 setFlagsFromString(`--wasm-tiering-budget=${TIERING_BUDGET}`);
 // The vCPU would otherwise run V8's baseline compiler when it first enters a region.
 setFlagsFromString('--no-wasm-lazy-compilation');
@@ -21,23 +21,17 @@ const ram = new Uint8Array(memory.buffer as ArrayBufferLike, machineMemory(vcpuC
 const builder = new RegionModuleBuilder({ ram, memoryMaxPages, helperNames });
 const requestCount = new Int32Array(requests);
 
-function takeRequests(port: MessagePort): CompileRequest[] {
-  const taken: CompileRequest[] = [];
-  while (taken.length < BATCH_REGIONS) {
-    const received = receiveMessageOnPort(port);
-    if (!received) break;
-    taken.push(received.message);
-  }
-  return taken;
-}
+const queues = connections.map((port) => ({ port, queue: new RequestQueue(memory.buffer as ArrayBufferLike) }));
 
 /** Compiles what there is, a module for each vCPU in turn; false where there was nothing. */
 function compileAll(): boolean {
   let compiled = false;
-  for (const port of connections) {
-    const taken = takeRequests(port);
-    if (taken.length === 0) continue;
-    port.postMessage(builder.build(taken));
+  for (const { port, queue } of queues) {
+    for (let received = receiveMessageOnPort(port); received; received = receiveMessageOnPort(port)) queue.add(received.message);
+    const { requests, unwanted } = queue.take(BATCH_REGIONS);
+    if (requests.length === 0 && unwanted.length === 0) continue;
+    const { module, regions } = builder.build(requests);
+    port.postMessage({ module, regions: [...regions, ...unwanted.map((id) => ({ id, instructionCount: 0 }))] } satisfies CompiledModule);
     compiled = true;
   }
   return compiled;

@@ -17,6 +17,8 @@ export interface CodeSource {
   pageStart(page: number): number;
   /** Enter slot of the block at this offset: 0 where it has none, undefined where code there has not run. */
   slotOf(offset: number): number | undefined;
+  /** Whether the block at this offset has a region of its own. */
+  hasRegion(offset: number): boolean;
   /** Where the indirect jump or call at this offset is likely to lead, the likeliest first. */
   jumpTargets(offset: number, decoded: Decoded): readonly number[];
   /** Whether the instruction may be executed at all in this state of the control registers. */
@@ -97,7 +99,8 @@ class Walk {
     const next = at + decoded.lengthBytes;
     const target = relativeTarget(decoded, at);
     const follows = target !== undefined && this.#hasRun(target);
-    if (follows) this.#lead(target);
+    // A region may go on in another, but a call is part of it: behind it control comes back.
+    if (follows && (isCall(decoded) || !this.#source.hasRegion(target))) this.#lead(target);
     if (endsRegion(decoded)) return undefined;
     const jumps = isIndirect(decoded) ? this.#source.jumpTargets(at, decoded).slice(0, JUMP_TARGETS_MAX) : [];
     if (jumps.length > 0) this.#jumps.set(at, jumps);

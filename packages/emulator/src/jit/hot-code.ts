@@ -10,6 +10,7 @@ import { REGION_INSTRUCTIONS_MAX } from './control-flow.ts';
 import { recordCode } from './recorded-code.ts';
 import { RegionAges } from './region-ages.ts';
 import type { RegionCache } from './region-cache.ts';
+import { ASKED } from './request-queue.ts';
 import { type Batches, OwnThreadCompiler, type RegionCompiler } from './region-compiler.ts';
 import { VcpuCode } from './vcpu-code.ts';
 
@@ -25,7 +26,6 @@ export interface CompilePolicy extends Batches {
 }
 
 const COMPILE_POLICY: CompilePolicy = { hotCount: 1500, doublingsMax: 10, batchRegions: 16, batchSlices: 8 };
-const NEVER = 0x7fffffff;
 /** The limit of the code cache: a compiled instruction takes about 500 bytes of the host's memory. */
 const INSTRUCTIONS_MAX = 500_000;
 /** Requests without an answer at most: a guest that makes code faster than it is compiled must not fill the host's memory. */
@@ -102,11 +102,12 @@ export class HotCode {
       view.setInt32(slot + ENTER.countdown, this.#policy.hotCount, true);
       return;
     }
-    view.setInt32(slot + ENTER.countdown, NEVER, true);
+    view.setInt32(slot + ENTER.countdown, ASKED, true);
     const blockTag = this.#state.word(CPU.blockTag);
     const entry = view.getUint16(slot + SLOT.pageOffset, true);
     const source = new VcpuCode({
       ram: this.#ram, decoder: this.#decoder, mmu: this.#mmu!, blocks: this.#blocks!, hotOffsets: (page) => this.#hotOffsets(page),
+      hasRegion: (slot) => view.getInt32(slot + ENTER.region, true) !== 0,
       entryPage: view.getUint32(slot + ENTER.page, true), linear: this.#state.get(CPU.codePage), blockTag,
     });
     const code = recordCode(source, entry, this.#policy.regionInstructionsMax ?? REGION_INSTRUCTIONS_MAX, blockTag);
@@ -114,7 +115,7 @@ export class HotCode {
     const id = this.#nextId++;
     this.#pending.set(id, { slot, pageStarts: [...code.pages.values()] });
     this.#unanswered++;
-    this.#compiler.request({ id, code });
+    this.#compiler.request({ id, slot, code });
   }
 
   /** Where on a physical page blocks begin that are compiled or on the way to it. */

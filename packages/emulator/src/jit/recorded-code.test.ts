@@ -27,6 +27,7 @@ function source(): CodeSource {
     decoder: new Decoder(),
     pageStart: (page) => (page === 0 || page === 1 ? page * 0x1000 : -1),
     slotOf: (offset) => (offset === CALLED_AT ? 0x8000 : undefined),
+    hasRegion: () => false,
     jumpTargets: () => [CASE_AT],
     works: () => true,
   };

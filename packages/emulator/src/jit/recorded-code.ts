@@ -9,6 +9,8 @@ export interface RecordedCode {
   readonly pages: ReadonlyMap<number, number>;
   /** Targets of branches that have run, and their Enter slots or 0. */
   readonly slots: ReadonlyMap<number, number>;
+  /** Those of them that have regions. */
+  readonly regions: ReadonlySet<number>;
   /** Likely targets of indirect jumps and calls, by their offsets. */
   readonly jumpTargets: ReadonlyMap<number, readonly number[]>;
   /** What `works` depends on: a BLOCK_TAG. */
@@ -18,6 +20,7 @@ export interface RecordedCode {
 /** Follows code from `entry` and notes what its source says; undefined where the first instruction cannot be compiled. */
 export function recordCode(source: CodeSource, entry: number, instructionsMax: number, blockTag: number): RecordedCode | undefined {
   const slots = new Map<number, number>();
+  const regions = new Set<number>();
   const jumpTargets = new Map<number, readonly number[]>();
   const noting: CodeSource = {
     ram: source.ram,
@@ -28,6 +31,11 @@ export function recordCode(source: CodeSource, entry: number, instructionsMax: n
       if (slot !== undefined) slots.set(offset, slot);
       return slot;
     },
+    hasRegion(offset) {
+      const has = source.hasRegion(offset);
+      if (has) regions.add(offset);
+      return has;
+    },
     jumpTargets(offset, decoded) {
       const targets = source.jumpTargets(offset, decoded);
       jumpTargets.set(offset, targets);
@@ -36,16 +44,17 @@ export function recordCode(source: CodeSource, entry: number, instructionsMax: n
     works: (row) => source.works(row),
   };
   const { reached, pages } = followControlFlow(noting, entry, instructionsMax);
-  return reached.get(entry) ? { entry, instructionsMax, pages, slots, jumpTargets, blockTag } : undefined;
+  return reached.get(entry) ? { entry, instructionsMax, pages, slots, regions, jumpTargets, blockTag } : undefined;
 }
 
 /** A source that says what was noted. Code that has changed since gives other answers: what comes of it must be thrown away. */
-export function recordedSource({ pages, slots, jumpTargets, blockTag }: RecordedCode, ram: Uint8Array, decoder: Decoder, works: (blockTag: number, row: Parameters<CodeSource['works']>[0]) => boolean): CodeSource {
+export function recordedSource({ pages, slots, regions, jumpTargets, blockTag }: RecordedCode, ram: Uint8Array, decoder: Decoder, works: (blockTag: number, row: Parameters<CodeSource['works']>[0]) => boolean): CodeSource {
   return {
     ram,
     decoder,
     pageStart: (page) => pages.get(page) ?? -1,
     slotOf: (offset) => slots.get(offset),
+    hasRegion: (offset) => regions.has(offset),
     jumpTargets: (offset) => jumpTargets.get(offset) ?? [],
     works: (row) => works(blockTag, row),
   };

@@ -4,6 +4,8 @@ import { RegionModuleBuilder, type RegionModuleOptions } from './region-module-b
 /** A region to compile, by a number that its vCPU gives no other. */
 export interface CompileRequest {
   readonly id: number;
+  /** The Enter slot of its first block. */
+  readonly slot: number;
   readonly code: RecordedCode;
 }
 

@@ -17,6 +17,7 @@ export interface VcpuCodeOptions extends Pick<CodeSource, 'ram' | 'decoder'> {
   hotOffsets(page: number): number[];
   /** The page of the region's entry: its number in RAM, and its linear address. */
   readonly entryPage: number;
+  hasRegion(slot: number): boolean;
   readonly linear: bigint;
   readonly blockTag: number;
 }
@@ -48,6 +49,11 @@ export class VcpuCode implements CodeSource {
   slotOf(offset: number): number | undefined {
     const start = this.pageStart(Math.floor(offset / PAGE_BYTES));
     return start >= 0 ? this.#options.blocks.slotOf(start + (offset & (PAGE_BYTES - 1))) : undefined;
+  }
+
+  hasRegion(offset: number): boolean {
+    const slot = this.slotOf(offset);
+    return slot !== undefined && slot !== 0 && this.#options.hasRegion(slot);
   }
 
   /** Through a pointer beside the code, as libraries are called, it leads where that points; else to hot blocks nearby, as a switch does. */
