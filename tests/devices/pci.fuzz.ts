@@ -82,7 +82,7 @@ function openMsix(random: Random, board: TestBoard, functions: readonly PciFunct
 }
 
 function ecam(random: Random): number {
-  return PCI_ECAM_BASE + (random.chance(90) ? random.below(FUNCTIONS + 2) * 0x8000 + random.below(0x120) : random.below(0x10000000));
+  return PCI_ECAM_BASE + (random.chance(90) ? random.below(FUNCTIONS + 2) * 0x8000 + random.below(0x120) : random.below(0x200000));
 }
 
 function expectWidth(value: number, widthBytes: number): void {

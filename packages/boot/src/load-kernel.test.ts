@@ -57,7 +57,7 @@ test('bzImage: the state of the 64-bit boot protocol', () => {
     [0x9fc00n, 0x40400n, 2],
     [0xe0000n, 0x20000n, 2],
     [0x100000n, 0x100000n, 1],
-    [0xe0000000n, 0x10000000n, 2],
+    [0xe0000000n, 0x100000n, 2],
   ]);
 });
 
