@@ -210,3 +210,19 @@ test('LDMXCSR refuses reserved bits and keeps the register', () => {
   const { stop } = run([0x0f, 0xae, 0x12], { rdx: 0x8000n });
   assert.equal(stop.reason === 'exception' && stop.vector, 13);
 });
+
+test('FXSAVE and FXRSTOR work over the end of a page', () => {
+  const [crossing, inside] = [0x1_5f00, 0x1_8000];
+  const save = [0x0f, 0xae, 0x02]; // fxsave [rdx]
+  const saveInside = [0x0f, 0xae, 0x82, 0x00, 0x21, 0, 0]; // fxsave [rdx + inside - crossing]
+  const clear = [0x0f, 0x57, 0xc9]; // xorps xmm1, xmm1
+  const restore = [0x0f, 0xae, 0x0a]; // fxrstor [rdx]
+  const xmm1 = [0x1122_3344_5566_7788n, 0x99aa_bbcc_ddee_ff00n] as const;
+  // The first one finds no TLB entries, the second one those of both pages.
+  for (const code of [[...save, ...clear, ...restore, ...saveInside], [...save, ...save, ...clear, ...restore, ...saveInside, ...saveInside]]) {
+    memory.write(crossing, new Uint8Array(512));
+    const end = run(code, { xmm1, xmm2: [5n, 6n], rdx: BigInt(crossing) });
+    assert.deepEqual([end.stop.reason, end.xmm1], ['halt', xmm1]);
+    assert.deepEqual(memory.slice(crossing, 512), memory.slice(inside, 512));
+  }
+});

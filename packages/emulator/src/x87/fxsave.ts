@@ -1,8 +1,9 @@
 /** FXSAVE and FXRSTOR (SDM vol. 1 §10.5, table 10-2 and vol. 2A, "FXSAVE"). */
 import type { Helper, HelperContext } from '../helper.ts';
 import { CPU } from '../layout.ts';
+import { type Area, copyWords, inArea } from './area.ts';
 import { loadControlAndStatus } from './environment.ts';
-import { byteAddress, is64BitMode } from './memory.ts';
+import { is64BitMode } from './memory.ts';
 import { registerOffset, topOf } from './registers.ts';
 
 /** Offsets in the area. The selectors at 12 and 20 are stored as zeros and ignored, as the pointers' upper halves. */
@@ -18,33 +19,6 @@ const MXCSR_MASK = 0xffff;
 const OPCODE_MASK = 0x7ff;
 /** Where the last instruction's address and its operand's lie, in the area and in the state block. */
 const POINTERS = [[AREA.instruction, CPU.x87InstructionPointer], [AREA.data, CPU.x87DataPointer]] as const;
-
-/** An area of state: where it begins in `memory`. */
-export interface Area {
-  readonly memory: DataView;
-  readonly at: number;
-}
-
-/** Holds an area that cannot be accessed in place, while an instruction works on it. */
-const copy = new DataView(new ArrayBuffer(1024));
-
-/** Works on the area at a linear address, in place or on a copy, which is written back where the instruction writes. */
-export function inArea(context: HelperContext, linear: bigint, alignmentBytes: bigint, lengthBytes: number, write: boolean, work: (area: Area) => void): void {
-  if (linear % alignmentBytes !== 0n) context.raise(GP, 0);
-  const plain = context.plainAddress(linear, lengthBytes, write);
-  if (plain !== 0) {
-    work({ memory: context.wasmMemory, at: plain });
-    return;
-  }
-  if (write) context.probeWrite(linear, lengthBytes);
-  for (let at = 0; at < lengthBytes; at += 8) copy.setBigUint64(at, context.readMemory(byteAddress(context, linear, at), 64), true);
-  work({ memory: copy, at: 0 });
-  if (write) for (let at = 0; at < lengthBytes; at += 8) context.writeMemory(byteAddress(context, linear, at), copy.getBigUint64(at, true), 64);
-}
-
-function copyWords(from: DataView, fromAt: number, to: DataView, toAt: number, lengthBytes: number): void {
-  for (let at = 0; at < lengthBytes; at += 4) to.setInt32(toAt + at, from.getInt32(fromAt + at, true), true);
-}
 
 function vectorCount(view: DataView): number {
   return is64BitMode(view) ? 16 : 8;
@@ -78,7 +52,7 @@ export function saveX87(view: DataView, { memory, at }: Area, wide: boolean): vo
   for (let index = 0; index < 8; index++) {
     const to = at + AREA.registers + index * ENTRY_BYTES;
     const offset = registerOffset(top, index);
-    copyWords(view, offset, memory, to, 8);
+    copyWords({ memory: view, at: offset }, { memory, at: to }, 8);
     memory.setUint32(to + 8, view.getUint16(offset + 8, true), true);
     memory.setUint32(to + 12, 0, true);
   }
@@ -91,7 +65,7 @@ export function saveControlSse(view: DataView, { memory, at }: Area): void {
 }
 
 export function saveVectors(view: DataView, { memory, at }: Area): void {
-  copyWords(view, CPU.xmm, memory, at + AREA.xmm, vectorCount(view) * ENTRY_BYTES);
+  copyWords({ memory: view, at: CPU.xmm }, { memory, at: at + AREA.xmm }, vectorCount(view) * ENTRY_BYTES);
 }
 
 /** MXCSR as it lies in the area; a reserved bit is #GP. */
@@ -113,13 +87,13 @@ export function loadX87(view: DataView, { memory, at }: Area, wide: boolean): vo
   for (let index = 0; index < 8; index++) {
     const from = at + AREA.registers + index * ENTRY_BYTES;
     const offset = registerOffset(top, index);
-    copyWords(memory, from, view, offset, 8);
+    copyWords({ memory, at: from }, { memory: view, at: offset }, 8);
     view.setUint16(offset + 8, memory.getUint16(from + 8, true), true);
   }
 }
 
 export function loadVectors(view: DataView, { memory, at }: Area): void {
-  copyWords(memory, at + AREA.xmm, view, CPU.xmm, vectorCount(view) * ENTRY_BYTES);
+  copyWords({ memory, at: at + AREA.xmm }, { memory: view, at: CPU.xmm }, vectorCount(view) * ENTRY_BYTES);
 }
 
 export const FXSAVE_HELPERS: Record<string, Helper> = {

@@ -3,7 +3,8 @@ import { Vector } from '@hanok/x86';
 import { CR0, CR4 } from '../cpu-state.ts';
 import type { SystemContext, SystemHelper } from '../helper.ts';
 import { CPU } from '../layout.ts';
-import { type Area, inArea, loadVectors, loadX87, readMxcsr, saveControlSse, saveVectors, saveX87 } from './fxsave.ts';
+import { type Area, inArea } from './area.ts';
+import { loadVectors, loadX87, readMxcsr, saveControlSse, saveVectors, saveX87 } from './fxsave.ts';
 
 /** Components, as bits of XCR0. */
 const X87 = 1n;
