@@ -16,7 +16,7 @@ import { VcpuCode } from './vcpu-code.ts';
 
 /** When code is compiled. */
 export interface CompilePolicy extends Batches {
-  /** How often a block runs before; twice as often each time code on its page was dropped, up to `doublingsMax` times. */
+  /** How often a block runs before; twice as often each time regions on its page were dropped, up to `doublingsMax` times. */
   readonly hotCount: number;
   readonly doublingsMax: number;
   /** Instructions of one region at most; by default REGION_INSTRUCTIONS_MAX, which is the limit. */
@@ -175,10 +175,11 @@ export class HotCode {
     if (view.getInt32(at + REGION_SLOT, true) === slot) view.setBigInt64(at, 0n, true);
   }
 
-  /** Forgets the regions, made or waiting, with code on a page that changed. */
+  /** Forgets the regions, made or waiting, with code on a page that changed. Only work that was lost is a reason to wait longer for the next. */
   dropPage(page: number): void {
-    this.#dropsByPage.set(page, (this.#dropsByPage.get(page) ?? 0) + 1);
-    for (const slot of this.#slotsByPage.get(page) ?? []) this.dropRegion(slot);
+    const slots = this.#slotsByPage.get(page);
+    if (slots) this.#dropsByPage.set(page, (this.#dropsByPage.get(page) ?? 0) + 1);
+    for (const slot of slots ?? []) this.dropRegion(slot);
     this.#slotsByPage.delete(page);
     for (const [id, { slot, pageStarts }] of this.#pending) {
       if (!pageStarts.includes(page * PAGE_BYTES)) continue;
