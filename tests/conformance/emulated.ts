@@ -37,7 +37,7 @@ export function createInterpreterDriver(compiled = false): InterpreterDriver {
   const memory = new GuestMemory(wasmMemory, ramAddress, INTERPRETER_RAM_BYTES);
   const codePages = new CodePages(wasmMemory.buffer as ArrayBufferLike, codePagesAddress, INTERPRETER_RAM_BYTES);
   memory.onWritten((gpa, lengthBytes) => codePages.deviceWrote(gpa, lengthBytes));
-  const image = buildInterpreter(pageCount);
+  const image = buildInterpreter();
   const services: VcpuServices = {
     bus: emptyBus,
     interrupts: noInterrupts,

@@ -10,12 +10,10 @@ export interface SharedMachine {
   readonly gate: SharedArrayBuffer;
 }
 
-export const pageCountOf = (vcpuCount: number) => machineMemory(vcpuCount, RAM_BYTES).pageCount;
-
 export function createSharedMachine(vcpuCount: number): SharedMachine {
-  const pages = pageCountOf(vcpuCount);
-  const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
-  const ram = new GuestMemory(memory, machineMemory(vcpuCount, RAM_BYTES).ramAddress, RAM_BYTES);
+  const { ramAddress, pageCount } = machineMemory(vcpuCount, RAM_BYTES);
+  const memory = new WebAssembly.Memory({ initial: pageCount, maximum: pageCount, shared: true });
+  const ram = new GuestMemory(memory, ramAddress, RAM_BYTES);
   // Long mode's tables: one 2-MiB page, identity-mapped, writable.
   ram.writeU64(0x1000, 0x2003n);
   ram.writeU64(0x2000, 0x3003n);

@@ -3,13 +3,13 @@ import { test } from 'node:test';
 import { Worker } from 'node:worker_threads';
 import { buildInterpreter, machineMemory } from '@hanok/emulator';
 import { GuestMemory } from '@hanok/machine';
-import { createSharedMachine, pageCountOf, RAM_BYTES } from './bare-vcpu.ts';
+import { createSharedMachine, RAM_BYTES } from './bare-vcpu.ts';
 import { COUNTER, type LockedCase, lockedCases, OPERAND_PAGE, VCPUS } from './locked-cases.ts';
 import type { LockedWorkerData } from './locked-worker.ts';
 
 const INVALID_OPCODE = 6;
 const CODE = 0x4_0000;
-const { bytes, ...image } = buildInterpreter(pageCountOf(VCPUS));
+const { bytes, ...image } = buildInterpreter();
 const interpreter = { image, module: new WebAssembly.Module(bytes as Uint8Array<ArrayBuffer>) };
 
 for (const compiled of [false, true]) {

@@ -1,7 +1,7 @@
 import { Worker } from 'node:worker_threads';
 import { buildInterpreter, machineMemory } from '@hanok/emulator';
 import { GuestMemory } from '@hanok/machine';
-import { createSharedMachine, pageCountOf, RAM_BYTES } from './bare-vcpu.ts';
+import { createSharedMachine, RAM_BYTES } from './bare-vcpu.ts';
 import type { ProgramWorkerData } from './program-worker.ts';
 
 const REGISTERS = ['rax', 'rcx', 'rdx', 'rbx', 'rsp', 'rbp', 'rsi', 'rdi', 'r8'] as const;
@@ -28,7 +28,7 @@ export const ENGINES = [{ name: 'interpreted', hotCount: 1 << 30 }, { name: 'com
 export async function runPrograms(code: ReadonlyMap<number, readonly number[]>, programs: readonly Program[], hotCount: number): Promise<{ ends: ProgramEnd[]; ram: GuestMemory }> {
   const vcpuCount = programs.length;
   const shared = createSharedMachine(vcpuCount);
-  const { bytes, ...image } = buildInterpreter(pageCountOf(vcpuCount));
+  const { bytes, ...image } = buildInterpreter();
   const interpreter = { image, module: new WebAssembly.Module(bytes as Uint8Array<ArrayBuffer>) };
   const ram = new GuestMemory(shared.memory, machineMemory(vcpuCount, RAM_BYTES).ramAddress, RAM_BYTES);
   for (const [address, content] of code) ram.write(address, Uint8Array.from(content));

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { buildInterpreter, type CompiledModule, type RegionCompiler, RegionModuleBuilder, REQUESTS_MAX, machineMemory } from '@hanok/emulator';
 import { GuestMemory } from '@hanok/machine';
-import { createBareVcpu, createSharedMachine, pageCountOf, RAM_BYTES, runBare } from '../smp/bare-vcpu.ts';
+import { createBareVcpu, createSharedMachine, RAM_BYTES, runBare } from '../smp/bare-vcpu.ts';
 
 const CODE = 0x10000;
 const FUNCTIONS = 400;
@@ -10,7 +10,7 @@ const FUNCTION_BYTES = 64;
 const ROUNDS = 300;
 const UNDEFINED_OPCODE = 6;
 
-const { bytes, ...image } = buildInterpreter(pageCountOf(1));
+const { bytes, ...image } = buildInterpreter();
 const module = new WebAssembly.Module(bytes as Uint8Array<ArrayBuffer>);
 
 /** Calls functions through a table of their distances, ROUNDS times; RAX adds up what they add. */

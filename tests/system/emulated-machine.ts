@@ -22,9 +22,9 @@ export const POLICIES: Readonly<Record<'interpreter' | 'regions' | 'short region
 
 let built: { image: ReturnType<typeof buildInterpreter>; module: WebAssembly.Module } | undefined;
 
-function interpreter(pageCount: number) {
+function interpreter() {
   if (!built) {
-    const image = buildInterpreter(pageCount);
+    const image = buildInterpreter();
     built = { image, module: new WebAssembly.Module(image.bytes as Uint8Array<ArrayBuffer>) };
   }
   return built;
@@ -57,7 +57,7 @@ export function runEmulated(image: Uint8Array, compilePolicy: CompilePolicy): Gu
   };
   const log: string[] = [];
   const vcpu = new EmulatedVcpu({
-    memory, ...interpreter(pageCount), compilePolicy,
+    memory, ...interpreter(), compilePolicy,
     codePages: new CodePages(memory.memory.buffer as ArrayBufferLike, codePagesAddress, RAM_BYTES),
     services: {
       bus, interrupts: apic, timeStamp, nowNs: clock, apicId: 0, model: DEFAULT_CPU_MODEL,

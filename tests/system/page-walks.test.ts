@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { buildInterpreter, machineMemory } from '@hanok/emulator';
 import { GuestMemory } from '@hanok/machine';
 import { Random } from '../conformance/random.ts';
-import { createBareVcpu, createSharedMachine, pageCountOf, RAM_BYTES } from '../smp/bare-vcpu.ts';
+import { createBareVcpu, createSharedMachine, RAM_BYTES } from '../smp/bare-vcpu.ts';
 
 const CASES = Number(process.env['HANOK_WALKS'] ?? 3000);
 const SEED = Number(process.env['HANOK_WALK_SEED'] ?? 1);
@@ -31,7 +31,7 @@ const WRITTEN = 0x1122_3344_5566_7788n;
 type Kind = keyof typeof CODE;
 const KINDS = Object.keys(CODE) as Kind[];
 
-const { bytes, ...image } = buildInterpreter(pageCountOf(1));
+const { bytes, ...image } = buildInterpreter();
 const shared = createSharedMachine(1);
 const memory = new GuestMemory(shared.memory, machineMemory(1, RAM_BYTES).ramAddress, RAM_BYTES);
 const vcpu = createBareVcpu(shared, 0, { image, module: new WebAssembly.Module(bytes as Uint8Array<ArrayBuffer>) }, NEVER);

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { buildInterpreter, type CompilePolicy, machineMemory } from '@hanok/emulator';
 import { GuestMemory } from '@hanok/machine';
-import { createBareVcpu, createSharedMachine, pageCountOf, RAM_BYTES, runBare } from '../smp/bare-vcpu.ts';
+import { createBareVcpu, createSharedMachine, RAM_BYTES, runBare } from '../smp/bare-vcpu.ts';
 
 const AT_ONCE = { hotCount: 5, doublingsMax: 0, batchRegions: 1, batchSlices: 1 };
 /** Regions of one instruction, once what they lead to has run too: all they do is go on in one another. */
@@ -17,7 +17,7 @@ const [BEFORE, AFTER] = [3, 5];
 const PRESENT_WRITABLE = 3;
 const POINTER = 0x18000;
 
-const { bytes, ...image } = buildInterpreter(pageCountOf(1));
+const { bytes, ...image } = buildInterpreter();
 const module = new WebAssembly.Module(bytes as Uint8Array<ArrayBuffer>);
 
 const relative = (opcode: readonly number[], target: number, from: number) => [...opcode, ...new Uint8Array(Int32Array.of(target - (from + opcode.length + 4)).buffer)];

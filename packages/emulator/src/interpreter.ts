@@ -9,6 +9,7 @@ import { EXACT_FLOATS } from './float/names.ts';
 import { FORM_INDEX_COUNT, formKey, formsOf } from './forms.ts';
 import { type Callees, type Flow, Lowering } from './ir.ts';
 import { CPU, SEGMENT_INDEX, SLOT, SPECIAL, STATUS, segmentField } from './layout.ts';
+import { MEMORY_MAX_PAGES } from './machine-memory.ts';
 import { emitSlowAddress } from './memory-emit.ts';
 import { type Form, SlotOperands } from './operands.ts';
 import { defineChain } from './region-chain.ts';
@@ -32,7 +33,6 @@ export interface Handler {
 
 /** How the decoder finds handlers in the interpreter's module. */
 export interface InterpreterTables {
-  readonly memoryMaxPages: number;
   /** Per row (in the order of ALL_ROWS) a table by `formIndexOf`; 0xffff where there is no such form. */
   readonly handlers: readonly Uint16Array[];
   readonly helperNames: readonly string[];
@@ -62,7 +62,7 @@ function isHot({ form, emitter }: Handler): boolean {
 }
 
 /** Builds the interpreter from the instruction rows; with `recordsActivity` one that an `ActivityReader` understands. */
-export function buildInterpreter(memoryMaxPages: number, recordsActivity = false): InterpreterImage {
+export function buildInterpreter(recordsActivity = false): InterpreterImage {
   const helperNames: string[] = [];
   const helperNumber = (name: string) => {
     const known = helperNames.indexOf(name);
@@ -79,8 +79,7 @@ export function buildInterpreter(memoryMaxPages: number, recordsActivity = false
   const cold = [...byKey].filter(([, handler]) => !isHot(handler));
   const numbers = new Map([...hot, ...cold].map(([key], index) => [key, SPECIAL_COUNT + index]));
   return {
-    memoryMaxPages,
-    bytes: buildModule(memoryMaxPages, hot.map(([, handler]) => handler), cold.map(([, handler]) => handler), recordsActivity),
+    bytes: buildModule(hot.map(([, handler]) => handler), cold.map(([, handler]) => handler), recordsActivity),
     handlers: ALL_ROWS.map((row) => rowTable(row, numbers)),
     helperNames,
     hotCount: SPECIAL_COUNT + hot.length,
@@ -160,9 +159,9 @@ export interface ImportIndices {
   readonly hot: number;
 }
 
-function buildModule(memoryMaxPages: number, hot: readonly Handler[], cold: readonly Handler[], recordsActivity: boolean): Uint8Array {
+function buildModule(hot: readonly Handler[], cold: readonly Handler[], recordsActivity: boolean): Uint8Array {
   const module = new ModuleBuilder();
-  module.importMemory('env', 'memory', { minPages: 1, maxPages: memoryMaxPages, shared: true });
+  module.importMemory('env', 'memory', { minPages: 1, maxPages: MEMORY_MAX_PAGES, shared: true });
   const i32s = (count: number) => Array.from({ length: count }, () => 'i32' as const);
   const host = (name: keyof EngineImports, parameters: number) => module.importFunction('engine', name, module.type(i32s(parameters), ['i32']));
   const imports = { fetchMiss: host('fetchMiss', 2), decode: host('decode', 3), cross: host('cross', 1), raise: host('raise', 1), hot: module.importFunction('engine', 'hot', module.type(['i32'], [])) };

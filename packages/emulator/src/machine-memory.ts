@@ -4,6 +4,13 @@ import { WriteEntries } from './write-entries.ts';
 
 const WASM_PAGE_BYTES = 65536;
 
+/**
+ * The most pages of 64 KiB that a memory with 32-bit addresses can have. Modules declare that for the memory they
+ * import, so that each works with a machine of any size: a memory's own maximum may be lower than what is declared
+ * (core specification, section 4.5.2, "Import Matching").
+ */
+export const MEMORY_MAX_PAGES = 65536;
+
 /** Where the parts of a machine's wasm memory begin, in bytes: the vCPUs' blocks from 0 on, then these. */
 export interface MachineMemory {
   readonly ramAddress: number;

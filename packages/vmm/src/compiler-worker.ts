@@ -16,9 +16,9 @@ setFlagsFromString(`--wasm-tiering-budget=${TIERING_BUDGET}`);
 // The vCPU would otherwise run V8's baseline compiler when it first enters a region.
 setFlagsFromString('--no-wasm-lazy-compilation');
 
-const { memory, memoryBytes, vcpuCount, memoryMaxPages, helperNames, connections, requests } = await threadData<CompilerWorkerData>();
+const { memory, memoryBytes, vcpuCount, helperNames, connections, requests } = await threadData<CompilerWorkerData>();
 const ram = new Uint8Array(memory.buffer as ArrayBufferLike, machineMemory(vcpuCount, memoryBytes).ramAddress, memoryBytes);
-const builder = new RegionModuleBuilder({ ram, memoryMaxPages, helperNames });
+const builder = new RegionModuleBuilder({ ram, helperNames });
 const requestCount = new Int32Array(requests);
 
 const queues = connections.map((port) => ({ port, queue: new RequestQueue(memory.buffer as ArrayBufferLike) }));

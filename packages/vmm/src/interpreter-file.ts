@@ -24,10 +24,10 @@ export class InterpreterFile {
   readonly #folder: string;
   readonly #name: string;
 
-  /** `options` are those of `buildInterpreter`. */
-  constructor(folder: string, options: { readonly memoryMaxPages: number; readonly recordsActivity: boolean }) {
+  /** `recordsActivity` is that of `buildInterpreter`. */
+  constructor(folder: string, recordsActivity: boolean) {
     this.#folder = join(folder, 'interpreter');
-    this.#name = createHash('sha256').update(JSON.stringify([options, sourcesStamp()])).digest('hex');
+    this.#name = createHash('sha256').update(JSON.stringify([recordsActivity, sourcesStamp()])).digest('hex');
   }
 
   read(): InterpreterImage | undefined {

@@ -11,8 +11,6 @@ import { hostNowNs, RealClock } from './real-clock.ts';
 import { VcpuThreads } from './vcpu-threads.ts';
 import { type BuiltInterpreter, builtInterpreter, compiledCodeBytes, readCompiledCode } from './vcpu-worker-data.ts';
 
-const WASM_PAGE_BYTES = 65536;
-
 /** Makes a machine with emulated vCPUs on the `paravirt` board. Throws what `loadKernel` throws. */
 export async function createMachine(config: MachineConfig): Promise<Machine> {
   return new EmulatedMachine(config);
@@ -111,7 +109,7 @@ class EmulatedMachine implements Machine {
   #keptInterpreter(): BuiltInterpreter | undefined {
     const { cacheFolder, profile = false } = this.#config;
     if (cacheFolder === undefined) return undefined;
-    const image = new InterpreterFile(cacheFolder, { memoryMaxPages: this.#memory.memory.buffer.byteLength / WASM_PAGE_BYTES, recordsActivity: profile }).read();
+    const image = new InterpreterFile(cacheFolder, profile).read();
     return image && builtInterpreter(image);
   }
 

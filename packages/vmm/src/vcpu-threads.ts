@@ -77,9 +77,9 @@ export class VcpuThreads {
   /** Starts what works with the interpreter. */
   #startOthers({ image }: BuiltInterpreter): void {
     const { memory, memoryBytes, vcpuCount } = this.#shared;
-    const { memoryMaxPages, helperNames } = image;
+    const { helperNames } = image;
     const connections = this.#channels.map(({ port2 }) => port2);
-    const data: CompilerWorkerData = { memory, memoryBytes, vcpuCount, memoryMaxPages, helperNames, connections, requests: this.#compileRequests };
+    const data: CompilerWorkerData = { memory, memoryBytes, vcpuCount, helperNames, connections, requests: this.#compileRequests };
     this.#keep(startThread('compiler', data, connections));
     for (let index = 1; index < vcpuCount; index++) this.#startVcpu(index, undefined);
   }

@@ -47,7 +47,7 @@ export interface VcpuWorkerData {
 }
 
 /** What Dom0 hands to the thread that compiles regions for all vCPUs. */
-export interface CompilerWorkerData extends Pick<SharedParts, 'memory' | 'memoryBytes' | 'vcpuCount'>, Pick<InterpreterTables, 'memoryMaxPages' | 'helperNames'> {
+export interface CompilerWorkerData extends Pick<SharedParts, 'memory' | 'memoryBytes' | 'vcpuCount'>, Pick<InterpreterTables, 'helperNames'> {
   /** To the vCPUs. */
   readonly connections: readonly MessagePort[];
   readonly requests: SharedArrayBuffer;

@@ -84,11 +84,11 @@ const bus: VcpuBus = {
 };
 
 function build(): BuiltInterpreter {
-  const options = { memoryMaxPages: shared.memory.buffer.byteLength / 0x10000, recordsActivity: shared.compiled !== undefined };
-  const image = buildInterpreter(options.memoryMaxPages, options.recordsActivity);
+  const recordsActivity = shared.compiled !== undefined;
+  const image = buildInterpreter(recordsActivity);
   const built = builtInterpreter(image);
   send({ kind: 'interpreter', interpreter: built });
-  if (shared.cacheFolder !== undefined) new InterpreterFile(shared.cacheFolder, options).write(image);
+  if (shared.cacheFolder !== undefined) new InterpreterFile(shared.cacheFolder, recordsActivity).write(image);
   return built;
 }
 

@@ -1,6 +1,7 @@
 import { ModuleBuilder } from '@hanok/wasm';
 import { Decoder } from '@hanok/x86';
 import { alwaysRaises } from '../always-raised.ts';
+import { MEMORY_MAX_PAGES } from '../machine-memory.ts';
 import { type RecordedCode, recordedSource } from './recorded-code.ts';
 import { regionBlocks } from './region-blocks.ts';
 import type { CompileRequest, CompiledModule } from './region-compiler.ts';
@@ -10,10 +11,9 @@ import { TemplateCache } from './template-cache.ts';
 import type { RegionCallees } from './template-writer.ts';
 import { VectorConstants } from './virtual-locals.ts';
 
-/** Where regions come from and go to: the guest's RAM, the memory that modules import, and the helpers they call. */
+/** Where regions come from, the guest's RAM, and the helpers they call. */
 export interface RegionModuleOptions {
   readonly ram: Uint8Array;
-  readonly memoryMaxPages: number;
   readonly helperNames: readonly string[];
 }
 
@@ -45,7 +45,7 @@ export class RegionModuleBuilder {
 
   #newModule(): ModuleBuilder {
     const module = new ModuleBuilder();
-    module.importMemory('env', 'memory', { minPages: 1, maxPages: this.#options.memoryMaxPages, shared: true });
+    module.importMemory('env', 'memory', { minPages: 1, maxPages: MEMORY_MAX_PAGES, shared: true });
     return module;
   }
 

@@ -21,7 +21,7 @@ function createVcpu(): { vcpu: EmulatedVcpu; memory: GuestMemory } {
   const memory = new GuestMemory(wasmMemory, ramAddress, RAM_BYTES);
   const codePages = new CodePages(wasmMemory.buffer as ArrayBufferLike, codePagesAddress, RAM_BYTES);
   memory.onWritten((gpa, lengthBytes) => codePages.deviceWrote(gpa, lengthBytes));
-  const image = buildInterpreter(pageCount);
+  const image = buildInterpreter();
   const module = new WebAssembly.Module(image.bytes as Uint8Array<ArrayBuffer>);
   const services = {
     bus: { readPort: () => 0xff, writePort: () => {}, readMmio: () => 0xff, writeMmio: () => {} },
