@@ -1,22 +1,14 @@
-import { setFlagsFromString } from 'node:v8';
 import { receiveMessageOnPort } from 'node:worker_threads';
 import { type CompiledModule, machineMemory, RegionModuleBuilder, RequestQueue } from '@hanok/emulator';
 import { threadData } from './machine-threads.ts';
+import { setRegionFlags } from './v8-flags.ts';
 import type { CompilerWorkerData } from './vcpu-worker-data.ts';
 
 /** Regions of one module at most: few, so that the first does not wait long for the last. */
 const BATCH_REGIONS = 8;
 
-/**
- * Work that V8's baseline code does before it is optimized, about in bytes of machine code. V8's own default, 13 million, suits
- * a few functions; with it the optimizer takes half a processor while a guest boots, for code that soon runs no more.
- */
-const TIERING_BUDGET = 50_000_000;
-setFlagsFromString(`--wasm-tiering-budget=${TIERING_BUDGET}`);
-// The vCPU would otherwise run V8's baseline compiler when it first enters a region.
-setFlagsFromString('--no-wasm-lazy-compilation');
-
 const { memory, memoryBytes, vcpuCount, helperNames, connections, requests } = await threadData<CompilerWorkerData>();
+setRegionFlags();
 const ram = new Uint8Array(memory.buffer as ArrayBufferLike, machineMemory(vcpuCount, memoryBytes).ramAddress, memoryBytes);
 const builder = new RegionModuleBuilder({ ram, helperNames });
 const requestCount = new Int32Array(requests);

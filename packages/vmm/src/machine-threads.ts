@@ -1,20 +1,14 @@
-import { setFlagsFromString } from 'node:v8';
 import { parentPort, type Transferable, Worker } from 'node:worker_threads';
+import { setThreadFlags } from './v8-flags.ts';
 
 /** The programs of a machine's threads; each gets its data as its first message. */
 const PROGRAMS = { vcpu: './vcpu-worker.ts', compiler: './compiler-worker.ts' } as const;
 type Program = keyof typeof PROGRAMS;
 
-/**
- * Heaps of the threads in MiB: V8's own begin with 1 and are collected half a hundred times before they are as large as
- * they will be, while the guest boots.
- */
-const HEAP_FLAGS = ['--min-semi-space-size=16', '--initial-old-space-size=96'];
-
 const spares = new Map<Program, Worker>();
 
 function create(program: Program): Worker {
-  for (const flag of HEAP_FLAGS) setFlagsFromString(flag);
+  setThreadFlags();
   return new Worker(new URL(PROGRAMS[program], import.meta.url), { execArgv: [] });
 }
 

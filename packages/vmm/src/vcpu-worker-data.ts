@@ -1,6 +1,7 @@
 import type { CompiledCode, InterpreterImage, InterpreterTables } from '@hanok/emulator';
 import type { VcpuState } from '@hanok/machine';
 import type { MessagePort } from 'node:worker_threads';
+import { setInterpreterFlags } from './v8-flags.ts';
 import type { CompilerConnection } from './remote-compiler.ts';
 
 /** The interpreter, built once for all vCPUs of a machine. */
@@ -10,6 +11,7 @@ export interface BuiltInterpreter {
 }
 
 export function builtInterpreter({ bytes, ...image }: InterpreterImage): BuiltInterpreter {
+  setInterpreterFlags();
   return { image, module: new WebAssembly.Module(bytes as Uint8Array<ArrayBuffer>) };
 }
 

@@ -1,0 +1,35 @@
+import { setFlagsFromString } from 'node:v8';
+
+/*
+ * Flags of V8 belong to the whole process, whichever thread sets them, and a WebAssembly module has those that hold while
+ * it is made. So who makes modules of one kind sets that kind's flags before.
+ */
+
+/**
+ * Work that a function does in V8's baseline code before it is optimized, about in bytes of machine code; V8's own
+ * default is 13 million. The interpreter's handlers run as long as the guest.
+ */
+const INTERPRETER_BUDGET = 5_000_000;
+/** With less the optimizer takes half a processor while a guest boots, for code that soon runs no more. */
+const REGION_BUDGET = 50_000_000;
+
+/** Heaps in MiB: V8's own begin with 1 and are collected half a hundred times before they are as large as they will be, while the guest boots. */
+const HEAP_FLAGS = ['--min-semi-space-size=16', '--initial-old-space-size=96'];
+
+/** For the threads that start from now on. */
+export function setThreadFlags(): void {
+  for (const flag of HEAP_FLAGS) setFlagsFromString(flag);
+}
+
+/** For the interpreter's module, most of whose functions a guest never needs. */
+export function setInterpreterFlags(): void {
+  setFlagsFromString(`--wasm-tiering-budget=${INTERPRETER_BUDGET}`);
+  setFlagsFromString('--wasm-lazy-compilation');
+}
+
+/** For the modules of regions. */
+export function setRegionFlags(): void {
+  setFlagsFromString(`--wasm-tiering-budget=${REGION_BUDGET}`);
+  // The vCPU would otherwise run V8's baseline compiler when it first enters a region.
+  setFlagsFromString('--no-wasm-lazy-compilation');
+}
