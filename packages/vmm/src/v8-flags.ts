@@ -5,13 +5,10 @@ import { setFlagsFromString } from 'node:v8';
  * it is made. So who makes modules of one kind sets that kind's flags before.
  */
 
-/**
- * Work that a function does in V8's baseline code before it is optimized, about in bytes of machine code; V8's own
- * default is 13 million. The interpreter's handlers run as long as the guest.
- */
+/** Work that a function does in V8's baseline code before it is optimized, about in bytes of machine code. The interpreter's handlers run as long as the guest. */
 const INTERPRETER_BUDGET = 5_000_000;
-/** With less the optimizer takes half a processor while a guest boots, for code that soon runs no more. */
-const REGION_BUDGET = 50_000_000;
+/** V8's own default. With less, code that soon runs no more is optimized while a guest boots; with more, programs warm up slowly. */
+const REGION_BUDGET = 13_000_000;
 
 /** Heaps in MiB: V8's own begin with 1 and are collected half a hundred times before they are as large as they will be, while the guest boots. */
 const HEAP_FLAGS = ['--min-semi-space-size=16', '--initial-old-space-size=96'];
