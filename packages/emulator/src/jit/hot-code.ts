@@ -16,7 +16,7 @@ import { VcpuCode } from './vcpu-code.ts';
 
 /** When code is compiled. */
 export interface CompilePolicy extends Batches {
-  /** How often a block runs before; twice as often each time regions on its page were dropped, up to `doublingsMax` times. */
+  /** How often a block runs before; twice as often each time code on its page was dropped, up to `doublingsMax` times. */
   readonly hotCount: number;
   readonly doublingsMax: number;
   /** Instructions of one region at most; by default REGION_INSTRUCTIONS_MAX, which is the limit. */
@@ -25,7 +25,8 @@ export interface CompilePolicy extends Batches {
   readonly instructionsMax?: number;
 }
 
-const COMPILE_POLICY: CompilePolicy = { hotCount: 1500, doublingsMax: 10, batchRegions: 16, batchSlices: 8 };
+/** Kernels patch their text while they boot: such a page must not wait for ever, and a guest that changes code all the time runs it 24,000 times for each compilation. */
+const COMPILE_POLICY: CompilePolicy = { hotCount: 1500, doublingsMax: 4, batchRegions: 16, batchSlices: 8 };
 /** The limit of the code cache: a compiled instruction takes about 500 bytes of the host's memory. */
 const INSTRUCTIONS_MAX = 500_000;
 /** Requests without an answer at most: a guest that makes code faster than it is compiled must not fill the host's memory. */
@@ -175,11 +176,10 @@ export class HotCode {
     if (view.getInt32(at + REGION_SLOT, true) === slot) view.setBigInt64(at, 0n, true);
   }
 
-  /** Forgets the regions, made or waiting, with code on a page that changed. Only work that was lost is a reason to wait longer for the next. */
+  /** Forgets the regions, made or waiting, with code on a page that changed. */
   dropPage(page: number): void {
-    const slots = this.#slotsByPage.get(page);
-    if (slots) this.#dropsByPage.set(page, (this.#dropsByPage.get(page) ?? 0) + 1);
-    for (const slot of slots ?? []) this.dropRegion(slot);
+    this.#dropsByPage.set(page, (this.#dropsByPage.get(page) ?? 0) + 1);
+    for (const slot of this.#slotsByPage.get(page) ?? []) this.dropRegion(slot);
     this.#slotsByPage.delete(page);
     for (const [id, { slot, pageStarts }] of this.#pending) {
       if (!pageStarts.includes(page * PAGE_BYTES)) continue;
