@@ -116,9 +116,10 @@ export const CPU = {
   writerBit: 0xfb0,
   /** Nonzero while data breakpoints watch: every access is looked at, and data has no TLB. */
   watching: 0xfb4,
-  /** TLB entries filled since the start, and those in FILL_LOG. */
+  /** TLB entries filled since the start, and those in either part of FILL_LOG. */
   fillCount: 0xfb8,
-  loggedFills: 0xfbc,
+  loggedLocalFills: 0xfbc,
+  loggedGlobalFills: 0xfc0,
 } as const;
 
 /**
@@ -252,8 +253,11 @@ export const GLOBAL_ENTRY = 0x80000000;
 /** Bytes that say where the TLB may hold pieces of 2-MiB pages and, behind them, of 1-GiB pages (`LargePages`). */
 export const LARGE_PAGES = { offset: 0x102000, bucketCount: 0x4000 } as const;
 
-/** Entries (as indices of 32-bit words) of pages that are not global, filled since the last flush; a flush visits them one by one. */
-export const FILL_LOG = { offset: 0x10a000, entryCount: 0x800 } as const;
+/**
+ * Entries (as indices of 32-bit words) filled since the last flush that emptied them, of pages that are global apart from the
+ * others; a flush visits them one by one. Each part has room for `entryCount`.
+ */
+export const FILL_LOG = { local: 0x10a000, global: 0x10c000, entryCount: 0x800 } as const;
 
 export const TLB_TABLE_BYTES = TLB.entryCount * TLB.entryBytes;
 

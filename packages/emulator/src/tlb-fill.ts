@@ -38,9 +38,11 @@ export function defineTlbFill(module: ModuleBuilder): number {
   for (const tag of [TLB.tagRead, TLB.tagWrite]) code.localGet(at).i64(-1).memory('i64.store', tag);
   code.localGet(at).localGet(page).i32(12).op('i32.shl').localGet(cpu).memory('i32.load', CPU.ramAddress).op('i32.add').localGet(linear).op('i32.wrap_i64').op('i32.sub').memory('i32.store', TLB.addend);
   code.localGet(at).localGet(word).memory('i32.store', TLB.page);
-  code.localGet(bits).i32(FILL.global).op('i32.and').brIf(0);
-  log(code, at, word);
-  code.op('end');
+  code.localGet(bits).i32(FILL.global).op('i32.and').if();
+  log(code, at, word, CPU.loggedGlobalFills, FILL_LOG.global);
+  code.op('else');
+  log(code, at, word, CPU.loggedLocalFills, FILL_LOG.local);
+  code.op('end').op('end');
   code.localGet(at).localGet(linear).memory('i64.store', TLB.tagRead);
   code.localGet(bits).i32(FILL.fetch | FILL.writable).op('i32.and').i32(FILL.writable).op('i32.ne').if().localGet(entry).op('return').op('end');
   allowWrites(code, page, word, () => void code.localGet(entry).op('return'));
@@ -55,11 +57,11 @@ function count(code: Code, field: number): void {
   code.localGet(CPU_LOCAL).localGet(CPU_LOCAL).memory('i32.load', field).i32(1).op('i32.add').memory('i32.store', field);
 }
 
-/** Appends an entry to FILL_LOG unless it is full. */
-function log(code: Code, at: number, temporary: number): void {
-  code.localGet(CPU_LOCAL).memory('i32.load', CPU.loggedFills).localTee(temporary).i32(FILL_LOG.entryCount).op('i32.lt_u').if();
-  code.localGet(CPU_LOCAL).localGet(temporary).i32(2).op('i32.shl').op('i32.add').localGet(at).i32(2).op('i32.shr_u').memory('i32.store', FILL_LOG.offset);
-  code.localGet(CPU_LOCAL).localGet(temporary).i32(1).op('i32.add').memory('i32.store', CPU.loggedFills).op('end');
+/** Appends an entry to a part of FILL_LOG unless it is full. */
+function log(code: Code, at: number, temporary: number, counter: number, entries: number): void {
+  code.localGet(CPU_LOCAL).memory('i32.load', counter).localTee(temporary).i32(FILL_LOG.entryCount).op('i32.lt_u').if();
+  code.localGet(CPU_LOCAL).localGet(temporary).i32(2).op('i32.shl').op('i32.add').localGet(at).i32(2).op('i32.shr_u').memory('i32.store', entries);
+  code.localGet(CPU_LOCAL).localGet(temporary).i32(1).op('i32.add').memory('i32.store', counter).op('end');
 }
 
 /** As `CodePages.allowWrites`: says that this vCPU may write the page, and does `refused` where it holds translated code. */

@@ -26,7 +26,8 @@ export interface Translation {
 export class Tlb {
   readonly #state: CpuState;
   readonly #words: Uint32Array;
-  readonly #filled: Uint32Array;
+  readonly #locals: Uint32Array;
+  readonly #globals: Uint32Array;
   readonly #largePages: LargePages;
   readonly #writeEntries: WriteEntries;
   #fill: InterpreterExports['fillTlb'] = () => {};
@@ -36,7 +37,8 @@ export class Tlb {
     const writeEntries = machineMemory(vcpuCount, memory.sizeBytes).writeEntriesAddress(vcpu);
     this.#state = state;
     this.#words = new Uint32Array(buffer);
-    this.#filled = new Uint32Array(buffer, state.blockAddress + FILL_LOG.offset, FILL_LOG.entryCount);
+    this.#locals = new Uint32Array(buffer, state.blockAddress + FILL_LOG.local, FILL_LOG.entryCount);
+    this.#globals = new Uint32Array(buffer, state.blockAddress + FILL_LOG.global, FILL_LOG.entryCount);
     this.#largePages = new LargePages(buffer, state.blockAddress);
     this.#writeEntries = new WriteEntries(buffer, writeEntries, memory.sizeBytes);
     state.setWord(CPU.ramAddress, memory.baseBytes);
@@ -75,8 +77,8 @@ export class Tlb {
     for (let tag = at; tag < at + TAG_WORDS; tag++) words[tag] = 0xffffffff;
   }
 
-  #forgetLocal(at: number): void {
-    if ((this.#words[at + PAGE_WORD]! & GLOBAL_ENTRY) === 0) this.#forget(at);
+  #forgetUnless(at: number, keepGlobal: boolean): void {
+    if (!keepGlobal || (this.#words[at + PAGE_WORD]! & GLOBAL_ENTRY) === 0) this.#forget(at);
   }
 
   /** Takes the right to write from an entry if it is one of this page. */
@@ -111,20 +113,24 @@ export class Tlb {
 
   /** CR3 loads keep global translations; everything else drops all. */
   flush(keepGlobal: boolean): void {
-    const count = this.#state.word(CPU.loggedFills);
-    if (!keepGlobal) this.#largePages.clear();
-    if (!keepGlobal || count === FILL_LOG.entryCount) this.#sweep(keepGlobal);
-    else for (let index = 0; index < count; index++) this.#forgetLocal(this.#filled[index]!);
-    this.#state.setWord(CPU.loggedFills, 0);
+    this.#flushLogged(CPU.loggedLocalFills, this.#locals, true);
+    if (keepGlobal) return;
+    this.#flushLogged(CPU.loggedGlobalFills, this.#globals, false);
+    this.#largePages.clear();
+  }
+
+  /** Drops what a part of FILL_LOG names, or looks at all entries where it was too short. */
+  #flushLogged(counter: number, log: Uint32Array, keepGlobal: boolean): void {
+    const count = this.#state.word(counter);
+    if (count === FILL_LOG.entryCount) this.#sweep(keepGlobal);
+    else for (let index = 0; index < count; index++) this.#forgetUnless(log[index]!, keepGlobal);
+    this.#state.setWord(counter, 0);
   }
 
   #sweep(keepGlobal: boolean): void {
     const start = (this.#state.blockAddress + TLB.offset) >> 2;
     const end = start + (TLB.tagExecute + TABLES_BYTES) / 4;
-    for (let at = start; at < end; at += ENTRY_WORDS) {
-      if (keepGlobal) this.#forgetLocal(at);
-      else this.#forget(at);
-    }
+    for (let at = start; at < end; at += ENTRY_WORDS) this.#forgetUnless(at, keepGlobal);
   }
 
   /** INVLPG. A large page is cached by 4 KiB in many entries: they are not looked for one by one. */

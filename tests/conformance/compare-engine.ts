@@ -1,8 +1,3 @@
-/**
- * Every instruction that programs can run, on the emulated processor and on the host's own, from the same states: in 64-bit
- * mode, interpreted and compiled, and in 32-bit code, which is interpreted.
- * HANOK_ORACLE_SEED repeats a run, HANOK_ORACLE_CASES sets the cases a form, HANOK_ORACLE_ONLY names instructions.
- */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ALL_INSNS, type Insn, type Row } from '@hanok/x86';
@@ -14,8 +9,8 @@ import { NativeDriver, nativeOracleUnavailable } from './native.ts';
 import { describeRow, Oracle, type RowReport } from './oracle.ts';
 
 const DEFAULT_CASES = 40;
-/** Compiled code and 32-bit code are compared on this part of the cases. */
-const OTHER_SHARE = 5;
+/** Of the cases of compiled code, each of which compiles a module, one in so many is run. */
+const COMPILED_SHARE = 5;
 
 function numberFrom(name: string, fallback: number): number {
   const text = process.env[name];
@@ -76,26 +71,25 @@ function summary(totals: Totals): string {
   return [`${totals.rows} rows, ${totals.forms} forms, ${totals.cases} cases, ${totals.exceptions} of them exceptions; ${differing}`, ...excluded].join('\n');
 }
 
-const unavailable = nativeOracleUnavailable();
-if (unavailable) {
-  test('conformance with the host processor: not applicable', (t) => t.diagnostic(unavailable));
-} else {
-  const seed = numberFrom('HANOK_ORACLE_SEED', 1);
-  const casesPerForm = numberFrom('HANOK_ORACLE_CASES', DEFAULT_CASES);
-  const reference = new NativeDriver();
-  compareEngine(reference, { mode: 64, compiled: false }, seed, casesPerForm);
-  compareEngine(reference, { mode: 32, compiled: false }, seed, Math.ceil(casesPerForm / OTHER_SHARE));
-  // A case compiles a module of its own, so there are fewer.
-  compareEngine(reference, { mode: 64, compiled: true }, seed, Math.ceil(casesPerForm / OTHER_SHARE));
-}
-
-interface Engine {
+export interface Engine {
   readonly mode: CaseMode;
   readonly compiled: boolean;
 }
 
-/** Compares the interpreter, or compiled regions, with the host's processor. */
-function compareEngine(reference: NativeDriver, { mode, compiled }: Engine, seed: number, casesPerForm: number): void {
+/**
+ * Every instruction that programs can run, on the emulated processor and on the host's own, from the same states.
+ * HANOK_ORACLE_SEED repeats a run, HANOK_ORACLE_CASES sets the cases a form, HANOK_ORACLE_ONLY names instructions.
+ */
+export function compareEngine({ mode, compiled }: Engine): void {
+  const unavailable = nativeOracleUnavailable();
+  if (unavailable) {
+    test('conformance with the host processor: not applicable', (t) => t.diagnostic(unavailable));
+    return;
+  }
+  const seed = numberFrom('HANOK_ORACLE_SEED', 1);
+  const cases = numberFrom('HANOK_ORACLE_CASES', DEFAULT_CASES);
+  const casesPerForm = compiled ? Math.ceil(cases / COMPILED_SHARE) : cases;
+  const reference = new NativeDriver();
   const flags = hostFlags();
   const subject = createInterpreterDriver(compiled);
   const name = `${subject.name}, ${mode}-bit mode`;

@@ -1,0 +1,4 @@
+import { compareEngine } from './compare-engine.ts';
+
+// 64-bit code, interpreted.
+compareEngine({ mode: 64, compiled: false });
