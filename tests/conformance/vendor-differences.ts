@@ -20,7 +20,7 @@ export const AMD_RULES: readonly Rule[] = [
   {
     names: ['UD0', 'UD1'],
     cites: 'SDM vol. 2B, UD: UD0 and UD1 have a ModRM byte; APM vol. 3, UD0, UD1: none, so that fewer encodings are too long',
-    mark: (open, { test }) => { open.exceptionOrder = test.code.length > LONGEST; },
+    mark: (open, { test }) => { open.exceptionOrder ||= test.code.length > LONGEST; },
   },
   {
     names: ['MOVS', 'STOS', 'LODS', 'SCAS', 'CMPS'],
@@ -38,10 +38,11 @@ export const AMD_RULES: readonly Rule[] = [
   {
     names: ['PUSH'],
     cites: 'SDM vol. 2B, PUSH: of four bytes for a segment register processors may write two or all',
-    mark(open, { form, test }) {
+    mark(open, { form, test }, expected) {
       if (form.bits !== 32 || form.row.operands[0]!.fixedClass !== 'segment') return;
       const address = Number(test.gpr[RSP]!);
       open.memory.push({ from: address - 2, to: address });
+      open.exceptionOrder ||= expected.exception !== undefined && address % 4 !== 0;
     },
   },
   {
@@ -49,7 +50,7 @@ export const AMD_RULES: readonly Rule[] = [
     cites: 'SDM vol. 2A, FXSAVE: the area has 512 bytes, and all must be accessible; APM vol. 5, FXSAVE: bytes 416 to 511 are not used',
     mark(open, { operandAddress }) {
       const room = LAYOUT.windowBase + LAYOUT.windowBytes - (operandAddress ?? 0);
-      open.exceptionOrder = room >= FX.end && room < FX.sizeBytes;
+      open.exceptionOrder ||= room >= FX.end && room < FX.sizeBytes;
     },
   },
   {
@@ -60,7 +61,7 @@ export const AMD_RULES: readonly Rule[] = [
   {
     names: ['MOVSXD'],
     cites: 'SDM vol. 2B, MOVSXD: with a 16-bit operand size the source has 16 bits; APM vol. 3: 32 bits, so that more accesses fault',
-    mark: (open, { form }) => { open.exceptionOrder = form.bits === 16 && form.memory; },
+    mark: (open, { form }) => { open.exceptionOrder ||= form.bits === 16 && form.memory; },
   },
   {
     names: ['MOVUPS', 'MOVUPD', 'MOVDQU', 'LDDQU', 'PCMPESTRM', 'PCMPESTRI', 'PCMPISTRM', 'PCMPISTRI'],
@@ -80,11 +81,11 @@ export const AMD_RULES: readonly Rule[] = [
   {
     names: ['INT1'],
     cites: 'APM vol. 2 §15.12.2: a hypervisor that intercepts #DB sees the address of INT1 itself, and some give it to the guest',
-    mark: (open) => { open.exceptionOrder = true; },
+    mark: (open) => { open.exceptionOrder ||= true; },
   },
   {
-    names: ['FPREM', 'FPREM1'],
-    cites: 'SDM vol. 1 §8.5.5, APM vol. 5, FPREM: whether a denormal dividend that stays as it is underflows is not said; AMD says so where that is unmasked',
+    names: ['FPREM', 'FPREM1', 'FSCALE'],
+    cites: 'SDM vol. 1 §8.5.5, APM vol. 5, FPREM, FSCALE: whether a denormal that stays as it is (as a dividend, or scaled by zero) underflows is not said; AMD says so where that is unmasked',
     mark(open, { test }, expected) {
       const UNDERFLOW = 0x10;
       const control = new DataView(test.fx.buffer, test.fx.byteOffset).getUint16(FX.control, true);

@@ -145,7 +145,7 @@ export const ARENA = { offset: 0x540000, sizeBytes: 0x3000000 - 0x540000 } as co
 export const VCPU_BLOCK_BYTES = 0x3000000;
 
 /** Where in the wasm memory the lock of 16-byte exchanges lies: behind the state of the first vCPU, for all of them. */
-export const PAIR_LOCK = 0xfc0;
+export const PAIR_LOCK = 0xff0;
 
 /** The blocks of a machine's vCPUs lie one after another; RAM follows. */
 export const vcpuBlockAddress = (vcpu: number): number => vcpu * VCPU_BLOCK_BYTES;
