@@ -147,6 +147,9 @@ export const VCPU_BLOCK_BYTES = 0x3000000;
 /** Where in the wasm memory the lock of 16-byte exchanges lies: behind the state of the first vCPU, for all of them. */
 export const PAIR_LOCK = 0xff0;
 
+/** Before it, as large as an Enter slot and all zero: the slot of blocks that have none. */
+export const NO_SLOT = 0xfd0;
+
 /** The blocks of a machine's vCPUs lie one after another; RAM follows. */
 export const vcpuBlockAddress = (vcpu: number): number => vcpu * VCPU_BLOCK_BYTES;
 

@@ -41,7 +41,7 @@ export class InterpreterFile {
   write(image: InterpreterImage): void {
     try {
       mkdirSync(this.#folder, { recursive: true });
-      this.#dropOld();
+      dropOldFiles(this.#folder);
       const temporary = join(this.#folder, `.${this.#name}-${randomBytes(6).toString('hex')}`);
       writeFileSync(temporary, encode(image));
       renameSync(temporary, join(this.#folder, this.#name));
@@ -49,19 +49,19 @@ export class InterpreterFile {
       // A cache that cannot be written costs the time to build it again, nothing else.
     }
   }
+}
 
-  #dropOld(): void {
-    const oldMs = Date.now() - KEPT_DAYS * 86_400_000;
-    for (const name of readdirSync(this.#folder)) {
-      const path = join(this.#folder, name);
-      if (statSync(path).mtimeMs < oldMs) rmSync(path, { force: true });
-    }
+/** Removes files of a folder that nobody has used for long: those of other versions, most likely. */
+export function dropOldFiles(folder: string): void {
+  const oldMs = Date.now() - KEPT_DAYS * 86_400_000;
+  for (const name of readdirSync(folder)) {
+    const path = join(folder, name);
+    if (statSync(path).mtimeMs < oldMs) rmSync(path, { force: true });
   }
 }
 
-
 /** Names, sizes and times of all source files: another version of them has another stamp. */
-function sourcesStamp(): unknown[] {
+export function sourcesStamp(): unknown[] {
   return SOURCES.map((name) => {
     const folder = fileURLToPath(new URL('.', import.meta.resolve(name)));
     return readdirSync(folder, { recursive: true, withFileTypes: true })

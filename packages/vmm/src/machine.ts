@@ -8,6 +8,7 @@ import { ParavirtBoard } from './paravirt-board.ts';
 import type { MachineProfile } from './profile/machine-profile.ts';
 import { SamplerThread } from './profile/sampler-thread.ts';
 import { hostNowNs, RealClock } from './real-clock.ts';
+import { regionFilePath } from './region-file.ts';
 import { VcpuThreads } from './vcpu-threads.ts';
 import { type BuiltInterpreter, builtInterpreter, compiledCodeBytes, readCompiledCode } from './vcpu-worker-data.ts';
 
@@ -95,6 +96,7 @@ class EmulatedMachine implements Machine {
       bus,
       interpreter: (this.#interpreter ??= this.#keptInterpreter()),
       cacheFolder: this.#config.cacheFolder,
+      regionFile: this.#regionFile(),
       onInterpreter: (interpreter) => void (this.#interpreter = interpreter),
       onLog: (line) => this.#config.onLog?.(line),
       onShutdown: () => void this.#restart(),
@@ -104,6 +106,11 @@ class EmulatedMachine implements Machine {
     if (this.#compiled) this.#sampler = new SamplerThread(this.#memory.memory, this.#vcpuCount);
     threads.start(this.#first ?? this.#load());
     this.#first = undefined;
+  }
+
+  #regionFile(): string | undefined {
+    const { cacheFolder, kernel } = this.#config;
+    return cacheFolder === undefined ? undefined : regionFilePath(cacheFolder, kernel);
   }
 
   #keptInterpreter(): BuiltInterpreter | undefined {

@@ -1,5 +1,5 @@
 import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
-import type { CompiledModule, CompileRequest, RegionCompiler } from '@hanok/emulator';
+import { ArchiveIndex, type CompiledModule, type CompileRequest, type RegionCompiler, type Settlement } from '@hanok/emulator';
 
 /** A vCPU's connection to the thread that compiles. */
 export interface CompilerConnection {
@@ -8,8 +8,13 @@ export interface CompilerConnection {
   readonly requests: SharedArrayBuffer;
 }
 
+/** What the vCPU sends, and what it is sent: first of all what the archive has. */
+export type ToCompiler = CompileRequest | Settlement;
+export type FromCompiler = CompiledModule | { readonly archiveIndex: Int32Array };
+
 /** Has regions compiled by that thread. */
 export class RemoteCompiler implements RegionCompiler {
+  index: ArchiveIndex | undefined;
   readonly #port: MessagePort;
   readonly #requestCount: Int32Array;
 
@@ -19,12 +24,23 @@ export class RemoteCompiler implements RegionCompiler {
   }
 
   request(request: CompileRequest): void {
-    this.#port.postMessage(request);
+    this.#send(request);
+  }
+
+  settle(outcome: Settlement): void {
+    this.#send(outcome);
+  }
+
+  #send(message: ToCompiler): void {
+    this.#port.postMessage(message);
     Atomics.add(this.#requestCount, 0, 1);
     Atomics.notify(this.#requestCount, 0);
   }
 
   take(): CompiledModule | undefined {
-    return receiveMessageOnPort(this.#port)?.message;
+    const message: FromCompiler | undefined = receiveMessageOnPort(this.#port)?.message;
+    if (!message || 'module' in message) return message;
+    this.index = new ArchiveIndex(message.archiveIndex);
+    return undefined;
   }
 }

@@ -9,6 +9,7 @@ import { type BuiltInterpreter, type CompilerWorkerData, CONTROL_STOP, type Shar
 export interface VcpuThreadsOptions extends Pick<SharedParts, 'vcpuCount' | 'exits' | 'instructions' | 'compiled' | 'cacheFolder' | 'startNs' | 'cpuModel' | 'paravirt'> {
   readonly memory: GuestMemory;
   readonly bus: VcpuBus;
+  readonly regionFile: string | undefined;
   /** From an earlier run of the same machine. */
   readonly interpreter: BuiltInterpreter | undefined;
   onInterpreter(interpreter: BuiltInterpreter): void;
@@ -79,7 +80,7 @@ export class VcpuThreads {
     const { memory, memoryBytes, vcpuCount } = this.#shared;
     const { helperNames } = image;
     const connections = this.#channels.map(({ port2 }) => port2);
-    const data: CompilerWorkerData = { memory, memoryBytes, vcpuCount, helperNames, connections, requests: this.#compileRequests };
+    const data: CompilerWorkerData = { memory, memoryBytes, vcpuCount, helperNames, connections, requests: this.#compileRequests, regionFile: this.#options.regionFile };
     this.#keep(startThread('compiler', data, connections));
     for (let index = 1; index < vcpuCount; index++) this.#startVcpu(index, undefined);
   }

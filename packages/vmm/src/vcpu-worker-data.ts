@@ -53,6 +53,8 @@ export interface CompilerWorkerData extends Pick<SharedParts, 'memory' | 'memory
   /** To the vCPUs. */
   readonly connections: readonly MessagePort[];
   readonly requests: SharedArrayBuffer;
+  /** Where regions are kept for later machines, if they are. */
+  readonly regionFile: string | undefined;
 }
 
 export type VcpuWorkerMessage =

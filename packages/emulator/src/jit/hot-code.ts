@@ -6,12 +6,13 @@ import type { InterpreterTables } from '../interpreter.ts';
 import { hashPlace } from '../hash-place.ts';
 import { CPU, ENTER, REGION_HASH, SLOT } from '../layout.ts';
 import type { Mmu } from '../mmu.ts';
+import { ArchivedCode } from './archived-code.ts';
 import { REGION_INSTRUCTIONS_MAX } from './control-flow.ts';
 import { recordCode } from './recorded-code.ts';
 import { RegionAges } from './region-ages.ts';
 import type { RegionCache } from './region-cache.ts';
 import { ASKED } from './request-queue.ts';
-import { type Batches, OwnThreadCompiler, type RegionCompiler } from './region-compiler.ts';
+import { type Batches, type CompiledModule, OwnThreadCompiler, type RegionCompiler } from './region-compiler.ts';
 import { VcpuCode } from './vcpu-code.ts';
 
 /** When code is compiled. */
@@ -34,13 +35,16 @@ export const REQUESTS_MAX = 256;
 /** A block that ran this part of what makes it worth compiling is a likely target of a jump. */
 const HOT_BLOCK_PART = 20;
 const PAGE_BYTES = 4096;
+/** How often a block that may be in the archive runs before it is asked for again. */
+const BUSY_COUNT = 64;
 /** Where an entry of REGION_HASH has the Enter slot. */
 const REGION_SLOT = 12;
 
-/** A region that is being compiled: the Enter slot of its first block, and where in RAM its pages start. */
+/** A region that is being compiled, or looked for in the archive: the Enter slot of its first block, and where in RAM its pages start. */
 interface Pending {
   readonly slot: number;
   readonly pageStarts: readonly number[];
+  readonly isArchived: boolean;
 }
 
 /** What HotCode takes of a vCPU's options. */
@@ -72,6 +76,9 @@ export class HotCode {
   readonly #slotsByPage = new Map<number, Set<number>>();
   readonly #ages = new RegionAges();
   readonly #dropsByPage = new Map<number, number>();
+  /** Regions that were taken after the last slice, and their Enter slots. */
+  #unsettled: { readonly id: number; readonly slot: number; readonly tableIndex: number }[] = [];
+  readonly #archived: ArchivedCode;
   #mmu: Mmu | undefined;
   #blocks: BlockCache | undefined;
 
@@ -84,6 +91,7 @@ export class HotCode {
     this.#codePages = codePages;
     this.#policy = compilePolicy;
     this.#vcpu = index;
+    this.#archived = new ArchivedCode(ram);
   }
 
   connect(mmu: Mmu, blocks: BlockCache): void {
@@ -96,25 +104,38 @@ export class HotCode {
     return this.#policy.hotCount << Math.min(this.#dropsByPage.get(page) ?? 0, this.#policy.doublingsMax);
   }
 
+  /** The same for the block at a guest-physical address, which may be in the archive. */
+  firstCountdown(gpa: number): number {
+    return this.#archived.mayHave(gpa, this.#state.word(CPU.blockTag)) ? 1 : this.countdown(Math.floor(gpa / PAGE_BYTES));
+  }
+
   /** The import `hot`: finds the code of a region while the address space it runs in is there. */
   note(slot: number): void {
     const view = this.#view;
-    if (this.#unanswered === REQUESTS_MAX) {
-      view.setInt32(slot + ENTER.countdown, this.#policy.hotCount, true);
-      return;
-    }
-    view.setInt32(slot + ENTER.countdown, ASKED, true);
     const blockTag = this.#state.word(CPU.blockTag);
     const entry = view.getUint16(slot + SLOT.pageOffset, true);
+    const entryPage = view.getUint32(slot + ENTER.page, true);
     const source = new VcpuCode({
       ram: this.#ram, decoder: this.#decoder, mmu: this.#mmu!, blocks: this.#blocks!, hotOffsets: (page) => this.#hotOffsets(page),
       hasRegion: (slot) => view.getInt32(slot + ENTER.region, true) !== 0,
-      entryPage: view.getUint32(slot + ENTER.page, true), linear: this.#state.get(CPU.codePage), blockTag,
+      entryPage, linear: this.#state.get(CPU.codePage), blockTag,
     });
-    const code = recordCode(source, entry, this.#policy.regionInstructionsMax ?? REGION_INSTRUCTIONS_MAX, blockTag);
+    const mayBeArchived = this.#archived.mayHave(entryPage * PAGE_BYTES + entry, blockTag) && this.#archived.isWorthTrying(slot);
+    if (this.#unanswered === REQUESTS_MAX) {
+      view.setInt32(slot + ENTER.countdown, mayBeArchived ? BUSY_COUNT : this.#policy.hotCount, true);
+      return;
+    }
+    view.setInt32(slot + ENTER.countdown, ASKED, true);
+    const archived = mayBeArchived ? this.#archived.find(source, entryPage * PAGE_BYTES + entry, blockTag) : undefined;
+    if (mayBeArchived && !archived) {
+      this.#archived.failed(slot);
+      view.setInt32(slot + ENTER.countdown, this.#archived.isWorthTrying(slot) ? BUSY_COUNT : this.#policy.hotCount, true);
+      return;
+    }
+    const code = archived ?? recordCode(source, entry, this.#policy.regionInstructionsMax ?? REGION_INSTRUCTIONS_MAX, blockTag);
     if (!code) return;
     const id = this.#nextId++;
-    this.#pending.set(id, { slot, pageStarts: [...code.pages.values()] });
+    this.#pending.set(id, { slot, pageStarts: [...code.pages.values()], isArchived: archived !== undefined });
     this.#unanswered++;
     this.#compiler.request({ id, slot, code });
   }
@@ -130,17 +151,39 @@ export class HotCode {
 
   /** After each slice: takes what is compiled and still what it was. */
   takeCompiled(): void {
-    if (this.#unanswered === 0) return;
+    this.#settle();
+    if (this.#unanswered === 0 && this.#archived.isOpen) return;
     for (let module = this.#compiler.take(); module; module = this.#compiler.take()) {
       this.#unanswered -= module.regions.length;
-      this.#regions.add(module, (id) => this.#pending.has(id), (id, tableIndex, instructionCount) => this.#install(this.#pending.get(id)!, tableIndex, instructionCount));
-      for (const { id } of module.regions) this.#pending.delete(id);
+      this.#regions.add(module, (id) => this.#pending.has(id), (id, tableIndex, instructionCount) => this.#install(id, tableIndex, instructionCount));
+      for (const region of module.regions) this.#answered(region);
     }
+    this.#archived.open(this.#compiler.index);
     this.#evict();
   }
 
-  #install({ slot, pageStarts }: Pending, tableIndex: number, instructionCount: number): void {
+  /** What was looked for in the archive and is not there has to get hot. */
+  #answered({ id, instructionCount }: CompiledModule['regions'][number]): void {
+    const pending = this.#pending.get(id);
+    this.#pending.delete(id);
+    if (!pending?.isArchived || instructionCount > 0) return;
+    this.#archived.gaveUp(pending.slot);
+    this.#view.setInt32(pending.slot + ENTER.countdown, this.#policy.hotCount, true);
+  }
+
+  /** Regions whose code outlived a slice were made from what was there all the time. */
+  #settle(): void {
+    if (this.#unsettled.length === 0) return;
+    const isThere = ({ slot, tableIndex }: { slot: number; tableIndex: number }) => this.#view.getInt32(slot + ENTER.region, true) === tableIndex;
+    const [kept, dropped] = [this.#unsettled.filter(isThere), this.#unsettled.filter((region) => !isThere(region))];
+    this.#compiler.settle({ kept: kept.map(({ id }) => id), dropped: dropped.map(({ id }) => id) });
+    this.#unsettled = [];
+  }
+
+  #install(id: number, tableIndex: number, instructionCount: number): void {
+    const { slot, pageStarts, isArchived } = this.#pending.get(id)!;
     this.#view.setInt32(slot + ENTER.region, tableIndex, true);
+    if (!isArchived) this.#unsettled.push({ id, slot, tableIndex });
     this.#ages.add(slot, instructionCount);
     for (const start of pageStarts) this.#noteSlot(start / PAGE_BYTES, slot);
   }
@@ -196,6 +239,7 @@ export class HotCode {
     }
     this.#slotsByPage.clear();
     this.#pending.clear();
+    this.#archived.clear();
     const { offset, entryCount, entryBytes } = REGION_HASH;
     new Uint8Array(this.#view.buffer, this.#state.blockAddress + offset, entryCount * entryBytes).fill(0);
   }

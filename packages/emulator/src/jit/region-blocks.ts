@@ -1,5 +1,6 @@
 import { type Decoded, RET } from '@hanok/x86';
 import { type CodeSource, type ControlFlow, followControlFlow, isIndirect, isRelative, relativeTarget } from './control-flow.ts';
+import type { CodeRuns } from './saved-region.ts';
 import { type Traits, traitsOf } from './traits.ts';
 
 /** One instruction of a region. */
@@ -33,11 +34,12 @@ export interface RegionBlocks extends Pick<ControlFlow, 'pages' | 'slots'> {
 
 type Instructions = ReadonlyMap<number, CompiledInstruction>;
 
-/** The blocks of the region at `entry`; none where its first instruction cannot be compiled. */
-export function regionBlocks(source: CodeSource, entry: number, instructionsMax: number): RegionBlocks {
+/** The blocks of the region at `entry`, whose code `runs` gets; none where its first instruction cannot be compiled. */
+export function regionBlocks(source: CodeSource, entry: number, instructionsMax: number, runs?: CodeRuns): RegionBlocks {
   const instructions = new Map<number, CompiledInstruction>();
   const flow = followControlFlow(source, entry, instructionsMax, (at, decoded, bytes, from) => {
     const own = { ...decoded };
+    runs?.add(at, bytes.slice(from, from + own.lengthBytes));
     instructions.set(at, { decoded: own, pageOffset: at, traits: traitsOf(own), key: keyOf(bytes, from, own), flagsDead: false });
   });
   if (!instructions.has(entry)) return { blocks: [], pages: flow.pages, slots: flow.slots };

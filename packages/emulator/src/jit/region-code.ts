@@ -1,11 +1,16 @@
 import { Code } from '@hanok/wasm';
 import type { Callees } from '../ir.ts';
-import { EXECUTED_BYTES, INDEX_BYTES, OFFSET_BYTES, type Template } from './template-code.ts';
+import type { Place } from './saved-region.ts';
+import { EXECUTED_BYTES, INDEX_BYTES, OFFSET_BYTES, PLACE_BYTES, type Template } from './template-code.ts';
 import { LOCAL, type RegionLocals } from './virtual-locals.ts';
 
 /** Code of one region, which names locals and takes templates in. */
 export class RegionCode extends Code {
   readonly locals: RegionLocals;
+  /** What differs in other machines. */
+  readonly places: Place[] = [];
+  /** It calls functions that not every module has in the same place. */
+  callsRoutines = false;
 
   constructor(locals: RegionLocals, capacityBytes?: number) {
     super(capacityBytes);
@@ -22,6 +27,13 @@ export class RegionCode extends Code {
     return super.localTee(this.locals.number(name));
   }
 
+  /** An i32 constant of this machine. */
+  placed(kind: Place['kind'], of: number, value: number): this {
+    this.places.push({ at: this.sizeBytes + 1, kind, of });
+    this.i32(0).buffer.bytes(new Uint8Array(PLACE_BYTES - 1)).setSigned(this.sizeBytes - PLACE_BYTES, value, PLACE_BYTES);
+    return this;
+  }
+
   /**
    * Appends an instruction at an offset from the entry's page, with `executed` instructions of its block before it, and TOP moved by
    * `stackOffset` since the entry.
@@ -34,6 +46,7 @@ export class RegionCode extends Code {
     eachPair(template.stackPlaces, (at, index) => buffer.setSigned(start + at, ((index + stackOffset) & 7) * 2, 1));
     eachPair(template.offsets, (at, delta) => buffer.setSigned(start + at, pageOffset + delta, OFFSET_BYTES));
     eachPair(template.executed, (at, delta) => buffer.setSigned(start + at, executed + delta, EXECUTED_BYTES));
+    if (template.routines.length > 0) this.callsRoutines = true;
     for (const { at, routine: called } of template.routines) buffer.setUnsigned(start + at, routine(called), INDEX_BYTES);
     for (const { offset, likely } of template.hints) this.hintAt(start + offset, likely);
   }

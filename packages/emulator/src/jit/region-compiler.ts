@@ -1,15 +1,18 @@
 import type { RecordedCode } from './recorded-code.ts';
+import { ArchiveIndex, type SavedCode } from './region-archive.ts';
 import { RegionModuleBuilder, type RegionModuleOptions } from './region-module-builder.ts';
+import { UnsettledRegions } from './unsettled-regions.ts';
 
 /** A region to compile, by a number that its vCPU gives no other. */
 export interface CompileRequest {
   readonly id: number;
   /** The Enter slot of its first block. */
   readonly slot: number;
-  readonly code: RecordedCode;
+  /** What to compile, or to take from the archive. */
+  readonly code: RecordedCode | SavedCode;
 }
 
-/** Regions in a module, each exported as `r` and its id; without instructions where nothing could be compiled. */
+/** Regions in a module, each exported as `r` and its id; without instructions where nothing could be compiled or found. */
 export interface CompiledModule {
   readonly regions: readonly { readonly id: number; readonly instructionCount: number }[];
   readonly module: WebAssembly.Module;
@@ -20,6 +23,16 @@ export interface RegionCompiler {
   request(request: CompileRequest): void;
   /** Asked after each slice while there are requests: what is ready. */
   take(): CompiledModule | undefined;
+  /** What became of taken regions, by their ids: those that proved right may be kept for other machines, others must not. */
+  settle(outcome: Settlement): void;
+  /** Which regions can be had without compiling, once that is known. */
+  readonly index: ArchiveIndex | undefined;
+}
+
+/** Taken regions that had their code to the end of a slice, and those whose code was written meanwhile. */
+export interface Settlement {
+  readonly kept: readonly number[];
+  readonly dropped: readonly number[];
 }
 
 /** How many regions are compiled together: so many, or those there are after so many slices. */
@@ -30,13 +43,18 @@ export interface Batches {
 
 /** Compiles in the vCPU's own thread. */
 export class OwnThreadCompiler implements RegionCompiler {
+  readonly index: ArchiveIndex;
   readonly #builder: RegionModuleBuilder;
+  readonly #unsettled: UnsettledRegions;
   readonly #batches: Batches;
   #waiting: CompileRequest[] = [];
   #slices = 0;
 
   constructor(options: RegionModuleOptions, batches: Batches) {
+    const { archive } = options;
+    this.index = new ArchiveIndex(archive?.index() ?? new Int32Array());
     this.#builder = new RegionModuleBuilder(options);
+    this.#unsettled = new UnsettledRegions(archive);
     this.#batches = batches;
   }
 
@@ -51,6 +69,10 @@ export class OwnThreadCompiler implements RegionCompiler {
     this.#slices = 0;
     const requests = this.#waiting;
     this.#waiting = [];
-    return this.#builder.build(requests);
+    return this.#builder.build(requests, this.#unsettled);
+  }
+
+  settle(outcome: Settlement): void {
+    this.#unsettled.settle(outcome);
   }
 }

@@ -24,7 +24,7 @@ export function importCallees(module: ModuleBuilder): RegionCallees {
   const timeStamp = host('timeStamp', module.type(['i32'], ['i64']));
   const regionHelper = host('regionHelper', module.type(['i32', 'i32', 'i32', 'i32'], ['i32']));
   const leaveRegion = host('leaveRegion', module.type(['i32', 'i64', 'i32', 'i32', 'i32', 'i32', 'i64', 'i64', 'i64', 'i32'], ['i32']));
-  const linkRegions = host('linkRegions', module.type(['i32', 'i32', 'i64', 'i32', 'i32'], ['i32']));
+  const linkRegions = host('linkRegions', module.type(['i32', 'i32', 'i64', 'i32'], ['i32']));
   const routine = routineFunctions(module);
   const floats = module.importTable('env', 'floats', { min: EXACT_FLOATS.length + X87_QUICK.length });
   const exactFloatTypes = EXACT_FLOATS.map((name) => exactFloatFunctionType(module, name));

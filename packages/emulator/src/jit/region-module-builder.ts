@@ -1,20 +1,26 @@
-import { ModuleBuilder } from '@hanok/wasm';
+import { type FunctionBuilder, ModuleBuilder } from '@hanok/wasm';
 import { Decoder } from '@hanok/x86';
 import { alwaysRaises } from '../always-raised.ts';
+import { NO_SLOT } from '../layout.ts';
 import { MEMORY_MAX_PAGES } from '../machine-memory.ts';
 import { type RecordedCode, recordedSource } from './recorded-code.ts';
+import type { RegionArchive, SavedCode } from './region-archive.ts';
 import { regionBlocks } from './region-blocks.ts';
 import type { CompileRequest, CompiledModule } from './region-compiler.ts';
 import { importCallees } from './region-imports.ts';
 import { RegionWriter } from './region-writer.ts';
+import { CodeRuns, entryKey } from './saved-region.ts';
 import { TemplateCache } from './template-cache.ts';
+import { PLACE_BYTES } from './template-code.ts';
 import type { RegionCallees } from './template-writer.ts';
+import type { UnsettledRegions } from './unsettled-regions.ts';
 import { VectorConstants } from './virtual-locals.ts';
 
-/** Where regions come from, the guest's RAM, and the helpers they call. */
+/** Where regions come from: the guest's RAM, the helpers they call, and those that were compiled before. */
 export interface RegionModuleOptions {
   readonly ram: Uint8Array;
   readonly helperNames: readonly string[];
+  readonly archive?: RegionArchive | undefined;
 }
 
 /** Writes regions, several to a WebAssembly module. */
@@ -35,11 +41,12 @@ export class RegionModuleBuilder {
     this.#templates = new TemplateCache({ callees: importCallees(this.#newModule()), constants: this.#constants, helperNumber });
   }
 
-  /** Compiles regions; what cannot be compiled (any more) has no instructions and no export. */
-  build(requests: readonly CompileRequest[]): CompiledModule {
+  /** Compiles regions, or finds them in the archive; what cannot be had (any more) has no instructions and no export. */
+  build(requests: readonly CompileRequest[], unsettled?: UnsettledRegions): CompiledModule {
     const module = this.#newModule();
     const callees = importCallees(module);
-    const regions = requests.map(({ id, code }) => ({ id, instructionCount: this.#write(module, callees, code, id) }));
+    const target = { module, callees, unsettled };
+    const regions = requests.map(({ id, code }) => ({ id, instructionCount: 'candidates' in code ? this.#place(target, code, id) : this.#write(target, code, id) }));
     return { regions, module: new WebAssembly.Module(module.toBytes() as Uint8Array<ArrayBuffer>) };
   }
 
@@ -49,13 +56,48 @@ export class RegionModuleBuilder {
     return module;
   }
 
-  #write(module: ModuleBuilder, callees: RegionCallees, code: RecordedCode, id: number): number {
-    const { ram } = this.#options;
-    const region = regionBlocks(recordedSource(code, ram, this.#decoder, (tag, row) => alwaysRaises(row, tag) === undefined), code.entry, code.instructionsMax);
-    if (region.blocks.length === 0) return 0;
+  #function({ module }: Target, id: number): FunctionBuilder {
     const f = module.function(module.type(['i32'], ['i32']));
     module.export(`r${id}`, 'func', f.index);
-    new RegionWriter(f, callees, this.#templates, this.#constants).write(region, ram.byteOffset);
-    return region.blocks.reduce((sum, { instructions }) => sum + instructions.length, 0);
+    return f;
   }
+
+  /** Takes a region from the archive. */
+  #place(target: Target, { pages, slots, ...wanted }: SavedCode, id: number): number {
+    const { ram, archive } = this.#options;
+    const region = archive?.find({ pages, slots, ...wanted }, ram);
+    if (!region) return 0;
+    const f = this.#function(target, id);
+    for (const type of region.locals) f.local(type);
+    const { buffer } = f.code;
+    buffer.bytes(region.code);
+    for (const { at, kind, of } of region.places) buffer.setSigned(at, kind === 'slot' ? (slots.get(of) ?? NO_SLOT) : ram.byteOffset + pages.get(of)!, PLACE_BYTES);
+    for (const { offset, likely } of region.hints) f.code.hintAt(offset, likely);
+    return region.instructionCount;
+  }
+
+  #write(target: Target, code: RecordedCode, id: number): number {
+    const { ram } = this.#options;
+    const runs = new CodeRuns();
+    const region = regionBlocks(recordedSource(code, ram, this.#decoder, (tag, row) => alwaysRaises(row, tag) === undefined), code.entry, code.instructionsMax, runs);
+    if (region.blocks.length === 0) return 0;
+    const f = this.#function(target, id);
+    const writer = new RegionWriter(f, target.callees, this.#templates, this.#constants);
+    writer.write(region, ram.byteOffset);
+    const instructionCount = region.blocks.reduce((sum, { instructions }) => sum + instructions.length, 0);
+    if (target.unsettled && writer.isPortable) {
+      const { entry, blockTag } = code;
+      const key = entryKey(ram, code.pages.get(0)! + entry);
+      const { localTypes: locals, places } = writer;
+      target.unsettled.add(id, { entry, blockTag, key, instructionCount, pages: [...region.pages.keys()], runs: runs.runs(), locals, hints: f.code.hints, places, code: f.code.buffer.toBytes() });
+    }
+    return instructionCount;
+  }
+}
+
+/** What regions are written into. */
+interface Target {
+  readonly module: ModuleBuilder;
+  readonly callees: RegionCallees;
+  readonly unsettled: UnsettledRegions | undefined;
 }

@@ -1,4 +1,5 @@
 import type { FunctionBuilder } from '@hanok/wasm';
+import type { ValueType } from '@hanok/x86';
 import { Lowering } from '../ir.ts';
 import { CPU, REGION_END, TLB } from '../layout.ts';
 import { pushTlbOffset } from '../memory-emit.ts';
@@ -12,6 +13,7 @@ import { RegionRegisters } from './region-registers.ts';
 import { RegisterWidths } from './register-widths.ts';
 import { type Edge, structure, type StructuredBlock } from './structure.ts';
 import type { TemplateCache } from './template-cache.ts';
+import type { Place } from './saved-region.ts';
 import type { Reload } from './template-code.ts';
 import type { InstructionTemplate, RegionCallees } from './template-writer.ts';
 import { LOCAL, RegionLocals, temporaryName, type VectorConstants } from './virtual-locals.ts';
@@ -38,6 +40,8 @@ export class RegionWriter {
   readonly #templates: TemplateCache;
   readonly #constants: VectorConstants;
   readonly #reloads: PlacedReload[] = [];
+  /** Where the function names what only this machine has. */
+  readonly places: Place[] = [];
   /** Of the region that is being written: its pages, and the slots it may go on at; and where RAM lies. */
   #pages: RegionBlocks['pages'] = new Map();
   #slots: RegionBlocks['slots'] = new Map();
@@ -86,6 +90,15 @@ export class RegionWriter {
     this.#registers.loadAtEntry(code, this.#locals);
     this.#checkPages(code, entry);
     this.#function.code.append(code);
+    this.places.push(...code.places);
+  }
+
+  /** Whether the code is right in every module that has the same imports, once its places are. */
+  get isPortable(): boolean {
+    return !this.#body.callsRoutines;
+  }
+  get localTypes(): readonly ValueType[] {
+    return this.#locals.types;
   }
 
   /** Other pages than the entry's must still be where they were when the region was made. */
@@ -99,7 +112,7 @@ export class RegionWriter {
       code.localGet(LOCAL.tlb).op('i32.add').localTee(tlbEntry).memory('i64.load', TLB.tagExecute).localGet(linear).op('i64.eq').if('i32');
       code.localGet(linear).op('i32.wrap_i64').localGet(tlbEntry).memory('i32.load', TLB.addendExecute).op('i32.add');
       code.op('else').localGet(cpu).localGet(linear).call(this.#callees.fetchAddress).op('end');
-      code.i32(this.#ramBase + start).op('i32.ne').if();
+      code.placed('page', page, this.#ramBase + start).op('i32.ne').if();
       code.localGet(cpu).localGet(codePage).i64(entry).op('i64.add').memory('i64.store', CPU.rip);
       code.i32(Interpret).op('return').op('end');
     }
@@ -112,10 +125,12 @@ export class RegionWriter {
     const bytes = body.buffer.toBytes();
     let from = 0;
     let hint = 0;
+    let place = 0;
     const copy = (to: number) => {
       const shift = code.sizeBytes - from;
       code.buffer.bytes(bytes.subarray(from, to));
       for (; hint < body.hints.length && body.hints[hint]!.offset < to; hint++) code.hintAt(body.hints[hint]!.offset + shift, body.hints[hint]!.likely);
+      for (; place < body.places.length && body.places[place]!.at < to; place++) this.places.push({ ...body.places[place]!, at: body.places[place]!.at + shift });
       from = to;
     };
     for (const { at, onlyX87, available, stackOffset } of this.#reloads) {
@@ -279,7 +294,7 @@ export class RegionWriter {
       return;
     }
     this.#flags.spill(this.#lowering, this.#flags.state);
-    code.localGet(LOCAL.cpu).i32(slot).i64(pageOffset).localGet(LOCAL.budget).i32(this.#ramBase).returnCall(this.#callees.linkRegions);
+    code.localGet(LOCAL.cpu).placed('slot', pageOffset, slot).i64(pageOffset).localGet(LOCAL.budget).returnCall(this.#callees.linkRegions);
   }
 
   /** Leaves for a page offset; `executed` instructions are still to be counted. */

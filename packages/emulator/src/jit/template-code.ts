@@ -4,6 +4,7 @@ import { LOCAL } from './virtual-locals.ts';
 
 /** Bytes of the constants that differ from place to place; numbers in WebAssembly may be longer than they need to be. */
 export const OFFSET_BYTES = 5;
+export const PLACE_BYTES = 5;
 export const EXECUTED_BYTES = 2;
 export const INDEX_BYTES = 5;
 

@@ -51,6 +51,12 @@ export class VcpuCode implements CodeSource {
     return start >= 0 ? this.#options.blocks.slotOf(start + (offset & (PAGE_BYTES - 1))) : undefined;
   }
 
+  /** The same, and decodes a block there where code has not run yet. */
+  ensureSlot(offset: number): number | undefined {
+    const start = this.pageStart(Math.floor(offset / PAGE_BYTES));
+    return start >= 0 ? this.#options.blocks.ensureSlot(start + (offset & (PAGE_BYTES - 1)), BigInt.asUintN(64, this.#options.linear + BigInt(offset))) : undefined;
+  }
+
   hasRegion(offset: number): boolean {
     const slot = this.slotOf(offset);
     return slot !== undefined && slot !== 0 && this.#options.hasRegion(slot);

@@ -57,6 +57,8 @@ export class VectorConstants {
 
 /** Numbers of a region's locals in its function. */
 export class RegionLocals {
+  /** Of the locals there are, in the order of their numbers. */
+  readonly types: ValueType[] = [];
   readonly #newLocal: (type: ValueType) => number;
   readonly #numbers = new Int16Array(FIRST_CONSTANT + CONSTANTS_MAX).fill(-1);
   #count = 1;
@@ -75,7 +77,9 @@ export class RegionLocals {
     const known = this.#numbers[name]!;
     if (known >= 0) return known;
     this.#count++;
-    return (this.#numbers[name] = this.#newLocal(typeOfLocal(name)));
+    const type = typeOfLocal(name);
+    this.types.push(type);
+    return (this.#numbers[name] = this.#newLocal(type));
   }
 
   /** Whether there are numbers for all of these. */

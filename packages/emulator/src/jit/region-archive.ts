@@ -1,0 +1,107 @@
+import { decodeRegion, encodeRegion, entryKey, isSameCode, linksOf, type SavedRegion } from './saved-region.ts';
+
+/** What a vCPU asks an archive for: those of its regions that may be the code at an entry, and where that lies in this machine. */
+export interface SavedCode {
+  /** By their numbers in the archive, the likeliest first. */
+  readonly candidates: readonly number[];
+  /** Of the code that is wanted: where in its page it begins, and its BLOCK_TAG. */
+  readonly entry: number;
+  readonly blockTag: number;
+  /** Where in RAM pages start, by their numbers relative to the entry's. */
+  readonly pages: ReadonlyMap<number, number>;
+  /** Enter slots of blocks that the code may branch to, by their offsets. */
+  readonly slots: ReadonlyMap<number, number>;
+}
+
+/** Regions that were compiled before, perhaps by another machine. */
+export class RegionArchive {
+  readonly #regions: SavedRegion[] = [];
+  readonly #byKey = new Map<number, SavedRegion[]>();
+  readonly #onAdded: (region: Uint8Array) => void;
+
+  /** `onAdded` is given each new region, so that `load` may have it another time. */
+  constructor(onAdded: (region: Uint8Array) => void) {
+    this.#onAdded = onAdded;
+  }
+
+  /** Takes in what `onAdded` was given. Throws where that is cut short. */
+  load(bytes: Uint8Array): void {
+    this.#put(decodeRegion(bytes));
+  }
+
+  add(region: SavedRegion): void {
+    if (this.#byKey.get(region.key)?.some((known) => isSame(known, region))) return;
+    this.#put(region);
+    this.#onAdded(encodeRegion(region));
+  }
+
+  #put(region: SavedRegion): void {
+    this.#regions.push(region);
+    const others = this.#byKey.get(region.key);
+    if (others) others.push(region);
+    else this.#byKey.set(region.key, [region]);
+  }
+
+  /** What vCPUs must know of the loaded regions, as numbers that are cheap to send: of each its key, tag, pages and links. */
+  index(): Int32Array {
+    const words = this.#regions.flatMap((region) => {
+      const links = linksOf(region);
+      return [region.key, region.blockTag, region.pages.length, ...region.pages, links.length, ...links];
+    });
+    return Int32Array.from(words);
+  }
+
+  /** The first candidate that was made from what RAM holds now. */
+  find({ candidates, entry, blockTag, pages }: SavedCode, ram: Uint8Array): SavedRegion | undefined {
+    const isWanted = (region: SavedRegion) => region.entry === entry && region.blockTag === blockTag && isSameCode(region, ram, (page) => pages.get(page));
+    return candidates.map((candidate) => this.#regions[candidate]!).find(isWanted);
+  }
+}
+
+function isSame(a: SavedRegion, b: SavedRegion): boolean {
+  const areEqual = (x: Uint8Array, y: Uint8Array) => x.length === y.length && x.every((byte, index) => byte === y[index]);
+  return a.entry === b.entry && a.blockTag === b.blockTag && a.runs.length === b.runs.length
+    && a.runs.every(({ offset, bytes }, index) => offset === b.runs[index]!.offset && areEqual(bytes, b.runs[index]!.bytes));
+}
+
+/** Candidates that are tried for one entry at most, the latest first. */
+const CANDIDATES_MAX = 4;
+
+/** A region that may be the code at an entry. */
+export interface Candidate {
+  readonly number: number;
+  readonly pages: readonly number[];
+  readonly links: readonly number[];
+}
+
+/** What a vCPU knows of an archive. */
+export class ArchiveIndex {
+  readonly #byKey = new Map<number, Candidate[]>();
+
+  constructor(words: Int32Array) {
+    let at = 0;
+    const list = () => {
+      const count = words[at++]!;
+      return [...words.subarray(at, (at += count))];
+    };
+    for (let number = 0; at < words.length; number++) {
+      const key = tagged(words[at]!, words[at + 1]!);
+      at += 2;
+      const candidate = { number, pages: list(), links: list() };
+      const others = this.#byKey.get(key);
+      if (others) others.unshift(candidate);
+      else this.#byKey.set(key, [candidate]);
+    }
+  }
+
+  /** Regions that may be the code at a guest-physical address, the latest first. */
+  candidates(ram: Uint8Array, gpa: number, blockTag: number): readonly Candidate[] {
+    return this.#byKey.get(tagged(entryKey(ram, gpa), blockTag))?.slice(0, CANDIDATES_MAX) ?? [];
+  }
+
+  has(ram: Uint8Array, gpa: number, blockTag: number): boolean {
+    return this.#byKey.size > 0 && this.#byKey.has(tagged(entryKey(ram, gpa), blockTag));
+  }
+}
+
+const tagged = (key: number, blockTag: number) => key ^ Math.imul(blockTag, 0x9e3779b1);

@@ -1,0 +1,133 @@
+import type { ValueType } from '@hanok/x86';
+import type { BranchHint } from '@hanok/wasm';
+
+/** A constant of a region that every machine has otherwise: the Enter slot of the block at an offset, or where in wasm memory a page lies. */
+export interface Place {
+  /** Where in the code its five bytes of LEB128 are. */
+  readonly at: number;
+  readonly kind: 'slot' | 'page';
+  /** Offset of the block from the entry's page, or number of the page relative to it. */
+  readonly of: number;
+}
+
+/** Guest code that a region was made from, on one page: where it begins, as an offset from the entry's page. */
+export interface CodeRun {
+  readonly offset: number;
+  readonly bytes: Uint8Array;
+}
+
+/** A region apart from the machine it was compiled in: another one may have it where it has the same code. */
+export interface SavedRegion {
+  /** Offset in its page. */
+  readonly entry: number;
+  readonly blockTag: number;
+  /** `entryKey` of its first bytes. */
+  readonly key: number;
+  readonly instructionCount: number;
+  /** Pages it lies on, relative to the entry's. */
+  readonly pages: readonly number[];
+  readonly runs: readonly CodeRun[];
+  readonly locals: readonly ValueType[];
+  readonly hints: readonly BranchHint[];
+  readonly places: readonly Place[];
+  readonly code: Uint8Array;
+}
+
+const PAGE_BYTES = 4096;
+/** Bytes at an entry that its key is made of, as far as they are on its page. */
+const KEY_BYTES = 12;
+const HASH_FACTOR = 0x01000193;
+const LOCAL_TYPES: readonly ValueType[] = ['i32', 'i64', 'f32', 'f64', 'v128'];
+const KINDS: readonly Place['kind'][] = ['slot', 'page'];
+const HEADER_WORDS = 11;
+
+/** A number that entries with other code hardly share: a hash of where in its page the entry is, and of its first bytes. */
+export function entryKey(ram: Uint8Array, gpa: number): number {
+  const offset = gpa & (PAGE_BYTES - 1);
+  const end = Math.min(gpa + KEY_BYTES, gpa - offset + PAGE_BYTES);
+  let key = 0x811c9dc5 ^ offset;
+  for (let at = gpa; at < end; at++) key = Math.imul(key ^ ram[at]!, HASH_FACTOR);
+  return key | 0;
+}
+
+/** Blocks that its branches lead to, by their offsets from the entry's page. */
+export function linksOf({ places }: SavedRegion): number[] {
+  return [...new Set(places.filter(({ kind }) => kind === 'slot').map(({ of }) => of))];
+}
+
+/** Joins instructions to runs of code, none of which goes over the end of a page. */
+export class CodeRuns {
+  readonly #instructions = new Map<number, Uint8Array>();
+
+  add(offset: number, bytes: Uint8Array): void {
+    this.#instructions.set(offset, bytes);
+  }
+
+  runs(): CodeRun[] {
+    const runs: { offset: number; bytes: number[] }[] = [];
+    for (const [offset, bytes] of [...this.#instructions].toSorted(([a], [b]) => a - b)) {
+      bytes.forEach((byte, index) => {
+        const at = offset + index;
+        const last = runs.at(-1);
+        const end = last ? last.offset + last.bytes.length : Number.NaN;
+        // Jumps into the middle of an instruction make instructions that overlap.
+        if (last && at < end) return;
+        if (last && at === end && (at & (PAGE_BYTES - 1)) !== 0) last.bytes.push(byte);
+        else runs.push({ offset: at, bytes: [byte] });
+      });
+    }
+    return runs.map(({ offset, bytes }) => ({ offset, bytes: Uint8Array.from(bytes) }));
+  }
+}
+
+/** Whether RAM holds the code that a region was made from, its pages being where `pageStart` says. */
+export function isSameCode({ runs }: Pick<SavedRegion, 'runs'>, ram: Uint8Array, pageStart: (page: number) => number | undefined): boolean {
+  for (const { offset, bytes } of runs) {
+    const page = Math.floor(offset / PAGE_BYTES);
+    const start = pageStart(page);
+    if (start === undefined) return false;
+    const at = start + offset - page * PAGE_BYTES;
+    for (let index = 0; index < bytes.length; index++) if (ram[at + index] !== bytes[index]) return false;
+  }
+  return true;
+}
+
+/** A header of numbers, lists of them, and bytes; all numbers have 32 bits, little-endian. */
+export function encodeRegion(region: SavedRegion): Uint8Array {
+  const { entry, blockTag, key, instructionCount, pages, runs, locals, hints, places, code } = region;
+  const runBytes = runs.reduce((sum, { bytes }) => sum + bytes.length, 0);
+  const words = [
+    key, blockTag, entry, instructionCount, pages.length, runs.length, locals.length, hints.length, places.length, runBytes, code.length,
+    ...pages, ...runs.flatMap(({ offset, bytes }) => [offset, bytes.length]), ...locals.map((type) => LOCAL_TYPES.indexOf(type)),
+    ...hints.map(({ offset, likely }) => offset * 2 + (likely ? 1 : 0)), ...places.flatMap(({ at, kind, of }) => [at, KINDS.indexOf(kind), of]),
+  ];
+  const bytes = new Uint8Array(words.length * 4 + runBytes + code.length);
+  const view = new DataView(bytes.buffer);
+  words.forEach((word, index) => view.setInt32(index * 4, word, true));
+  let at = words.length * 4;
+  for (const part of [...runs.map((run) => run.bytes), code]) {
+    bytes.set(part, at);
+    at += part.length;
+  }
+  return bytes;
+}
+
+/** Throws a RangeError where bytes are missing. */
+export function decodeRegion(bytes: Uint8Array): SavedRegion {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  let at = 0;
+  const word = (): number => view.getInt32((at += 4) - 4, true);
+  const words = (count: number): number[] => Array.from({ length: count }, word);
+  const [key, blockTag, entry, instructionCount, pageCount, runCount, localCount, hintCount, placeCount, , codeBytes] = words(HEADER_WORDS) as [number, number, number, number, number, number, number, number, number, number, number];
+  const pages = words(pageCount);
+  const lengths = words(2 * runCount);
+  const locals = words(localCount).map((index) => LOCAL_TYPES[index]!);
+  const hints = words(hintCount).map((hint) => ({ offset: hint >> 1, likely: (hint & 1) !== 0 }));
+  const placeWords = words(3 * placeCount);
+  const places = Array.from({ length: placeCount }, (_, index): Place => ({ at: placeWords[3 * index]!, kind: KINDS[placeWords[3 * index + 1]!]!, of: placeWords[3 * index + 2]! }));
+  const take = (count: number) => bytes.subarray(at, (at += count));
+  const runs = Array.from({ length: runCount }, (_, index) => ({ offset: lengths[2 * index]!, bytes: take(lengths[2 * index + 1]!) }));
+  const code = take(codeBytes);
+  if (code.length !== codeBytes) throw new RangeError('a saved region is cut short');
+  return { key, blockTag, entry, instructionCount, pages, runs, locals, hints, places, code };
+}
