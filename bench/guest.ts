@@ -1,7 +1,10 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { cp, rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { defaultCacheDirectory } from '@hanok/images';
 
 /** What a machine boots; the same files for each of those compared. */
 export interface GuestFiles {
@@ -17,6 +20,10 @@ export interface GuestFiles {
 export interface GuestRunner {
   readonly name: string;
   command(files: GuestFiles): readonly string[];
+  /** What the environment has besides. */
+  readonly environment?: Readonly<Record<string, string>>;
+  /** Called before each guest. */
+  prepare?(): Promise<void>;
 }
 
 const HANOK = fileURLToPath(new URL('../bin/hanok.js', import.meta.url));
@@ -28,6 +35,17 @@ export const HANOK_RUNNER: GuestRunner = {
     ...(disk === undefined ? [] : ['--overlay-disk', disk]),
   ],
 };
+
+/** The same on a computer that has not run this kernel yet: of the cache in `folder` only the interpreter stays from guest to guest. */
+export const hanokAfresh = (folder: string): GuestRunner => ({
+  ...HANOK_RUNNER,
+  name: 'hanok-afresh',
+  environment: { HANOK_CACHE: folder },
+  async prepare() {
+    await rm(join(folder, 'regions'), { recursive: true, force: true });
+    await cp(join(defaultCacheDirectory(), 'interpreter'), join(folder, 'interpreter'), { recursive: true }).catch(() => {});
+  },
+});
 
 /** QEMU's own code generator; `max` offers all it can emulate, which is what its users get with `-cpu max`. */
 export const QEMU_RUNNER: GuestRunner = {
@@ -50,9 +68,10 @@ export interface TimedLine {
  * throws when the guest ends first or takes too long.
  */
 export async function runGuest(runner: GuestRunner, files: GuestFiles, isLast: (text: string) => boolean, timeoutMs: number, atEnd = async (_pid: number) => {}): Promise<TimedLine[]> {
+  await runner.prepare?.();
   const [program, ...args] = runner.command(files);
   const start = performance.now();
-  const child = spawn(program!, args, { stdio: ['pipe', 'pipe', 'ignore'] });
+  const child = spawn(program!, args, { stdio: ['pipe', 'pipe', 'ignore'], env: { ...process.env, ...runner.environment } });
   const exited = once(child, 'exit');
   const timer = setTimeout(() => child.kill(), timeoutMs);
   const lines: TimedLine[] = [];

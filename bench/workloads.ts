@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { bootable, compileWorkloads, type WorkloadBuild } from './builds.ts';
 import { slowdownChart } from './chart.ts';
-import { type GuestRunner, HANOK_RUNNER, QEMU_RUNNER, runGuest, type TimedLine } from './guest.ts';
+import { type GuestRunner, hanokAfresh, QEMU_RUNNER, runGuest, type TimedLine } from './guest.ts';
 import { chartGroups, type EngineResults, parseResults, printReport } from './report.ts';
 import { missingForV86, V86_RUNNER } from './v86.ts';
 
@@ -22,7 +22,7 @@ export async function benchWorkloads(given: readonly string[]): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'hanok-bench-'));
   try {
     const build = await bootable(folder, 'amd64', compileWorkloads(folder, 'amd64'), args);
-    const results = [runNatively('native', build, args), ...(await runI386(folder, args)), await runIn(QEMU_RUNNER, build), await runIn(HANOK_RUNNER, build)];
+    const results = [runNatively('native', build, args), ...(await runI386(folder, args)), await runIn(QEMU_RUNNER, build), await runIn({ ...hanokAfresh(join(folder, 'cache')), name: 'hanok' }, build)];
     printReport(results);
     if (names.length === 0) await writeFile(CHART, slowdownChart('Times native speed (1 vCPU, geometric means; less is better)', chartGroups(results)));
   } finally {

@@ -1,4 +1,4 @@
-import { type CompilePolicy, TimeStamp, buildInterpreter, EmulatedVcpu, type LocalInterrupts, machineMemory, type VcpuServices, DEFAULT_CPU_MODEL } from '@hanok/emulator';
+import { type CompilePolicy, OwnThreadCompiler, type RegionArchive, TimeStamp, buildInterpreter, EmulatedVcpu, type LocalInterrupts, machineMemory, type VcpuServices, DEFAULT_CPU_MODEL } from '@hanok/emulator';
 import { CodePages, ExitCounters, GuestMemory, PostedInterrupts, type VcpuBus } from '@hanok/machine';
 import { INTERPRETER_RAM_BYTES, InterpreterDriver } from './interpreter.ts';
 
@@ -30,8 +30,8 @@ const noInterrupts: LocalInterrupts = {
   init: () => {},
 };
 
-/** An emulated vCPU with nothing but a little RAM around it. */
-export function createInterpreterDriver(compiled = false): InterpreterDriver {
+/** An emulated vCPU with nothing but a little RAM around it; what it compiles it looks for in the archive first. */
+export function createInterpreterDriver(compiled = false, archive?: RegionArchive): InterpreterDriver {
   const { ramAddress, codePagesAddress, pageCount } = machineMemory(1, INTERPRETER_RAM_BYTES);
   const wasmMemory = new WebAssembly.Memory({ initial: pageCount, maximum: pageCount, shared: true });
   const memory = new GuestMemory(wasmMemory, ramAddress, INTERPRETER_RAM_BYTES);
@@ -51,6 +51,8 @@ export function createInterpreterDriver(compiled = false): InterpreterDriver {
     log: () => {},
   };
   const module = new WebAssembly.Module(image.bytes as Uint8Array<ArrayBuffer>);
-  const vcpu = new EmulatedVcpu({ memory, image, module, codePages, services, interceptExceptions: true, ...(compiled ? { compilePolicy: AT_ONCE } : {}) });
+  const ram = new Uint8Array(wasmMemory.buffer as ArrayBufferLike, ramAddress, INTERPRETER_RAM_BYTES);
+  const compiles = { compilePolicy: AT_ONCE, regionCompiler: new OwnThreadCompiler({ ram, ...image, archive }, AT_ONCE) };
+  const vcpu = new EmulatedVcpu({ memory, image, module, codePages, services, interceptExceptions: true, ...(compiled ? compiles : {}) });
   return new InterpreterDriver(vcpu, memory, compiled);
 }

@@ -1,6 +1,7 @@
 /** Random programs with branches, loops and calls, on the emulated processor and on the host's own. HANOK_PROGRAMS_SEED repeats a run. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { RegionArchive } from '@hanok/emulator';
 import type { TestCase, TestResult } from './driver.ts';
 import { createInterpreterDriver } from './emulated.ts';
 import { FX } from './layout.ts';
@@ -41,21 +42,35 @@ function differences(expected: TestResult, actual: TestResult): string[] {
 
 const describe = (program: TestCase) => `program at ${program.codeAddress.toString(16)}: ${hex(program.code)}`;
 
+/** The same programs in another machine, which has the regions of the first: what it compiles itself is little. */
+function runAgain(run: readonly { readonly index: number; readonly program: TestCase; readonly expected: TestResult }[], regions: readonly Uint8Array[]): void {
+  assert.ok(regions.length >= run.length / 2, `${regions.length} regions of ${run.length} programs were kept`);
+  let compiledCount = 0;
+  const archive = new RegionArchive(() => void compiledCount++);
+  for (const region of regions) archive.load(region);
+  const other = createInterpreterDriver(true, archive);
+  for (const { index, program, expected } of run) assert.deepEqual(differences(expected, other.run(program)), [], `${index}, from the archive: ${describe(program)}`);
+  assert.ok(compiledCount < regions.length / 2, `${compiledCount} regions were compiled although ${regions.length} were kept`);
+}
+
 const unavailable = nativeOracleUnavailable();
 if (unavailable) {
   test('random programs: not applicable', (t) => t.diagnostic(unavailable));
 } else {
   const reference = new NativeDriver();
-  const subject = createInterpreterDriver(true);
   const kinds = [['random programs', generateProgram, count], ['random programs of the x87', generateX87Program, Math.ceil(count / X87_SHARE)]] as const;
   for (const [name, generate, programs] of kinds) {
     test(`${name} agree with the host processor, HANOK_PROGRAMS_SEED=${seed}, ${programs} programs`, () => {
       const random = new Random(seed);
-      for (let index = 0; index < programs; index++) {
+      const regions: Uint8Array[] = [];
+      const subject = createInterpreterDriver(true, new RegionArchive((region) => void regions.push(region)));
+      const run = Array.from({ length: programs }, (_, index) => {
         const program = generate(random);
         const expected = reference.run(program);
         assert.deepEqual(differences(expected, subject.run(program)), [], `${index}: ${describe(program)}`);
-      }
+        return { index, program, expected };
+      });
+      runAgain(run.reverse(), regions);
     });
   }
 }

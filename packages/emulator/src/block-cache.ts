@@ -125,7 +125,7 @@ export class BlockCache {
     return this.#view.getUint16(block.firstSlot + SLOT.handler, true) === SPECIAL.Enter ? block.firstSlot : 0;
   }
 
-  /** The same, but decodes the block at a linear address where there is none yet, if that cannot fault and nothing must be forgotten for it. */
+  /** The same, but decodes the block, which is at a linear address, where there is none: if that cannot fault, and nothing must be forgotten for it. */
   ensureSlot(gpa: number, linear: bigint): number | undefined {
     const known = this.slotOf(gpa);
     const isNearEnd = (gpa & (PAGE_BYTES - 1)) > PAGE_BYTES - INSTRUCTION_BYTES_MAX;

@@ -2,11 +2,9 @@ import { createHash } from 'node:crypto';
 import { appendFileSync, mkdirSync, readFileSync, rmSync, utimesSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { crc32 } from 'node:zlib';
-import { RegionArchive } from '@hanok/emulator';
+import { ARCHIVE_BYTES_MAX, RegionArchive } from '@hanok/emulator';
 import { dropOldFiles, sourcesStamp } from './interpreter-file.ts';
 
-/** A file of this size gets no more regions, and the machine after starts a new one. */
-const FILE_BYTES_MAX = 64 * 2 ** 20;
 const HEADER_BYTES = 8;
 /** Of a kernel: enough to tell it from others. */
 const KERNEL_BYTES = 65_536;
@@ -20,29 +18,26 @@ export function regionFilePath(folder: string, kernel: Uint8Array): string {
 
 /**
  * An archive that a file keeps. New regions are appended, each behind its length and its CRC-32; several machines may do
- * that at once. What follows damage is ignored, and a file that cannot be read or written is none.
+ * that at once. What follows damage is ignored, and a file that cannot be read or written is none. The machine that finds it
+ * full still uses it, but leaves it to the next one to start anew.
  */
 export function openRegionFile(path: string): RegionArchive {
-  let sizeBytes = 0;
   const archive = new RegionArchive((region) => {
-    if (sizeBytes >= FILE_BYTES_MAX) return;
     try {
       appendFileSync(path, record(region));
-      sizeBytes += region.length;
     } catch {
-      sizeBytes = FILE_BYTES_MAX;
+      // What cannot be kept is compiled again, nothing else.
     }
   });
   try {
     mkdirSync(dirname(path), { recursive: true });
     dropOldFiles(dirname(path));
     const file = readFileSync(path);
-    if (file.length >= FILE_BYTES_MAX) rmSync(path);
-    else sizeBytes = file.length;
     loadRecords(archive, file);
-    utimesSync(path, new Date(), new Date());
+    if (file.length >= ARCHIVE_BYTES_MAX) rmSync(path);
+    else utimesSync(path, new Date(), new Date());
   } catch {
-    // There is no file yet.
+    // There is none yet.
   }
   return archive;
 }

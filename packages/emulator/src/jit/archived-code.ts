@@ -1,4 +1,4 @@
-import { ArchiveIndex, type SavedCode } from './region-archive.ts';
+import type { ArchiveIndex, SavedCode } from './region-archive.ts';
 import type { VcpuCode } from './vcpu-code.ts';
 
 const PAGE_BYTES = 4096;
@@ -43,24 +43,21 @@ export class ArchivedCode {
   }
 
   /** What to ask for; undefined while pages of all that may be it are not mapped. Gives blocks their slots that it leads to and the archive has too. */
-  find(source: VcpuCode, gpa: number, blockTag: number): SavedCode | undefined {
+  find(source: VcpuCode): SavedCode | undefined {
+    const { entryGpa, blockTag } = source;
     const pages = new Map<number, number>();
     const isMapped = (page: number) => {
       const start = source.pageStart(page);
       if (start >= 0) pages.set(page, start);
       return start >= 0;
     };
-    const candidates = this.#index!.candidates(this.#ram, gpa, blockTag).filter((candidate) => candidate.pages.every(isMapped));
+    const candidates = this.#index!.candidates(this.#ram, entryGpa, blockTag).filter((candidate) => candidate.pages.every(isMapped));
     if (candidates.length === 0) return undefined;
     const slots = new Map<number, number>();
-    for (const { links } of candidates) {
-      for (const link of links) {
-        const start = source.pageStart(Math.floor(link / PAGE_BYTES));
-        const target = start + (link & (PAGE_BYTES - 1));
-        const slot = start < 0 ? undefined : this.mayHave(target, blockTag) ? source.ensureSlot(link) : source.slotOf(link);
-        if (slot) slots.set(link, slot);
-      }
+    for (const link of candidates.flatMap(({ links }) => links)) {
+      const slot = source.ensureSlot(link, (gpa) => this.mayHave(gpa, blockTag));
+      if (slot) slots.set(link, slot);
     }
-    return { candidates: candidates.map(({ number }) => number), entry: gpa & (PAGE_BYTES - 1), blockTag, pages, slots };
+    return { candidates: candidates.map(({ number }) => number), entry: entryGpa % PAGE_BYTES, blockTag, pages, slots };
   }
 }

@@ -12,7 +12,7 @@ import { recordCode } from './recorded-code.ts';
 import { RegionAges } from './region-ages.ts';
 import type { RegionCache } from './region-cache.ts';
 import { ASKED } from './request-queue.ts';
-import { type Batches, type CompiledModule, OwnThreadCompiler, type RegionCompiler } from './region-compiler.ts';
+import { type Batches, type CompiledModule, type CompileRequest, OwnThreadCompiler, type RegionCompiler } from './region-compiler.ts';
 import { VcpuCode } from './vcpu-code.ts';
 
 /** When code is compiled. */
@@ -36,7 +36,7 @@ export const REQUESTS_MAX = 256;
 const HOT_BLOCK_PART = 20;
 const PAGE_BYTES = 4096;
 /** How often a block that may be in the archive runs before it is asked for again. */
-const BUSY_COUNT = 64;
+const ASK_AGAIN_COUNT = 64;
 /** Where an entry of REGION_HASH has the Enter slot. */
 const REGION_SLOT = 12;
 
@@ -45,6 +45,13 @@ interface Pending {
   readonly slot: number;
   readonly pageStarts: readonly number[];
   readonly isArchived: boolean;
+}
+
+/** A compiled region where it was put in, by the id of its request. */
+interface Installed {
+  readonly id: number;
+  readonly slot: number;
+  readonly tableIndex: number;
 }
 
 /** What HotCode takes of a vCPU's options. */
@@ -76,8 +83,8 @@ export class HotCode {
   readonly #slotsByPage = new Map<number, Set<number>>();
   readonly #ages = new RegionAges();
   readonly #dropsByPage = new Map<number, number>();
-  /** Regions that were taken after the last slice, and their Enter slots. */
-  #unsettled: { readonly id: number; readonly slot: number; readonly tableIndex: number }[] = [];
+  /** Compiled regions that were taken after the last slice. */
+  #unsettled: Installed[] = [];
   readonly #archived: ArchivedCode;
   #mmu: Mmu | undefined;
   #blocks: BlockCache | undefined;
@@ -104,40 +111,51 @@ export class HotCode {
     return this.#policy.hotCount << Math.min(this.#dropsByPage.get(page) ?? 0, this.#policy.doublingsMax);
   }
 
-  /** The same for the block at a guest-physical address, which may be in the archive. */
+  /** The same for the block at a guest-physical address: what the archive may have is asked for at once, but more seldom where code was dropped. */
   firstCountdown(gpa: number): number {
-    return this.#archived.mayHave(gpa, this.#state.word(CPU.blockTag)) ? 1 : this.countdown(Math.floor(gpa / PAGE_BYTES));
+    const page = Math.floor(gpa / PAGE_BYTES);
+    const countdown = this.countdown(page);
+    if (!this.#archived.mayHave(gpa, this.#state.word(CPU.blockTag))) return countdown;
+    return Math.min(countdown, 2 ** (this.#dropsByPage.get(page) ?? 0));
   }
 
   /** The import `hot`: finds the code of a region while the address space it runs in is there. */
   note(slot: number): void {
+    const source = this.#sourceOf(slot);
+    const { entryGpa, blockTag } = source;
+    const isArchived = this.#archived.mayHave(entryGpa, blockTag) && this.#archived.isWorthTrying(slot);
+    if (this.#unanswered === REQUESTS_MAX) {
+      this.#setCountdown(slot, isArchived ? ASK_AGAIN_COUNT : this.#policy.hotCount);
+      return;
+    }
+    const code = isArchived ? this.#archived.find(source) : recordCode(source, entryGpa % PAGE_BYTES, this.#policy.regionInstructionsMax ?? REGION_INSTRUCTIONS_MAX, blockTag);
+    this.#setCountdown(slot, ASKED);
+    if (code) this.#request({ slot, pageStarts: [...code.pages.values()], isArchived }, code);
+    else if (isArchived) {
+      this.#archived.failed(slot);
+      this.#setCountdown(slot, this.#archived.isWorthTrying(slot) ? ASK_AGAIN_COUNT : this.#policy.hotCount);
+    }
+  }
+
+  #sourceOf(slot: number): VcpuCode {
     const view = this.#view;
-    const blockTag = this.#state.word(CPU.blockTag);
-    const entry = view.getUint16(slot + SLOT.pageOffset, true);
-    const entryPage = view.getUint32(slot + ENTER.page, true);
-    const source = new VcpuCode({
+    return new VcpuCode({
       ram: this.#ram, decoder: this.#decoder, mmu: this.#mmu!, blocks: this.#blocks!, hotOffsets: (page) => this.#hotOffsets(page),
       hasRegion: (slot) => view.getInt32(slot + ENTER.region, true) !== 0,
-      entryPage, linear: this.#state.get(CPU.codePage), blockTag,
+      entryPage: view.getUint32(slot + ENTER.page, true), entry: view.getUint16(slot + SLOT.pageOffset, true),
+      linear: this.#state.get(CPU.codePage), blockTag: this.#state.word(CPU.blockTag),
     });
-    const mayBeArchived = this.#archived.mayHave(entryPage * PAGE_BYTES + entry, blockTag) && this.#archived.isWorthTrying(slot);
-    if (this.#unanswered === REQUESTS_MAX) {
-      view.setInt32(slot + ENTER.countdown, mayBeArchived ? BUSY_COUNT : this.#policy.hotCount, true);
-      return;
-    }
-    view.setInt32(slot + ENTER.countdown, ASKED, true);
-    const archived = mayBeArchived ? this.#archived.find(source, entryPage * PAGE_BYTES + entry, blockTag) : undefined;
-    if (mayBeArchived && !archived) {
-      this.#archived.failed(slot);
-      view.setInt32(slot + ENTER.countdown, this.#archived.isWorthTrying(slot) ? BUSY_COUNT : this.#policy.hotCount, true);
-      return;
-    }
-    const code = archived ?? recordCode(source, entry, this.#policy.regionInstructionsMax ?? REGION_INSTRUCTIONS_MAX, blockTag);
-    if (!code) return;
+  }
+
+  #request(pending: Pending, code: CompileRequest['code']): void {
     const id = this.#nextId++;
-    this.#pending.set(id, { slot, pageStarts: [...code.pages.values()], isArchived: archived !== undefined });
+    this.#pending.set(id, pending);
     this.#unanswered++;
-    this.#compiler.request({ id, slot, code });
+    this.#compiler.request({ id, slot: pending.slot, code });
+  }
+
+  #setCountdown(slot: number, count: number): void {
+    this.#view.setInt32(slot + ENTER.countdown, count, true);
   }
 
   /** Where on a physical page blocks begin that are compiled or on the way to it. */
@@ -168,13 +186,13 @@ export class HotCode {
     this.#pending.delete(id);
     if (!pending?.isArchived || instructionCount > 0) return;
     this.#archived.gaveUp(pending.slot);
-    this.#view.setInt32(pending.slot + ENTER.countdown, this.#policy.hotCount, true);
+    this.#setCountdown(pending.slot, this.#policy.hotCount);
   }
 
   /** Regions whose code outlived a slice were made from what was there all the time. */
   #settle(): void {
     if (this.#unsettled.length === 0) return;
-    const isThere = ({ slot, tableIndex }: { slot: number; tableIndex: number }) => this.#view.getInt32(slot + ENTER.region, true) === tableIndex;
+    const isThere = ({ slot, tableIndex }: Installed) => this.#view.getInt32(slot + ENTER.region, true) === tableIndex;
     const [kept, dropped] = [this.#unsettled.filter(isThere), this.#unsettled.filter((region) => !isThere(region))];
     this.#compiler.settle({ kept: kept.map(({ id }) => id), dropped: dropped.map(({ id }) => id) });
     this.#unsettled = [];
@@ -208,7 +226,7 @@ export class HotCode {
     this.#regions.release(region);
     this.#ages.remove(slot);
     this.#view.setInt32(slot + ENTER.region, 0, true);
-    this.#view.setInt32(slot + ENTER.countdown, this.#policy.hotCount, true);
+    this.#setCountdown(slot, this.#policy.hotCount);
   }
 
   /** Generated code enters the region of an Enter slot without a look at the slot where it finds it in the hash table. */
@@ -227,7 +245,7 @@ export class HotCode {
     for (const [id, { slot, pageStarts }] of this.#pending) {
       if (!pageStarts.includes(page * PAGE_BYTES)) continue;
       this.#pending.delete(id);
-      this.#view.setInt32(slot + ENTER.countdown, this.#policy.hotCount, true);
+      this.#setCountdown(slot, this.#policy.hotCount);
     }
   }
 

@@ -13,11 +13,17 @@ export interface SavedCode {
   readonly slots: ReadonlyMap<number, number>;
 }
 
+/** Bytes of all regions of an archive: then it gets no more. */
+export const ARCHIVE_BYTES_MAX = 64 * 2 ** 20;
+const NO_CODE = new Uint8Array();
+
 /** Regions that were compiled before, perhaps by another machine. */
 export class RegionArchive {
+  /** Those that were loaded. */
   readonly #regions: SavedRegion[] = [];
   readonly #byKey = new Map<number, SavedRegion[]>();
   readonly #onAdded: (region: Uint8Array) => void;
+  #sizeBytes = 0;
 
   /** `onAdded` is given each new region, so that `load` may have it another time. */
   constructor(onAdded: (region: Uint8Array) => void) {
@@ -26,17 +32,27 @@ export class RegionArchive {
 
   /** Takes in what `onAdded` was given. Throws where that is cut short. */
   load(bytes: Uint8Array): void {
-    this.#put(decodeRegion(bytes));
-  }
-
-  add(region: SavedRegion): void {
-    if (this.#byKey.get(region.key)?.some((known) => isSame(known, region))) return;
-    this.#put(region);
-    this.#onAdded(encodeRegion(region));
-  }
-
-  #put(region: SavedRegion): void {
+    const region = decodeRegion(bytes);
+    if (this.#has(region)) return;
+    this.#sizeBytes += bytes.length;
     this.#regions.push(region);
+    this.#note(region);
+  }
+
+  /** Keeps a region for others, unless it is known. */
+  add(region: SavedRegion): void {
+    if (this.#sizeBytes > ARCHIVE_BYTES_MAX || this.#has(region)) return;
+    const bytes = encodeRegion(region);
+    this.#sizeBytes += bytes.length;
+    this.#note({ ...region, code: NO_CODE });
+    this.#onAdded(bytes);
+  }
+
+  #has(region: SavedRegion): boolean {
+    return this.#byKey.get(region.key)?.some((known) => isSame(known, region)) ?? false;
+  }
+
+  #note(region: SavedRegion): void {
     const others = this.#byKey.get(region.key);
     if (others) others.push(region);
     else this.#byKey.set(region.key, [region]);

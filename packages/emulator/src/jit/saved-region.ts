@@ -64,17 +64,17 @@ export class CodeRuns {
   }
 
   runs(): CodeRun[] {
-    const runs: { offset: number; bytes: number[] }[] = [];
+    const runs: { readonly offset: number; readonly bytes: number[] }[] = [];
+    let end = Number.NaN;
     for (const [offset, bytes] of [...this.#instructions].toSorted(([a], [b]) => a - b)) {
-      bytes.forEach((byte, index) => {
+      for (let index = 0; index < bytes.length; index++) {
         const at = offset + index;
-        const last = runs.at(-1);
-        const end = last ? last.offset + last.bytes.length : Number.NaN;
         // Jumps into the middle of an instruction make instructions that overlap.
-        if (last && at < end) return;
-        if (last && at === end && (at & (PAGE_BYTES - 1)) !== 0) last.bytes.push(byte);
-        else runs.push({ offset: at, bytes: [byte] });
-      });
+        if (at < end) continue;
+        if (at !== end || at % PAGE_BYTES === 0) runs.push({ offset: at, bytes: [] });
+        runs.at(-1)!.bytes.push(bytes[index]!);
+        end = at + 1;
+      }
     }
     return runs.map(({ offset, bytes }) => ({ offset, bytes: Uint8Array.from(bytes) }));
   }

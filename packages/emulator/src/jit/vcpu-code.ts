@@ -15,8 +15,9 @@ export interface VcpuCodeOptions extends Pick<CodeSource, 'ram' | 'decoder'> {
   readonly blocks: BlockCache;
   /** Where on a physical page hot blocks begin. */
   hotOffsets(page: number): number[];
-  /** The page of the region's entry: its number in RAM, and its linear address. */
+  /** The page of the region's entry, its number in RAM and its linear address; and the entry's offset in it. */
   readonly entryPage: number;
+  readonly entry: number;
   hasRegion(slot: number): boolean;
   readonly linear: bigint;
   readonly blockTag: number;
@@ -36,6 +37,13 @@ export class VcpuCode implements CodeSource {
     this.#starts = new Map([[0, options.entryPage * PAGE_BYTES]]);
   }
 
+  get entryGpa(): number {
+    return this.#options.entryPage * PAGE_BYTES + this.#options.entry;
+  }
+  get blockTag(): number {
+    return this.#options.blockTag;
+  }
+
   pageStart(page: number): number {
     const known = this.#starts.get(page);
     if (known !== undefined) return known;
@@ -51,10 +59,13 @@ export class VcpuCode implements CodeSource {
     return start >= 0 ? this.#options.blocks.slotOf(start + (offset & (PAGE_BYTES - 1))) : undefined;
   }
 
-  /** The same, and decodes a block there where code has not run yet. */
-  ensureSlot(offset: number): number | undefined {
+  /** The same, and decodes a block where code has not run yet if its guest-physical address `isWanted`. */
+  ensureSlot(offset: number, isWanted: (gpa: number) => boolean): number | undefined {
     const start = this.pageStart(Math.floor(offset / PAGE_BYTES));
-    return start >= 0 ? this.#options.blocks.ensureSlot(start + (offset & (PAGE_BYTES - 1)), BigInt.asUintN(64, this.#options.linear + BigInt(offset))) : undefined;
+    if (start < 0) return undefined;
+    const { blocks, linear } = this.#options;
+    const gpa = start + (offset & (PAGE_BYTES - 1));
+    return isWanted(gpa) ? blocks.ensureSlot(gpa, BigInt.asUintN(64, linear + BigInt(offset))) : blocks.slotOf(gpa);
   }
 
   hasRegion(offset: number): boolean {

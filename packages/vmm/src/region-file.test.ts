@@ -1,0 +1,69 @@
+import assert from 'node:assert/strict';
+import { existsSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test, type TestContext } from 'node:test';
+import { ARCHIVE_BYTES_MAX } from '@hanok/emulator';
+import { openRegionFile, regionFilePath } from './region-file.ts';
+
+function temporaryFolder(t: TestContext): string {
+  const folder = mkdtempSync(join(tmpdir(), 'hanok-regions-'));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+const region = (key: number, codeBytes = 3) => ({
+  entry: 0, blockTag: 1, key, instructionCount: 1, pages: [0], runs: [{ offset: 0, bytes: Uint8Array.of(0x90) }], locals: [], hints: [], places: [],
+  code: new Uint8Array(codeBytes),
+});
+
+/** Words of `index` for one such region. */
+const WORDS = 5;
+const countIn = (path: string) => openRegionFile(path).index().length / WORDS;
+
+test('regions are there for the next machines, whoever kept them', (t) => {
+  const path = join(temporaryFolder(t), 'regions', 'name');
+  const [first, second] = [openRegionFile(path), openRegionFile(path)];
+  first.add(region(1));
+  second.add(region(2));
+  first.add(region(3));
+  assert.equal(countIn(path), 3);
+});
+
+test('a file that was cut short, or damaged, has the regions before that', (t) => {
+  const path = join(temporaryFolder(t), 'name');
+  const archive = openRegionFile(path);
+  for (const key of [1, 2, 3]) archive.add(region(key));
+  const bytes = readFileSync(path);
+  truncateSync(path, bytes.length - 1);
+  assert.equal(countIn(path), 2);
+  const damaged = Buffer.from(bytes);
+  damaged[bytes.length / 3 + 20]! ^= 1;
+  writeFileSync(path, damaged);
+  assert.equal(countIn(path), 1);
+});
+
+test('a full file is used once more and then left', (t) => {
+  const path = join(temporaryFolder(t), 'name');
+  openRegionFile(path).add(region(1, ARCHIVE_BYTES_MAX));
+  assert.equal(countIn(path), 1);
+  assert.ok(!existsSync(path));
+  assert.equal(countIn(path), 0);
+});
+
+test('a folder that cannot be had costs nothing', (t) => {
+  const path = join(temporaryFolder(t), 'name');
+  writeFileSync(path, 'no folder');
+  const archive = openRegionFile(join(path, 'name'));
+  archive.add(region(1));
+  assert.equal(archive.index().length, 0);
+});
+
+test('each kernel has a file of its own', () => {
+  const kernel = new Uint8Array(100_000);
+  const path = regionFilePath('/cache', kernel);
+  assert.equal(regionFilePath('/cache', kernel.slice()), path);
+  assert.notEqual(regionFilePath('/cache', kernel.subarray(1)), path);
+  kernel[1000] = 1;
+  assert.notEqual(regionFilePath('/cache', kernel), path);
+});
