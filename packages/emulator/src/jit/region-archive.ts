@@ -1,4 +1,4 @@
-import { decodeRegion, encodeRegion, entryKey, isSameCode, linksOf, type SavedRegion } from './saved-region.ts';
+import { decodeRegion, encodeRegion, entryKey, isSameCode, type RegionSummary, type SavedRegion, summaryOf } from './saved-region.ts';
 
 /** What a vCPU asks an archive for: those of its regions that may be the code at an entry, and where that lies in this machine. */
 export interface SavedCode {
@@ -15,13 +15,14 @@ export interface SavedCode {
 
 /** Bytes of all regions of an archive: then it gets no more. */
 export const ARCHIVE_BYTES_MAX = 64 * 2 ** 20;
-const NO_CODE = new Uint8Array();
 
 /** Regions that were compiled before, perhaps by another machine. */
 export class RegionArchive {
-  /** Those that were loaded. */
-  readonly #regions: SavedRegion[] = [];
-  readonly #byKey = new Map<number, SavedRegion[]>();
+  /** Those that were loaded, encoded: few of them are needed. */
+  readonly #regions: Uint8Array[] = [];
+  readonly #summaries: RegionSummary[] = [];
+  readonly #loadedByKey = new Map<number, Uint8Array[]>();
+  readonly #addedByKey = new Map<number, SavedRegion[]>();
   readonly #onAdded: (region: Uint8Array) => void;
   #sizeBytes = 0;
 
@@ -30,13 +31,13 @@ export class RegionArchive {
     this.#onAdded = onAdded;
   }
 
-  /** Takes in what `onAdded` was given. Throws where that is cut short. */
+  /** Takes in what `onAdded` was given. Throws a RangeError where that is cut short. */
   load(bytes: Uint8Array): void {
-    const region = decodeRegion(bytes);
-    if (this.#has(region)) return;
+    const summary = summaryOf(bytes);
     this.#sizeBytes += bytes.length;
-    this.#regions.push(region);
-    this.#note(region);
+    this.#regions.push(bytes);
+    this.#summaries.push(summary);
+    addTo(this.#loadedByKey, summary.key, bytes);
   }
 
   /** Keeps a region for others, unless it is known. */
@@ -44,34 +45,39 @@ export class RegionArchive {
     if (this.#sizeBytes > ARCHIVE_BYTES_MAX || this.#has(region)) return;
     const bytes = encodeRegion(region);
     this.#sizeBytes += bytes.length;
-    this.#note({ ...region, code: NO_CODE });
+    addTo(this.#addedByKey, region.key, { ...region, places: [], hints: [], code: NO_CODE });
     this.#onAdded(bytes);
   }
 
   #has(region: SavedRegion): boolean {
-    return this.#byKey.get(region.key)?.some((known) => isSame(known, region)) ?? false;
-  }
-
-  #note(region: SavedRegion): void {
-    const others = this.#byKey.get(region.key);
-    if (others) others.push(region);
-    else this.#byKey.set(region.key, [region]);
+    const known = [...(this.#addedByKey.get(region.key) ?? []), ...(this.#loadedByKey.get(region.key) ?? []).map(decodeRegion)];
+    return known.some((other) => isSame(other, region));
   }
 
   /** What vCPUs must know of the loaded regions, as numbers that are cheap to send: of each its key, tag, pages and links. */
   index(): Int32Array {
-    const words = this.#regions.flatMap((region) => {
-      const links = linksOf(region);
-      return [region.key, region.blockTag, region.pages.length, ...region.pages, links.length, ...links];
-    });
+    const words: number[] = [];
+    for (const { key, blockTag, pages, links } of this.#summaries) words.push(key, blockTag, pages.length, ...pages, links.length, ...links);
     return Int32Array.from(words);
   }
 
   /** The first candidate that was made from what RAM holds now. */
   find({ candidates, entry, blockTag, pages }: SavedCode, ram: Uint8Array): SavedRegion | undefined {
     const isWanted = (region: SavedRegion) => region.entry === entry && region.blockTag === blockTag && isSameCode(region, ram, (page) => pages.get(page));
-    return candidates.map((candidate) => this.#regions[candidate]!).find(isWanted);
+    for (const candidate of candidates) {
+      const region = decodeRegion(this.#regions[candidate]!);
+      if (isWanted(region)) return region;
+    }
+    return undefined;
   }
+}
+
+const NO_CODE = new Uint8Array();
+
+function addTo<Item>(lists: Map<number, Item[]>, key: number, item: Item): void {
+  const list = lists.get(key);
+  if (list) list.push(item);
+  else lists.set(key, [item]);
 }
 
 function isSame(a: SavedRegion, b: SavedRegion): boolean {
@@ -103,16 +109,13 @@ export class ArchiveIndex {
     for (let number = 0; at < words.length; number++) {
       const key = tagged(words[at]!, words[at + 1]!);
       at += 2;
-      const candidate = { number, pages: list(), links: list() };
-      const others = this.#byKey.get(key);
-      if (others) others.unshift(candidate);
-      else this.#byKey.set(key, [candidate]);
+      addTo(this.#byKey, key, { number, pages: list(), links: list() });
     }
   }
 
   /** Regions that may be the code at a guest-physical address, the latest first. */
   candidates(ram: Uint8Array, gpa: number, blockTag: number): readonly Candidate[] {
-    return this.#byKey.get(tagged(entryKey(ram, gpa), blockTag))?.slice(0, CANDIDATES_MAX) ?? [];
+    return this.#byKey.get(tagged(entryKey(ram, gpa), blockTag))?.slice(-CANDIDATES_MAX).reverse() ?? [];
   }
 
   has(ram: Uint8Array, gpa: number, blockTag: number): boolean {

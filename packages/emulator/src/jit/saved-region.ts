@@ -50,11 +50,6 @@ export function entryKey(ram: Uint8Array, gpa: number): number {
   return key | 0;
 }
 
-/** Blocks that its branches lead to, by their offsets from the entry's page. */
-export function linksOf({ places }: SavedRegion): number[] {
-  return [...new Set(places.filter(({ kind }) => kind === 'slot').map(({ of }) => of))];
-}
-
 /** Joins instructions to runs of code, none of which goes over the end of a page. */
 export class CodeRuns {
   readonly #instructions = new Map<number, Uint8Array>();
@@ -95,39 +90,68 @@ export function isSameCode({ runs }: Pick<SavedRegion, 'runs'>, ram: Uint8Array,
 /** A header of numbers, lists of them, and bytes; all numbers have 32 bits, little-endian. */
 export function encodeRegion(region: SavedRegion): Uint8Array {
   const { entry, blockTag, key, instructionCount, pages, runs, locals, hints, places, code } = region;
-  const runBytes = runs.reduce((sum, { bytes }) => sum + bytes.length, 0);
+  const links = [...new Set(places.filter(({ kind }) => kind === 'slot').map(({ of }) => of))];
   const words = [
-    key, blockTag, entry, instructionCount, pages.length, runs.length, locals.length, hints.length, places.length, runBytes, code.length,
-    ...pages, ...runs.flatMap(({ offset, bytes }) => [offset, bytes.length]), ...locals.map((type) => LOCAL_TYPES.indexOf(type)),
+    key, blockTag, pages.length, links.length, entry, instructionCount, runs.length, locals.length, hints.length, places.length, code.length,
+    ...pages, ...links, ...runs.flatMap(({ offset, bytes }) => [offset, bytes.length]), ...locals.map((type) => LOCAL_TYPES.indexOf(type)),
     ...hints.map(({ offset, likely }) => offset * 2 + (likely ? 1 : 0)), ...places.flatMap(({ at, kind, of }) => [at, KINDS.indexOf(kind), of]),
   ];
-  const bytes = new Uint8Array(words.length * 4 + runBytes + code.length);
-  const view = new DataView(bytes.buffer);
-  words.forEach((word, index) => view.setInt32(index * 4, word, true));
-  let at = words.length * 4;
-  for (const part of [...runs.map((run) => run.bytes), code]) {
-    bytes.set(part, at);
+  const parts = [new Uint8Array(Int32Array.from(words).buffer), ...runs.map(({ bytes }) => bytes), code];
+  const all = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
     at += part.length;
   }
-  return bytes;
+  return all;
+}
+
+/** What must be known of a region to ask for it: what it is found by, and the blocks its branches lead to, by their offsets from the entry's page. */
+export interface RegionSummary extends Pick<SavedRegion, 'key' | 'blockTag' | 'pages'> {
+  readonly links: readonly number[];
+}
+
+/** Reads an encoded region from its beginning. */
+class RegionReader {
+  readonly #bytes: Uint8Array;
+  readonly #view: DataView;
+  #at = 0;
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes;
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  }
+
+  words(count: number): number[] {
+    return Array.from({ length: count }, () => this.#view.getInt32((this.#at += 4) - 4, true));
+  }
+
+  take(count: number): Uint8Array {
+    const taken = this.#bytes.subarray(this.#at, (this.#at += count));
+    if (taken.length !== count) throw new RangeError('a saved region is cut short');
+    return taken;
+  }
+}
+
+/** Throws a RangeError where bytes are missing. */
+export function summaryOf(bytes: Uint8Array): RegionSummary {
+  const reader = new RegionReader(bytes);
+  const [key, blockTag, pageCount, linkCount] = reader.words(HEADER_WORDS) as [number, number, number, number];
+  return { key, blockTag, pages: reader.words(pageCount), links: reader.words(linkCount) };
 }
 
 /** Throws a RangeError where bytes are missing. */
 export function decodeRegion(bytes: Uint8Array): SavedRegion {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  let at = 0;
-  const word = (): number => view.getInt32((at += 4) - 4, true);
-  const words = (count: number): number[] => Array.from({ length: count }, word);
-  const [key, blockTag, entry, instructionCount, pageCount, runCount, localCount, hintCount, placeCount, , codeBytes] = words(HEADER_WORDS) as [number, number, number, number, number, number, number, number, number, number, number];
-  const pages = words(pageCount);
-  const lengths = words(2 * runCount);
-  const locals = words(localCount).map((index) => LOCAL_TYPES[index]!);
-  const hints = words(hintCount).map((hint) => ({ offset: hint >> 1, likely: (hint & 1) !== 0 }));
-  const placeWords = words(3 * placeCount);
-  const places = Array.from({ length: placeCount }, (_, index): Place => ({ at: placeWords[3 * index]!, kind: KINDS[placeWords[3 * index + 1]!]!, of: placeWords[3 * index + 2]! }));
-  const take = (count: number) => bytes.subarray(at, (at += count));
-  const runs = Array.from({ length: runCount }, (_, index) => ({ offset: lengths[2 * index]!, bytes: take(lengths[2 * index + 1]!) }));
-  const code = take(codeBytes);
-  if (code.length !== codeBytes) throw new RangeError('a saved region is cut short');
-  return { key, blockTag, entry, instructionCount, pages, runs, locals, hints, places, code };
+  const reader = new RegionReader(bytes);
+  const header = reader.words(HEADER_WORDS);
+  const [key, blockTag, pageCount, linkCount, entry, instructionCount, runCount, localCount, hintCount, placeCount, codeBytes] = header as [number, number, number, number, number, number, number, number, number, number, number];
+  const pages = reader.words(pageCount);
+  reader.words(linkCount);
+  const lengths = reader.words(2 * runCount);
+  const locals = reader.words(localCount).map((index) => LOCAL_TYPES[index]!);
+  const hints = reader.words(hintCount).map((hint) => ({ offset: hint >> 1, likely: (hint & 1) !== 0 }));
+  const words = reader.words(3 * placeCount);
+  const places = Array.from({ length: placeCount }, (_, index): Place => ({ at: words[3 * index]!, kind: KINDS[words[3 * index + 1]!]!, of: words[3 * index + 2]! }));
+  const runs = Array.from({ length: runCount }, (_, index) => ({ offset: lengths[2 * index]!, bytes: reader.take(lengths[2 * index + 1]!) }));
+  return { key, blockTag, entry, instructionCount, pages, runs, locals, hints, places, code: reader.take(codeBytes) };
 }
