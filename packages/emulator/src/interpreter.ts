@@ -14,6 +14,7 @@ import { emitSlowAddress } from './memory-emit.ts';
 import { type Form, SlotOperands } from './operands.ts';
 import { defineChain } from './region-chain.ts';
 import { defineLeaveRegion } from './jit/leave-region.ts';
+import { defineJumpRegions } from './jit/jump-regions.ts';
 import { defineLinkRegions } from './jit/link-regions.ts';
 import { routineFunctions } from './routines.ts';
 import { writeRunFunction } from './run-function.ts';
@@ -137,6 +138,7 @@ export interface InterpreterExports {
   readonly fetchAddress: unknown;
   readonly leaveRegion: unknown;
   readonly linkRegions: unknown;
+  readonly jumpRegions: unknown;
   readonly flagsImage: unknown;
   readonly copyForward: unknown;
   readonly fillForward: unknown;
@@ -208,6 +210,7 @@ function buildModule(hot: readonly Handler[], cold: readonly Handler[], recordsA
   module.export('fillTlb', 'func', defineHostFill(module, fill));
   module.export('leaveRegion', 'func', defineLeaveRegion(module));
   module.export('linkRegions', 'func', defineLinkRegions(module, regionTable, recordsActivity));
+  module.export('jumpRegions', 'func', defineJumpRegions(module, regionTable, recordsActivity));
   for (const name of ['flagsImage', 'copyForward', 'fillForward', 'timeStamp'] as const) module.export(name, 'func', callees[name]);
   return module.toBytes();
 }

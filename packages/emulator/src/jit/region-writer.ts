@@ -250,8 +250,7 @@ export class RegionWriter {
       code.op('end');
     }
     this.#flags.spill(this.#lowering, flags);
-    code.localGet(LOCAL.cpu).localGet(target).memory('i64.store', CPU.rip);
-    this.#return(Lookup, 0);
+    code.localGet(LOCAL.cpu).localGet(target).localGet(LOCAL.budget).returnCall(this.#callees.jumpRegions);
   }
 
   #follow(from: StructuredBlock, edge: Edge): void {

@@ -25,6 +25,8 @@ export interface RegionCallees extends Callees {
   readonly leaveRegion: number;
   /** `defineLinkRegions`. */
   readonly linkRegions: number;
+  /** `defineJumpRegions`. */
+  readonly jumpRegions: number;
 }
 
 /** A template, what it depends on, and what it leaves behind. */
@@ -112,9 +114,7 @@ export class TemplateWriter implements Flow, RegionExits {
   leave(l: Lowering, target: number): void {
     const code = this.#code;
     this.#flags.spill(l, this.flagsHere);
-    code.localGet(LOCAL.cpu).localGet(target).memory('i64.store', CPU.rip);
-    code.localGet(LOCAL.cpu).localGet(LOCAL.budget).executedHere(1).op('i32.sub').memory('i32.store', CPU.budget);
-    code.i32(REGION_END.Lookup).op('return');
+    code.localGet(LOCAL.cpu).localGet(target).localGet(LOCAL.budget).executedHere(1).op('i32.sub').returnCall(this.#tools.callees.jumpRegions);
   }
 
   callHelper(l: Lowering, number: number, argumentCount: number): void {
