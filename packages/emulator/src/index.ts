@@ -6,7 +6,7 @@ export type { EmulatedVcpuOptions } from './emulated-vcpu-options.ts';
 export type { CompiledCode } from './jit/region-cache.ts';
 export { type CompilePolicy, REQUESTS_MAX } from './jit/hot-code.ts';
 export { type CompiledModule, type CompileRequest, OwnThreadCompiler, type RegionCompiler, type Settlement } from './jit/region-compiler.ts';
-export { ARCHIVE_BYTES_MAX, ArchiveIndex, RegionArchive } from './jit/region-archive.ts';
+export { ARCHIVE_BYTES_MAX, ArchiveIndex, type ArchiveStore, RegionArchive } from './jit/region-archive.ts';
 export { UnsettledRegions } from './jit/unsettled-regions.ts';
 export { RequestQueue } from './jit/request-queue.ts';
 export { RegionModuleBuilder } from './jit/region-module-builder.ts';

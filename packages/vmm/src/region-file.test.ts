@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
@@ -12,9 +13,9 @@ function temporaryFolder(t: TestContext): string {
   return folder;
 }
 
-const region = (key: number, codeBytes = 3) => ({
+const region = (key: number) => ({
   entry: 0, blockTag: 1, key, instructionCount: 1, pages: [0], runs: [{ offset: 0, bytes: Uint8Array.of(0x90) }], locals: [], hints: [], places: [],
-  code: new Uint8Array(codeBytes),
+  code: new Uint8Array(3),
 });
 
 /** Words of `index` for one such region. */
@@ -45,8 +46,12 @@ test('a file that was cut short, or damaged, has the regions before that', (t) =
 
 test('a full file is used once more and then left', (t) => {
   const path = join(temporaryFolder(t), 'name');
-  openRegionFile(path).add(region(1, ARCHIVE_BYTES_MAX));
-  assert.equal(countIn(path), 1);
+  const code = randomBytes(1 << 20);
+  const archive = openRegionFile(path);
+  for (let key = 0; key < 100; key++) archive.add({ ...region(key), code });
+  const sizeBytes = statSync(path).size;
+  assert.ok(sizeBytes >= ARCHIVE_BYTES_MAX && sizeBytes < ARCHIVE_BYTES_MAX + 2 * code.length, `${sizeBytes} bytes`);
+  assert.ok(countIn(path) > 1);
   assert.ok(!existsSync(path));
   assert.equal(countIn(path), 0);
 });

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { appendFileSync, mkdirSync, readFileSync, rmSync, utimesSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { crc32 } from 'node:zlib';
+import { crc32, deflateRawSync, inflateRawSync } from 'node:zlib';
 import { ARCHIVE_BYTES_MAX, RegionArchive } from '@hanok/emulator';
 import { dropOldFiles, sourcesStamp } from './interpreter-file.ts';
 
@@ -22,12 +22,16 @@ export function regionFilePath(folder: string, kernel: Uint8Array): string {
  * full still uses it, but leaves it to the next one to start anew.
  */
 export function openRegionFile(path: string): RegionArchive {
-  const archive = new RegionArchive((region) => {
-    try {
-      appendFileSync(path, record(region));
-    } catch {
-      // What cannot be kept is compiled again, nothing else.
-    }
+  const archive = new RegionArchive({
+    keep(region) {
+      try {
+        appendFileSync(path, record(region));
+      } catch {
+        // What cannot be kept is compiled again, nothing else.
+      }
+    },
+    pack: (code) => deflateRawSync(code, { level: 1 }),
+    unpack: (packed) => inflateRawSync(packed),
   });
   try {
     mkdirSync(dirname(path), { recursive: true });

@@ -16,6 +16,15 @@ export interface SavedCode {
 /** Bytes of all regions of an archive: then it gets no more. */
 export const ARCHIVE_BYTES_MAX = 64 * 2 ** 20;
 
+/** Keeps what an archive gets. */
+export interface ArchiveStore {
+  /** Given each new region, so that `load` may have it another time. */
+  keep(region: Uint8Array): void;
+  /** Makes a region's code smaller, and what it was again. */
+  pack(code: Uint8Array): Uint8Array;
+  unpack(packed: Uint8Array): Uint8Array;
+}
+
 /** Regions that were compiled before, perhaps by another machine. */
 export class RegionArchive {
   /** Those that were loaded, encoded: few of them are needed. */
@@ -23,15 +32,14 @@ export class RegionArchive {
   readonly #summaries: RegionSummary[] = [];
   readonly #loadedByKey = new Map<number, Uint8Array[]>();
   readonly #addedByKey = new Map<number, SavedRegion[]>();
-  readonly #onAdded: (region: Uint8Array) => void;
+  readonly #store: ArchiveStore;
   #sizeBytes = 0;
 
-  /** `onAdded` is given each new region, so that `load` may have it another time. */
-  constructor(onAdded: (region: Uint8Array) => void) {
-    this.#onAdded = onAdded;
+  constructor(store: ArchiveStore) {
+    this.#store = store;
   }
 
-  /** Takes in what `onAdded` was given. Throws a RangeError where that is cut short. */
+  /** Takes in what the store was given to keep. Throws a RangeError where that is cut short. */
   load(bytes: Uint8Array): void {
     const summary = summaryOf(bytes);
     this.#sizeBytes += bytes.length;
@@ -43,10 +51,10 @@ export class RegionArchive {
   /** Keeps a region for others, unless it is known. */
   add(region: SavedRegion): void {
     if (this.#sizeBytes > ARCHIVE_BYTES_MAX || this.#has(region)) return;
-    const bytes = encodeRegion(region);
+    const bytes = encodeRegion({ ...region, code: this.#store.pack(region.code) });
     this.#sizeBytes += bytes.length;
     addTo(this.#addedByKey, region.key, { ...region, places: [], hints: [], code: NO_CODE });
-    this.#onAdded(bytes);
+    this.#store.keep(bytes);
   }
 
   #has(region: SavedRegion): boolean {
@@ -66,7 +74,7 @@ export class RegionArchive {
     const isWanted = (region: SavedRegion) => region.entry === entry && region.blockTag === blockTag && isSameCode(region, ram, (page) => pages.get(page));
     for (const candidate of candidates) {
       const region = decodeRegion(this.#regions[candidate]!);
-      if (isWanted(region)) return region;
+      if (isWanted(region)) return { ...region, code: this.#store.unpack(region.code) };
     }
     return undefined;
   }
