@@ -1,5 +1,5 @@
 import { VCPU_COUNT_MAX } from '@hanok/machine';
-import { CPU_MODEL_NAMES, DEFAULT_CPU_MODEL_NAME } from '@hanok/vmm';
+import { CPU_MODEL_NAMES, DEFAULT_CPU_MODEL_NAME } from '@hanok/vmm/cpu-models';
 import { type Call, defineCommand } from './command.ts';
 import { UsageError } from './errors.ts';
 import { type BootOptions, type DiskOptions, type RunOptions, runMachine } from './run-machine.ts';

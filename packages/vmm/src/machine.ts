@@ -8,7 +8,7 @@ import { ParavirtBoard } from './paravirt-board.ts';
 import type { MachineProfile } from './profile/machine-profile.ts';
 import { SamplerThread } from './profile/sampler-thread.ts';
 import { hostNowNs, RealClock } from './real-clock.ts';
-import { regionFilePath } from './region-file.ts';
+import { regionFilePath } from './region-file-path.ts';
 import { VcpuThreads } from './vcpu-threads.ts';
 import { type BuiltInterpreter, builtInterpreter, compiledCodeBytes, readCompiledCode } from './vcpu-worker-data.ts';
 

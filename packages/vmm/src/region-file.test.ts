@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { ARCHIVE_BYTES_MAX } from '@hanok/emulator';
-import { openRegionFile, regionFilePath } from './region-file.ts';
+import { regionFilePath } from './region-file-path.ts';
+import { openRegionFile } from './region-file.ts';
 
 function temporaryFolder(t: TestContext): string {
   const folder = mkdtempSync(join(tmpdir(), 'hanok-regions-'));

@@ -1,21 +1,10 @@
-import { createHash } from 'node:crypto';
 import { appendFileSync, mkdirSync, readFileSync, rmSync, utimesSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname } from 'node:path';
 import { crc32, deflateRawSync, inflateRawSync } from 'node:zlib';
 import { ARCHIVE_BYTES_MAX, RegionArchive } from '@hanok/emulator';
-import { dropOldFiles, sourcesStamp } from './interpreter-file.ts';
+import { dropOldFiles } from './interpreter-file.ts';
 
 const HEADER_BYTES = 8;
-/** Of a kernel: enough to tell it from others. */
-const KERNEL_BYTES = 65_536;
-
-/** Where regions are kept for machines with this kernel, and this version of what compiles them. */
-export function regionFilePath(folder: string, kernel: Uint8Array): string {
-  const beginning = createHash('sha256').update(kernel.subarray(0, KERNEL_BYTES)).digest('hex');
-  const name = createHash('sha256').update(JSON.stringify([kernel.length, beginning, sourcesStamp()])).digest('hex');
-  return join(folder, 'regions', name);
-}
-
 /**
  * An archive that a file keeps. New regions are appended, each behind its length and its CRC-32; several machines may do
  * that at once. What follows damage is ignored, and a file that cannot be read or written is none. The machine that finds it
