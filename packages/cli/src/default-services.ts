@@ -4,7 +4,11 @@ import { didYouMean } from './suggest.ts';
 
 /** The project's own machines and images, loaded when a command first uses them, so that help comes at once. */
 export const defaultServices: Services = {
-  prepareMachine: () => preloadThreads(),
+  prepareMachine() {
+    preloadThreads();
+    // Loaded while the disk gives the kernel; who needs it is told what went wrong.
+    import('@hanok/vmm').catch(() => {});
+  },
   async createMachine(config) {
     const [{ createMachine }, { defaultCacheDirectory }] = await Promise.all([import('@hanok/vmm'), import('@hanok/images')]);
     return createMachine({ cacheFolder: defaultCacheDirectory(), ...config });

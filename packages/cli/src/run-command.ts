@@ -57,6 +57,7 @@ export const runCommand = defineCommand({
     { line: 'hanok run --kernel vmlinuz --initrd initrd.img --disk disk.raw', help: 'a kernel of your own' },
   ],
   async run(call, io, services) {
+    services.prepareMachine();
     return runMachine(await readRunOptions(call, services), io, services);
   },
 });

@@ -42,7 +42,6 @@ export interface RunOptions {
 
 /** Makes one machine from what the user asked for, runs it to its end and gives the exit status. */
 export async function runMachine(options: RunOptions, io: Io, services: Services): Promise<number> {
-  services.prepareMachine();
   await using resources = new AsyncDisposableStack();
   const debug = io.env.HANOK_DEBUG === '1';
   const log = resources.use(await openRunLog(options.logPath, debug ? (line) => io.stderr.write(`hanok: ${line}\n`) : undefined));
