@@ -106,6 +106,16 @@ export class Tlb {
 
   /** The same for another vCPU, which is stopped: that with its block at this address. */
   forbidWritesOf(blockAddress: number, page: number): void {
+    const words = this.#words;
+    for (const [counter, log] of [[CPU.loggedLocalFills, FILL_LOG.local], [CPU.loggedGlobalFills, FILL_LOG.global]] as const) {
+      const count = words[(blockAddress + counter) >> 2]!;
+      if (count === FILL_LOG.entryCount) return this.#forbidAllWritesOf(blockAddress, page);
+      const first = (blockAddress + log) >> 2;
+      for (let index = first; index < first + count; index++) this.#forgetWrites(words[index]!, page);
+    }
+  }
+
+  #forbidAllWritesOf(blockAddress: number, page: number): void {
     const start = (blockAddress + TLB.offset) >> 2;
     const end = start + TABLES_BYTES / 4;
     for (let at = start; at < end; at += ENTRY_WORDS) this.#forgetWrites(at, page);
