@@ -48,8 +48,8 @@ const storeOf = (keep: ArchiveStore['keep']): ArchiveStore => ({ keep, pack: (co
 function runAgain(run: readonly { readonly index: number; readonly program: TestCase; readonly expected: TestResult }[], regions: readonly Uint8Array[]): void {
   assert.ok(regions.length >= run.length / 2, `${regions.length} regions of ${run.length} programs were kept`);
   let compiledCount = 0;
-  const archive = new RegionArchive(storeOf(() => void compiledCount++));
-  for (const region of regions) archive.load(region);
+  const positions = regions.map((_, index) => regions.slice(0, index).reduce((sum, { length }) => sum + length, 0));
+  const archive = new RegionArchive(storeOf(() => void compiledCount++), Buffer.concat(regions), positions);
   const other = createInterpreterDriver(true, archive);
   for (const { index, program, expected } of run) assert.deepEqual(differences(expected, other.run(program)), [], `${index}, from the archive: ${describe(program)}`);
   assert.ok(compiledCount < regions.length / 2, `${compiledCount} regions were compiled although ${regions.length} were kept`);

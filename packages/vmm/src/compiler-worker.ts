@@ -1,5 +1,5 @@
 import { receiveMessageOnPort } from 'node:worker_threads';
-import { machineMemory, RegionModuleBuilder, RequestQueue, UnsettledRegions } from '@hanok/emulator';
+import { machineMemory, NO_ARCHIVE, RegionModuleBuilder, RequestQueue, UnsettledRegions } from '@hanok/emulator';
 import { threadData } from './machine-threads.ts';
 import { openRegionFile } from './region-file.ts';
 import type { FromCompiler, ToCompiler } from './remote-compiler.ts';
@@ -12,13 +12,12 @@ const BATCH_REGIONS = 8;
 const { memory, memoryBytes, vcpuCount, helperNames, connections, requests, regionFile } = await threadData<CompilerWorkerData>();
 setRegionFlags();
 const ram = new Uint8Array(memory.buffer as ArrayBufferLike, machineMemory(vcpuCount, memoryBytes).ramAddress, memoryBytes);
-const archive = regionFile === undefined ? undefined : openRegionFile(regionFile);
+const archive = regionFile === undefined ? NO_ARCHIVE : openRegionFile(regionFile);
 const builder = new RegionModuleBuilder({ ram, helperNames, archive });
 const requestCount = new Int32Array(requests);
 
 const queues = connections.map((port) => ({ port, queue: new RequestQueue(memory.buffer as ArrayBufferLike), unsettled: new UnsettledRegions(archive) }));
-const archiveIndex = archive?.index() ?? new Int32Array();
-for (const { port } of queues) port.postMessage({ archiveIndex } satisfies FromCompiler);
+for (const { port } of queues) port.postMessage({ archive: archive.tables } satisfies FromCompiler);
 
 /** Compiles what there is, a module for each vCPU in turn; false where there was nothing. */
 function compileAll(): boolean {

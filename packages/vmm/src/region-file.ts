@@ -1,7 +1,7 @@
 import { appendFileSync, mkdirSync, readFileSync, rmSync, utimesSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { crc32, deflateRawSync, inflateRawSync } from 'node:zlib';
-import { ARCHIVE_BYTES_MAX, RegionArchive } from '@hanok/emulator';
+import { ARCHIVE_BYTES_MAX, type ArchiveStore, RegionArchive } from '@hanok/emulator';
 import { dropOldFiles } from './interpreter-file.ts';
 
 const HEADER_BYTES = 8;
@@ -11,28 +11,41 @@ const HEADER_BYTES = 8;
  * full still uses it, but leaves it to the next one to start anew.
  */
 export function openRegionFile(path: string): RegionArchive {
-  const archive = new RegionArchive({
-    keep(region) {
-      try {
-        appendFileSync(path, record(region));
-      } catch {
-        // What cannot be kept is compiled again, nothing else.
-      }
-    },
+  const store: ArchiveStore = {
+    keep: (region) => keep(path, region),
     pack: (code) => deflateRawSync(code, { level: 1 }),
-    unpack: (packed) => inflateRawSync(packed),
-  });
+    // The archive's bytes are shared between threads, which zlib does not take.
+    unpack: (packed) => inflateRawSync(packed.slice()),
+  };
+  const file = read(path);
+  return new RegionArchive(store, shared(file), positionsIn(file));
+}
+
+function read(path: string): Uint8Array {
   try {
     mkdirSync(dirname(path), { recursive: true });
     dropOldFiles(dirname(path));
     const file = readFileSync(path);
-    loadRecords(archive, file);
     if (file.length >= ARCHIVE_BYTES_MAX) rmSync(path);
     else utimesSync(path, new Date(), new Date());
+    return file;
   } catch {
-    // There is none yet.
+    return new Uint8Array();
   }
-  return archive;
+}
+
+function keep(path: string, region: Uint8Array): void {
+  try {
+    appendFileSync(path, record(region));
+  } catch {
+    // What cannot be kept is compiled again, nothing else.
+  }
+}
+
+function shared(bytes: Uint8Array): Uint8Array {
+  const copy = new Uint8Array(new SharedArrayBuffer(bytes.length));
+  copy.set(bytes);
+  return copy;
 }
 
 function record(region: Uint8Array): Uint8Array {
@@ -43,12 +56,16 @@ function record(region: Uint8Array): Uint8Array {
   return bytes;
 }
 
-function loadRecords(archive: RegionArchive, file: Buffer): void {
+/** Where regions begin, up to the first that is not whole. */
+function positionsIn(file: Uint8Array): number[] {
+  const view = new DataView(file.buffer, file.byteOffset, file.byteLength);
+  const positions: number[] = [];
   for (let at = 0; at + HEADER_BYTES <= file.length; ) {
-    const end = at + HEADER_BYTES + file.readUInt32LE(at);
-    const region = file.subarray(at + HEADER_BYTES, end);
-    if (end > file.length || crc32(region) !== file.readUInt32LE(at + 4)) return;
-    archive.load(region);
+    const start = at + HEADER_BYTES;
+    const end = start + view.getUint32(at, true);
+    if (end > file.length || crc32(file.subarray(start, end)) !== view.getUint32(at + 4, true)) break;
+    positions.push(start);
     at = end;
   }
+  return positions;
 }

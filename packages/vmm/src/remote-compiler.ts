@@ -1,5 +1,5 @@
 import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
-import { ArchiveIndex, type CompiledModule, type CompileRequest, type RegionCompiler, type Settlement } from '@hanok/emulator';
+import { ArchiveIndex, type ArchiveTables, type CompiledModule, type CompileRequest, type RegionCompiler, type Settlement } from '@hanok/emulator';
 
 /** A vCPU's connection to the thread that compiles. */
 export interface CompilerConnection {
@@ -10,7 +10,7 @@ export interface CompilerConnection {
 
 /** What the vCPU sends, and what it is sent: first of all what the archive has. */
 export type ToCompiler = CompileRequest | Settlement;
-export type FromCompiler = CompiledModule | { readonly archiveIndex: Int32Array };
+export type FromCompiler = CompiledModule | { readonly archive: ArchiveTables };
 
 /** Has regions compiled by that thread. */
 export class RemoteCompiler implements RegionCompiler {
@@ -40,7 +40,7 @@ export class RemoteCompiler implements RegionCompiler {
   take(): CompiledModule | undefined {
     const message: FromCompiler | undefined = receiveMessageOnPort(this.#port)?.message;
     if (!message || 'module' in message) return message;
-    this.index = new ArchiveIndex(message.archiveIndex);
+    this.index = new ArchiveIndex(message.archive);
     return undefined;
   }
 }

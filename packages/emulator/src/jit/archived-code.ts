@@ -1,4 +1,5 @@
-import type { ArchiveIndex, SavedCode } from './region-archive.ts';
+import type { ArchiveIndex } from './archive-index.ts';
+import type { SavedCode } from './region-archive.ts';
 import type { VcpuCode } from './vcpu-code.ts';
 
 const PAGE_BYTES = 4096;
@@ -58,6 +59,6 @@ export class ArchivedCode {
       const slot = source.ensureSlot(link, (gpa) => this.mayHave(gpa, blockTag));
       if (slot) slots.set(link, slot);
     }
-    return { candidates: candidates.map(({ number }) => number), entry: entryGpa % PAGE_BYTES, blockTag, pages, slots };
+    return { candidates: candidates.map(({ position }) => position), entry: entryGpa % PAGE_BYTES, blockTag, pages, slots };
   }
 }

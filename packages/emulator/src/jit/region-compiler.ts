@@ -1,5 +1,6 @@
 import type { RecordedCode } from './recorded-code.ts';
-import { ArchiveIndex, type SavedCode } from './region-archive.ts';
+import { ArchiveIndex } from './archive-index.ts';
+import { NO_ARCHIVE, type SavedCode } from './region-archive.ts';
 import { RegionModuleBuilder, type RegionModuleOptions } from './region-module-builder.ts';
 import { UnsettledRegions } from './unsettled-regions.ts';
 
@@ -51,8 +52,8 @@ export class OwnThreadCompiler implements RegionCompiler {
   #slices = 0;
 
   constructor(options: RegionModuleOptions, batches: Batches) {
-    const { archive } = options;
-    this.index = new ArchiveIndex(archive?.index() ?? new Int32Array());
+    const { archive = NO_ARCHIVE } = options;
+    this.index = new ArchiveIndex(archive.tables);
     this.#builder = new RegionModuleBuilder(options);
     this.#unsettled = new UnsettledRegions(archive);
     this.#batches = batches;

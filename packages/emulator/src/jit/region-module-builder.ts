@@ -4,7 +4,7 @@ import { alwaysRaises } from '../always-raised.ts';
 import { NO_SLOT } from '../layout.ts';
 import { MEMORY_MAX_PAGES } from '../machine-memory.ts';
 import { type RecordedCode, recordedSource } from './recorded-code.ts';
-import type { RegionArchive, SavedCode } from './region-archive.ts';
+import { NO_ARCHIVE, type RegionArchive, type SavedCode } from './region-archive.ts';
 import { regionBlocks } from './region-blocks.ts';
 import type { CompileRequest, CompiledModule } from './region-compiler.ts';
 import { importCallees } from './region-imports.ts';
@@ -64,8 +64,8 @@ export class RegionModuleBuilder {
 
   /** Takes a region from the archive. */
   #place(target: Target, { pages, slots, ...wanted }: SavedCode, id: number): number {
-    const { ram, archive } = this.#options;
-    const region = archive?.find({ pages, slots, ...wanted }, ram);
+    const { ram, archive = NO_ARCHIVE } = this.#options;
+    const region = archive.find({ pages, slots, ...wanted }, ram);
     if (!region) return 0;
     const f = this.#function(target, id);
     for (const type of region.locals) f.local(type);

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ArchiveIndex, RegionArchive } from './region-archive.ts';
+import { ArchiveIndex } from './archive-index.ts';
+import { RegionArchive } from './region-archive.ts';
 import { CodeRuns, decodeRegion, encodeRegion, entryKey, isSameCode, type SavedRegion, summaryOf } from './saved-region.ts';
 
 const ENTRY = 0xff0;
@@ -45,7 +46,7 @@ test('a region comes back from its bytes, and not from a part of them', () => {
   const bytes = encodeRegion(region);
   assert.deepEqual(decodeRegion(bytes), region);
   for (let length = 0; length < bytes.length; length++) assert.throws(() => decodeRegion(bytes.subarray(0, length)), RangeError);
-  assert.deepEqual(summaryOf(bytes), { key: region.key, blockTag: TAG, pages: [0, 1], links: [-20] });
+  assert.deepEqual(summaryOf(bytes), { pages: [0, 1], links: [-20] });
 });
 
 test('code is the same only where each byte of it is', () => {
@@ -75,16 +76,32 @@ test('an archive gives what it was given, for the same code at the same place', 
   first.add(makeRegion(ram));
   first.add(makeRegion(ram));
   assert.equal(kept.length, 1, 'once');
-  const archive = new RegionArchive({ keep: () => assert.fail('it is there'), pack: invert, unpack: invert });
-  archive.load(kept[0]!);
+  const archive = new RegionArchive({ keep: () => assert.fail('it is there'), pack: invert, unpack: invert }, Uint8Array.of(9, ...kept[0]!), [1]);
   archive.add(makeRegion(ram));
-  const index = new ArchiveIndex(archive.index());
-  assert.deepEqual(index.candidates(ram, 0x3000 + ENTRY, TAG), [{ number: 0, pages: [0, 1], links: [-20] }]);
+  const index = new ArchiveIndex(archive.tables);
+  assert.deepEqual(index.candidates(ram, 0x3000 + ENTRY, TAG), [{ position: 1, pages: [0, 1], links: [-20] }]);
+  assert.ok(index.has(ram, 0x3000 + ENTRY, TAG));
+  assert.ok(!index.has(ram, 0x3000 + ENTRY, TAG + 1));
   assert.deepEqual(index.candidates(ram, 0x3000 + ENTRY, TAG + 1), []);
-  const wanted = { candidates: [0], entry: ENTRY, blockTag: TAG, pages: PAGES, slots: new Map() };
+  const wanted = { candidates: [1], entry: ENTRY, blockTag: TAG, pages: PAGES, slots: new Map() };
   assert.deepEqual(archive.find(wanted, ram), makeRegion(ram));
   assert.equal(archive.find({ ...wanted, entry: ENTRY - 1 }, ram), undefined);
   assert.equal(archive.find({ ...wanted, blockTag: TAG + 1 }, ram), undefined);
   ram[0x1000]! ^= 1;
   assert.equal(archive.find(wanted, ram), undefined);
+});
+
+test('of many regions each is found by its key, the latest of several first', () => {
+  const region = makeRegion(makeRam());
+  const parts = Array.from({ length: 3000 }, (_, number) => encodeRegion({ ...region, key: (number % 1000) * 4096 - 7 }));
+  const positions: number[] = [];
+  let sizeBytes = 0;
+  for (const { length } of parts) {
+    positions.push(sizeBytes);
+    sizeBytes += length;
+  }
+  const { tables } = new RegionArchive({ keep: () => {}, pack: (code) => code, unpack: (code) => code }, Buffer.concat(parts), positions);
+  const index = new ArchiveIndex(tables);
+  for (let key = 0; key < 1000; key++) assert.deepEqual(index.positions(key * 4096 - 7, TAG), [key, key + 1000, key + 2000].map((number) => positions[number]));
+  assert.deepEqual(index.positions(4096, TAG), []);
 });

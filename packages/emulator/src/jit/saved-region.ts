@@ -87,7 +87,7 @@ export function isSameCode({ runs }: Pick<SavedRegion, 'runs'>, ram: Uint8Array,
   return true;
 }
 
-/** A header of numbers, lists of them, and bytes; all numbers have 32 bits, little-endian. */
+/** A header of numbers (first the key and the tag), lists of them, and bytes; all numbers have 32 bits, little-endian. */
 export function encodeRegion(region: SavedRegion): Uint8Array {
   const { entry, blockTag, key, instructionCount, pages, runs, locals, hints, places, code } = region;
   const links = [...new Set(places.filter(({ kind }) => kind === 'slot').map(({ of }) => of))];
@@ -106,8 +106,8 @@ export function encodeRegion(region: SavedRegion): Uint8Array {
   return all;
 }
 
-/** What must be known of a region to ask for it: what it is found by, and the blocks its branches lead to, by their offsets from the entry's page. */
-export interface RegionSummary extends Pick<SavedRegion, 'key' | 'blockTag' | 'pages'> {
+/** What must be known of a region to ask for it: its pages, and the blocks its branches lead to, by their offsets from the entry's page. */
+export interface RegionSummary extends Pick<SavedRegion, 'pages'> {
   readonly links: readonly number[];
 }
 
@@ -136,8 +136,8 @@ class RegionReader {
 /** Throws a RangeError where bytes are missing. */
 export function summaryOf(bytes: Uint8Array): RegionSummary {
   const reader = new RegionReader(bytes);
-  const [key, blockTag, pageCount, linkCount] = reader.words(HEADER_WORDS) as [number, number, number, number];
-  return { key, blockTag, pages: reader.words(pageCount), links: reader.words(linkCount) };
+  const [, , pageCount, linkCount] = reader.words(HEADER_WORDS) as [number, number, number, number];
+  return { pages: reader.words(pageCount), links: reader.words(linkCount) };
 }
 
 /** Throws a RangeError where bytes are missing. */

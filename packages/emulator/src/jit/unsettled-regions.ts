@@ -4,21 +4,21 @@ import type { SavedRegion } from './saved-region.ts';
 
 /** Regions of one vCPU that go into the archive, if their code was not written while they were compiled. */
 export class UnsettledRegions {
-  readonly #archive: RegionArchive | undefined;
+  readonly #archive: RegionArchive;
   readonly #regions = new Map<number, SavedRegion>();
 
-  constructor(archive: RegionArchive | undefined) {
+  constructor(archive: RegionArchive) {
     this.#archive = archive;
   }
 
   add(id: number, region: SavedRegion): void {
-    if (this.#archive) this.#regions.set(id, region);
+    this.#regions.set(id, region);
   }
 
   settle({ kept, dropped }: Settlement): void {
     for (const id of kept) {
       const region = this.#regions.get(id);
-      if (region) this.#archive!.add(region);
+      if (region) this.#archive.add(region);
     }
     for (const id of [...kept, ...dropped]) this.#regions.delete(id);
   }

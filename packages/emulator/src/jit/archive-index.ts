@@ -1,0 +1,70 @@
+import { entryKey, type RegionSummary, summaryOf } from './saved-region.ts';
+
+/** Of a table's entries: what a region is found by, and one more than its position, 0 where there is none. */
+const ENTRY_WORDS = 2;
+
+/** An open hash table: those of one key stand in the order in which they were kept. */
+export function makeTable(bytes: Uint8Array, positions: readonly number[]): Int32Array {
+  const entryCount = 2 ** Math.ceil(Math.log2(2 * positions.length + 2));
+  const table = new Int32Array(new SharedArrayBuffer(entryCount * ENTRY_WORDS * 4));
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  for (const position of positions) {
+    const key = tagged(view.getInt32(position, true), view.getInt32(position + 4, true));
+    let at = firstPlace(table, key);
+    while (table[at + 1] !== 0) at = nextPlace(table, at);
+    table[at] = key;
+    table[at + 1] = position + 1;
+  }
+  return table;
+}
+
+const tagged = (key: number, blockTag: number) => key ^ Math.imul(blockTag, 0x9e3779b1);
+const firstPlace = (table: Int32Array, key: number) => (Math.imul(key, ENTRY_WORDS) >>> 0) & (table.length - ENTRY_WORDS);
+const nextPlace = (table: Int32Array, at: number) => (at + ENTRY_WORDS) & (table.length - ENTRY_WORDS);
+
+/** Candidates that are tried for one entry at most, the latest first. */
+const CANDIDATES_MAX = 4;
+
+/** A region that may be the code at an entry. */
+export interface Candidate extends RegionSummary {
+  readonly position: number;
+}
+
+/** What a vCPU may know of an archive: plain data, and all threads may have the same. */
+export interface ArchiveTables {
+  /** Regions, encoded. */
+  readonly bytes: Uint8Array;
+  /** Where they are. */
+  readonly table: Int32Array;
+}
+
+/** Finds regions by their keys. */
+export class ArchiveIndex {
+  readonly #tables: ArchiveTables;
+
+  constructor(tables: ArchiveTables) {
+    this.#tables = tables;
+  }
+
+  /** Where regions with a key and tag begin, in the order in which they were kept. */
+  positions(key: number, blockTag: number): number[] {
+    const { table } = this.#tables;
+    const wanted = tagged(key, blockTag);
+    const found: number[] = [];
+    for (let at = firstPlace(table, wanted); table[at + 1] !== 0; at = nextPlace(table, at)) if (table[at] === wanted) found.push(table[at + 1]! - 1);
+    return found;
+  }
+
+  /** Regions that may be the code at a guest-physical address, the latest first. */
+  candidates(ram: Uint8Array, gpa: number, blockTag: number): Candidate[] {
+    const positions = this.positions(entryKey(ram, gpa), blockTag).slice(-CANDIDATES_MAX).reverse();
+    return positions.map((position) => ({ position, ...summaryOf(this.#tables.bytes.subarray(position)) }));
+  }
+
+  has(ram: Uint8Array, gpa: number, blockTag: number): boolean {
+    const { table } = this.#tables;
+    const wanted = tagged(entryKey(ram, gpa), blockTag);
+    for (let at = firstPlace(table, wanted); table[at + 1] !== 0; at = nextPlace(table, at)) if (table[at] === wanted) return true;
+    return false;
+  }
+}
