@@ -5,6 +5,7 @@ import { ARCHIVE_BYTES_MAX, type ArchiveStore, RegionArchive } from '@hanok/emul
 import { dropOldFiles } from './interpreter-file.ts';
 
 const HEADER_BYTES = 8;
+
 /**
  * An archive that a file keeps. New regions are appended, each behind its length and its CRC-32; several machines may do
  * that at once. What follows damage is ignored, and a file that cannot be read or written is none. The machine that finds it

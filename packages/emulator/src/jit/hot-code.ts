@@ -83,8 +83,9 @@ export class HotCode {
   readonly #slotsByPage = new Map<number, Set<number>>();
   readonly #ages = new RegionAges();
   readonly #dropsByPage = new Map<number, number>();
-  /** Compiled regions that were taken after the last slice. */
+  /** Compiled regions that were taken after the last slice, and the ids of those that nobody wanted any more. */
   #unsettled: Installed[] = [];
+  #unwanted: number[] = [];
   readonly #archived: ArchivedCode;
   #mmu: Mmu | undefined;
   #blocks: BlockCache | undefined;
@@ -183,6 +184,7 @@ export class HotCode {
   /** What was looked for in the archive and is not there has to get hot. */
   #answered({ id, instructionCount }: CompiledModule['regions'][number]): void {
     const pending = this.#pending.get(id);
+    if (!pending) this.#unwanted.push(id);
     this.#pending.delete(id);
     if (!pending?.isArchived || instructionCount > 0) return;
     this.#archived.gaveUp(pending.slot);
@@ -191,11 +193,12 @@ export class HotCode {
 
   /** Regions whose code outlived a slice were made from what was there all the time. */
   #settle(): void {
-    if (this.#unsettled.length === 0) return;
+    if (this.#unsettled.length + this.#unwanted.length === 0) return;
     const isThere = ({ slot, tableIndex }: Installed) => this.#view.getInt32(slot + ENTER.region, true) === tableIndex;
     const [kept, dropped] = [this.#unsettled.filter(isThere), this.#unsettled.filter((region) => !isThere(region))];
-    this.#compiler.settle({ kept: kept.map(({ id }) => id), dropped: dropped.map(({ id }) => id) });
+    this.#compiler.settle({ kept: kept.map(({ id }) => id), dropped: [...dropped.map(({ id }) => id), ...this.#unwanted] });
     this.#unsettled = [];
+    this.#unwanted = [];
   }
 
   #install(id: number, tableIndex: number, instructionCount: number): void {

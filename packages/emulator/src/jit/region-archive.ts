@@ -31,11 +31,14 @@ export class RegionArchive {
   readonly tables: ArchiveTables;
   readonly #index: ArchiveIndex;
   readonly #added = new Map<number, SavedRegion[]>();
-  readonly #store: ArchiveStore;
+  readonly #store: ArchiveStore | undefined;
   #sizeBytes: number;
 
-  /** @param bytes what the store was given to keep, each region from one of `positions` on */
-  constructor(store: ArchiveStore, bytes: Uint8Array = new Uint8Array(), positions: readonly number[] = []) {
+  /**
+   * Without a store it takes nothing.
+   * @param bytes what the store was given to keep, each region from one of `positions` on
+   */
+  constructor(store: ArchiveStore | undefined, bytes: Uint8Array = new Uint8Array(), positions: readonly number[] = []) {
     this.#store = store;
     this.#sizeBytes = bytes.length;
     this.tables = { bytes, table: makeTable(bytes, positions) };
@@ -44,7 +47,7 @@ export class RegionArchive {
 
   /** Keeps a region for others, unless it is known. */
   add(region: SavedRegion): void {
-    if (this.#sizeBytes > ARCHIVE_BYTES_MAX || this.#has(region)) return;
+    if (!this.#store || this.#sizeBytes > ARCHIVE_BYTES_MAX || this.#has(region)) return;
     const bytes = encodeRegion({ ...region, code: this.#store.pack(region.code) });
     this.#sizeBytes += bytes.length;
     const { key } = region;
@@ -66,7 +69,7 @@ export class RegionArchive {
     for (const position of candidates) {
       const region = this.#at(position);
       if (region.entry !== entry || region.blockTag !== blockTag || !isSameCode(region, ram, (page) => pages.get(page))) continue;
-      return { ...region, code: this.#store.unpack(region.code) };
+      return { ...region, code: this.#store!.unpack(region.code) };
     }
     return undefined;
   }
@@ -81,4 +84,4 @@ function isSame(a: SavedRegion, b: SavedRegion): boolean {
 }
 
 /** Has no region and keeps none. */
-export const NO_ARCHIVE = new RegionArchive({ keep: () => {}, pack: (code) => code, unpack: (code) => code });
+export const NO_ARCHIVE = new RegionArchive(undefined);

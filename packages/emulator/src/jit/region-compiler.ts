@@ -24,13 +24,13 @@ export interface RegionCompiler {
   request(request: CompileRequest): void;
   /** Asked after each slice while there are requests: what is ready. */
   take(): CompiledModule | undefined;
-  /** What became of taken regions, by their ids: those that proved right may be kept for other machines, others must not. */
+  /** What became of all regions that were compiled and taken, by their ids: those that proved right may be kept for other machines, others must not. */
   settle(outcome: Settlement): void;
   /** Which regions can be had without compiling, once that is known. */
   readonly index: ArchiveIndex | undefined;
 }
 
-/** Taken regions that had their code to the end of a slice, and those whose code was written meanwhile. */
+/** Regions that had their code to the end of a slice, and those whose code was written meanwhile. */
 export interface Settlement {
   readonly kept: readonly number[];
   readonly dropped: readonly number[];

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ArchiveIndex } from './archive-index.ts';
 import { RegionArchive } from './region-archive.ts';
+import { UnsettledRegions } from './unsettled-regions.ts';
 import { CodeRuns, decodeRegion, encodeRegion, entryKey, isSameCode, type SavedRegion, summaryOf } from './saved-region.ts';
 
 const ENTRY = 0xff0;
@@ -104,4 +105,15 @@ test('of many regions each is found by its key, the latest of several first', ()
   const index = new ArchiveIndex(tables);
   for (let key = 0; key < 1000; key++) assert.deepEqual(index.positions(key * 4096 - 7, TAG), [key, key + 1000, key + 2000].map((number) => positions[number]));
   assert.deepEqual(index.positions(4096, TAG), []);
+});
+
+test('compiled regions go into the archive when their code proved right, and are forgotten otherwise', () => {
+  const region = makeRegion(makeRam());
+  const kept: number[] = [];
+  const archive = new RegionArchive({ keep: (bytes) => void kept.push(decodeRegion(bytes).key), pack: (code) => code, unpack: (code) => code });
+  const unsettled = new UnsettledRegions(archive);
+  for (const id of [1, 2, 3]) unsettled.add(id, { ...region, key: id });
+  unsettled.settle({ kept: [3], dropped: [1] });
+  unsettled.settle({ kept: [1, 2, 3], dropped: [] });
+  assert.deepEqual(kept, [3, 2]);
 });

@@ -2,7 +2,7 @@ import type { RegionArchive } from './region-archive.ts';
 import type { Settlement } from './region-compiler.ts';
 import type { SavedRegion } from './saved-region.ts';
 
-/** Regions of one vCPU that go into the archive, if their code was not written while they were compiled. */
+/** Compiled regions of one vCPU that go into the archive, if their code was not written while they were compiled. */
 export class UnsettledRegions {
   readonly #archive: RegionArchive;
   readonly #regions = new Map<number, SavedRegion>();
