@@ -1,5 +1,5 @@
 import { ArchiveIndex, type ArchiveTables, makeTable } from './archive-index.ts';
-import { decodeRegion, encodeRegion, isSameCode, type SavedRegion } from './saved-region.ts';
+import { decodeRegion, digestOf, encodeRegion, isSameCode, type SavedRegion } from './saved-region.ts';
 
 /** What a vCPU asks an archive for: those of its regions that may be the code at an entry, and where that lies in this machine. */
 export interface SavedCode {
@@ -30,7 +30,8 @@ export interface ArchiveStore {
 export class RegionArchive {
   readonly tables: ArchiveTables;
   readonly #index: ArchiveIndex;
-  readonly #added = new Map<number, SavedRegion[]>();
+  /** `digestOf` what it was given. */
+  readonly #added = new Set<number>();
   readonly #store: ArchiveStore | undefined;
   #sizeBytes: number;
 
@@ -50,14 +51,13 @@ export class RegionArchive {
     if (!this.#store || this.#sizeBytes > ARCHIVE_BYTES_MAX || this.#has(region)) return;
     const bytes = encodeRegion({ ...region, code: this.#store.pack(region.code) });
     this.#sizeBytes += bytes.length;
-    const { key } = region;
-    this.#added.set(key, [...(this.#added.get(key) ?? []), { ...region, places: [], hints: [], code: NO_CODE }]);
+    this.#added.add(digestOf(region));
     this.#store.keep(bytes);
   }
 
   #has(region: SavedRegion): boolean {
-    const added = this.#added.get(region.key) ?? [];
-    return added.some((other) => isSame(other, region)) || this.#index.positions(region.key, region.blockTag).some((position) => isSame(this.#at(position), region));
+    if (this.#added.has(digestOf(region))) return true;
+    return this.#index.positions(region.key, region.blockTag).some((position) => isSame(this.#at(position), region));
   }
 
   #at(position: number): SavedRegion {
@@ -74,8 +74,6 @@ export class RegionArchive {
     return undefined;
   }
 }
-
-const NO_CODE = new Uint8Array();
 
 function isSame(a: SavedRegion, b: SavedRegion): boolean {
   const areEqual = (x: Uint8Array, y: Uint8Array) => x.length === y.length && x.every((byte, index) => byte === y[index]);

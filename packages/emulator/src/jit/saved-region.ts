@@ -50,6 +50,16 @@ export function entryKey(ram: Uint8Array, gpa: number): number {
   return key | 0;
 }
 
+/** Of a region's code 53 bits: two that share them by chance are kept as one. */
+export function digestOf({ key, blockTag, runs }: SavedRegion): number {
+  let digest = key ^ blockTag;
+  for (const { offset, bytes } of runs) {
+    digest = Math.imul(digest ^ offset, HASH_FACTOR);
+    for (const byte of bytes) digest = Math.imul(digest ^ byte, HASH_FACTOR);
+  }
+  return (digest >>> 0) * 2 ** 21 + (key & 0x1f_ffff);
+}
+
 /** Joins instructions to runs of code, none of which goes over the end of a page. */
 export class CodeRuns {
   readonly #instructions = new Map<number, Uint8Array>();
