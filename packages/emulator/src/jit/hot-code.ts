@@ -37,6 +37,8 @@ const HOT_BLOCK_PART = 20;
 const PAGE_BYTES = 4096;
 /** How often a block that may be in the archive runs before it is asked for again. */
 const ASK_AGAIN_COUNT = 64;
+/** How often one that may be there runs before it is asked for: a region that is hardly entered is not worth its load. */
+const ARCHIVE_COUNT = 64;
 /** Where an entry of REGION_HASH has the Enter slot. */
 const REGION_SLOT = 12;
 
@@ -117,7 +119,7 @@ export class HotCode {
     const page = Math.floor(gpa / PAGE_BYTES);
     const countdown = this.countdown(page);
     if (!this.#archived.mayHave(gpa, this.#state.word(CPU.blockTag))) return countdown;
-    return Math.min(countdown, 2 ** (this.#dropsByPage.get(page) ?? 0));
+    return Math.min(countdown, ARCHIVE_COUNT * 2 ** (this.#dropsByPage.get(page) ?? 0));
   }
 
   /** The import `hot`: finds the code of a region while the address space it runs in is there. */
