@@ -38,7 +38,7 @@ const PAGE_BYTES = 4096;
 /** How often a block that may be in the archive runs before it is asked for again. */
 const ASK_AGAIN_COUNT = 64;
 /** How often one that may be there runs before it is asked for: a region that is hardly entered is not worth its load. */
-const ARCHIVE_COUNT = 64;
+const ARCHIVE_COUNT = 300;
 /** Where an entry of REGION_HASH has the Enter slot. */
 const REGION_SLOT = 12;
 
@@ -114,7 +114,7 @@ export class HotCode {
     return this.#policy.hotCount << Math.min(this.#dropsByPage.get(page) ?? 0, this.#policy.doublingsMax);
   }
 
-  /** The same for the block at a guest-physical address: what the archive may have is asked for at once, but more seldom where code was dropped. */
+  /** The same for the block at a guest-physical address: what the archive may have is asked for sooner, but not so where code was dropped often. */
   firstCountdown(gpa: number): number {
     const page = Math.floor(gpa / PAGE_BYTES);
     const countdown = this.countdown(page);
