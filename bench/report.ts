@@ -1,12 +1,12 @@
 import type { BarGroup } from './chart.ts';
 import { formatTable, geometricMean, median } from './statistics.ts';
 
-/** Nanoseconds of each round of one workload, and the number it printed. */
+/** Of one workload the number it printed, and of each run of it the nanoseconds of its rounds. */
 export interface WorkloadResult {
   readonly column: string;
   readonly name: string;
   readonly result: string;
-  readonly roundsNs: readonly number[];
+  readonly runsNs: readonly (readonly number[])[];
 }
 
 /** Results of all workloads; of several engines the first is the native one and the last is ours. */
@@ -25,12 +25,21 @@ export function parseResults(engine: string, lines: readonly string[]): Workload
     const [kind, column, name, result, ...rounds] = line.trim().split(' ');
     if (kind !== 'workload') return [];
     if (!rounds.length || !rounds.every((ns) => /^\d+$/.test(ns))) throw new Error(`${engine}: "${line}" is no result; something else wrote to the serial port: run it again`);
-    return [{ column: column!, name: name!, result: result!, roundsNs: rounds.map(Number) }];
+    return [{ column: column!, name: name!, result: result!, runsNs: [rounds.map(Number)] }];
   });
 }
 
-/** The first round warms up; the median of the others counts. */
-const warmNs = ({ roundsNs }: WorkloadResult) => median(roundsNs.length > 1 ? roundsNs.slice(1) : roundsNs);
+/** The same engines in several turns, as if each had run once. */
+export function joinTurns(turns: readonly (readonly EngineResults[])[]): EngineResults[] {
+  return turns[0]!.map((engine, index) => ({
+    ...engine,
+    workloads: engine.workloads.map((one) => ({ ...one, runsNs: turns.flatMap((turn) => counterpart(turn[index]!, one).runsNs) })),
+  }));
+}
+
+/** The first round of a run warms up; the median of the others counts. */
+const warmNs = ({ runsNs }: WorkloadResult) => median(runsNs.flatMap((rounds) => (rounds.length > 1 ? rounds.slice(1) : rounds)));
+const firstNs = ({ runsNs }: WorkloadResult) => median(runsNs.map((rounds) => rounds[0]!));
 
 /** The same workload's result of another engine; throws where it did not compute the same. */
 function counterpart(engine: EngineResults, { name, result }: WorkloadResult): WorkloadResult {
@@ -54,7 +63,7 @@ export function printReport(engines: readonly EngineResults[]): void {
   const [native, ...guests] = engines as [EngineResults, ...EngineResults[]];
   const warmUp = (engine: EngineResults, one: WorkloadResult) => {
     const found = counterpart(engine, one);
-    return found.roundsNs[0]! / warmNs(found);
+    return firstNs(found) / warmNs(found);
   };
   const machines = guests.filter(({ isNative }) => !isNative);
   const [ours, references] = [machines.at(-1)!, machines.slice(0, -1)];

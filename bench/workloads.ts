@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { bootable, compileWorkloads, type WorkloadBuild } from './builds.ts';
 import { slowdownChart } from './chart.ts';
 import { type GuestRunner, hanokAfresh, QEMU_RUNNER, runGuest, type TimedLine } from './guest.ts';
-import { chartGroups, type EngineResults, parseResults, printReport } from './report.ts';
+import { chartGroups, type EngineResults, joinTurns, parseResults, printReport } from './report.ts';
 import { missingForV86, V86_RUNNER } from './v86.ts';
 
 const TIMEOUT_MS = 900_000;
@@ -15,14 +15,25 @@ const CHART = fileURLToPath(new URL('../docs/speed.svg', import.meta.url));
 /** The guest's clock may differ by this part from the host's over the whole run. */
 const CLOCK_DEVIATION_MAX = 0.02;
 
+/** The engines run one after another so many times: these machines have better and worse minutes. */
+const TURNS = 2;
+
 /** `npm run bench -- workloads [ROUNDS] [NAME…]`: the same static program natively, in QEMU, in v86 (its i386 build) and in Hanok. */
 export async function benchWorkloads(given: readonly string[]): Promise<void> {
   const [rounds = '4', ...names] = given;
-  const args = [rounds, ...names];
+  if (!/^[1-9]\d*$/.test(rounds)) throw new Error(`"${rounds}" is no number of rounds; give one before the names`);
+  const args = [`${Math.max(2, Math.ceil(Number(rounds) / TURNS))}`, ...names];
   const folder = await mkdtemp(join(tmpdir(), 'hanok-bench-'));
   try {
     const build = await bootable(folder, 'amd64', compileWorkloads(folder, 'amd64'), args);
-    const results = [runNatively('native', build, args), ...(await runI386(folder, args)), await runIn(QEMU_RUNNER, build), await runIn({ ...hanokAfresh(join(folder, 'cache')), name: 'hanok' }, build)];
+    const i386 = await buildI386(folder, args);
+    const hanok = { ...hanokAfresh(join(folder, 'cache')), name: 'hanok' };
+    const turns: EngineResults[][] = [];
+    for (let turn = 0; turn < TURNS; turn++) {
+      const ofI386 = i386 ? [runNatively('native-i386', i386, args), await runIn(V86_RUNNER, i386)] : [];
+      turns.push([runNatively('native', build, args), ...ofI386, await runIn(QEMU_RUNNER, build), await runIn(hanok, build)]);
+    }
+    const results = joinTurns(turns);
     printReport(results);
     if (names.length === 0) await writeFile(CHART, slowdownChart('Times native speed (1 vCPU, geometric means; less is better)', chartGroups(results)));
   } finally {
@@ -41,22 +52,21 @@ async function runIn(runner: GuestRunner, { files }: WorkloadBuild): Promise<Eng
   return { name: runner.name, workloads: parseResults(runner.name, lines.map(({ text }) => text)) };
 }
 
-/** The same sources for a 32-bit processor, natively and in v86; nothing, with a notice, where something for it is missing. */
-async function runI386(folder: string, args: readonly string[]): Promise<EngineResults[]> {
-  const skip = (what: string) => {
-    process.stderr.write(`without v86: this computer lacks ${what}\n`);
-    return [];
-  };
-  const missing = missingForV86();
-  if (missing) return skip(missing);
-  let program: string;
+/** The same sources for a 32-bit processor, which v86 is; undefined, with a notice, where something for it is missing. */
+async function buildI386(folder: string, args: readonly string[]): Promise<WorkloadBuild | undefined> {
+  const missing = missingForV86() ?? (canCompileI386(folder) ? undefined : 'a compiler for i386: install gcc-multilib');
+  if (missing === undefined) return bootable(folder, 'i386', compileWorkloads(folder, 'i386'), args);
+  process.stderr.write(`without v86: this computer lacks ${missing}\n`);
+  return undefined;
+}
+
+function canCompileI386(folder: string): boolean {
   try {
-    program = compileWorkloads(folder, 'i386');
+    compileWorkloads(folder, 'i386');
+    return true;
   } catch {
-    return skip('a compiler for i386: install gcc-multilib');
+    return false;
   }
-  const build = await bootable(folder, 'i386', program, args);
-  return [runNatively('native-i386', build, args), await runIn(V86_RUNNER, build)];
 }
 
 /** Compares the time between the first and the last line as the guest and as the host see it. */
