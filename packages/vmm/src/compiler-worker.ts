@@ -8,6 +8,8 @@ import type { CompilerWorkerData } from './vcpu-worker-data.ts';
 
 /** Regions of one module at most: few, so that the first does not wait long for the last. */
 const BATCH_REGIONS = 8;
+/** The archive gets its regions when there is nothing to compile, or when so many modules' wait for it. */
+const SETTLEMENTS_MAX = 200;
 
 const { memory, memoryBytes, vcpuCount, helperNames, connections, requests, regionFile } = await threadData<CompilerWorkerData>();
 setRegionFlags();
@@ -19,13 +21,15 @@ const requestCount = new Int32Array(requests);
 const queues = connections.map((port) => ({ port, queue: new RequestQueue(memory.buffer as ArrayBufferLike), unsettled: new UnsettledRegions(archive) }));
 for (const { port } of queues) port.postMessage({ archive: archive.tables } satisfies FromCompiler);
 
+const settlements: (() => void)[] = [];
+
 /** Compiles what there is, a module for each vCPU in turn; false where there was nothing. */
 function compileAll(): boolean {
   let compiled = false;
   for (const { port, queue, unsettled } of queues) {
     for (let received = receiveMessageOnPort(port); received; received = receiveMessageOnPort(port)) {
       const message: ToCompiler = received.message;
-      if ('kept' in message) unsettled.settle(message);
+      if ('kept' in message) settlements.push(() => unsettled.settle(message));
       else queue.add(message);
     }
     const { requests, unwanted } = queue.take(BATCH_REGIONS);
@@ -39,5 +43,9 @@ function compileAll(): boolean {
 
 for (;;) {
   const seen = Atomics.load(requestCount, 0);
-  if (!compileAll()) Atomics.wait(requestCount, 0, seen);
+  const compiled = compileAll();
+  if (compiled && settlements.length < SETTLEMENTS_MAX) continue;
+  const settle = settlements.shift();
+  if (settle) settle();
+  else if (!compiled) Atomics.wait(requestCount, 0, seen);
 }
