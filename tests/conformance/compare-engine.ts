@@ -91,7 +91,7 @@ export function compareEngine({ mode, compiled }: Engine): void {
   const casesPerForm = compiled ? Math.ceil(cases / COMPILED_SHARE) : cases;
   const reference = new NativeDriver();
   const flags = hostFlags();
-  const subject = createInterpreterDriver(compiled);
+  const subject = createInterpreterDriver({ compiled });
   const name = `${subject.name}, ${mode}-bit mode`;
   const oracle = new Oracle({ reference, subject, seed, casesPerForm, mode });
   const totals: Totals = { rows: 0, forms: 0, cases: 0, exceptions: 0, differingRows: [], excluded: new Map() };

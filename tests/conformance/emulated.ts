@@ -1,4 +1,4 @@
-import { type CompilePolicy, OwnThreadCompiler, type RegionArchive, TimeStamp, buildInterpreter, EmulatedVcpu, type LocalInterrupts, machineMemory, type VcpuServices, DEFAULT_CPU_MODEL } from '@hanok/emulator';
+import { type CompilePolicy, type CompileRequest, OwnThreadCompiler, type RegionArchive, TimeStamp, buildInterpreter, EmulatedVcpu, type LocalInterrupts, machineMemory, type VcpuServices, DEFAULT_CPU_MODEL } from '@hanok/emulator';
 import { CodePages, ExitCounters, GuestMemory, PostedInterrupts, type VcpuBus } from '@hanok/machine';
 import { INTERPRETER_RAM_BYTES, InterpreterDriver } from './interpreter.ts';
 
@@ -30,8 +30,19 @@ const noInterrupts: LocalInterrupts = {
   init: () => {},
 };
 
-/** An emulated vCPU with nothing but a little RAM around it; what it compiles it looks for in the archive first. */
-export function createInterpreterDriver(compiled = false, archive?: RegionArchive): InterpreterDriver {
+export interface InterpreterDriverOptions {
+  /** Cases run in compiled code. */
+  readonly compiled?: boolean;
+  /** Where what is to be compiled is looked for first. */
+  readonly archive?: RegionArchive;
+  /** Pages of the window are apart in RAM. */
+  readonly isScattered?: boolean;
+  /** Told of what is compiled. */
+  onRequest?(request: CompileRequest): void;
+}
+
+/** An emulated vCPU with nothing but a little RAM around it. */
+export function createInterpreterDriver({ compiled = false, archive, isScattered = false, onRequest }: InterpreterDriverOptions = {}): InterpreterDriver {
   const { ramAddress, codePagesAddress, pageCount } = machineMemory(1, INTERPRETER_RAM_BYTES);
   const wasmMemory = new WebAssembly.Memory({ initial: pageCount, maximum: pageCount, shared: true });
   const memory = new GuestMemory(wasmMemory, ramAddress, INTERPRETER_RAM_BYTES);
@@ -52,7 +63,13 @@ export function createInterpreterDriver(compiled = false, archive?: RegionArchiv
   };
   const module = new WebAssembly.Module(image.bytes as Uint8Array<ArrayBuffer>);
   const ram = new Uint8Array(wasmMemory.buffer as ArrayBufferLike, ramAddress, INTERPRETER_RAM_BYTES);
-  const compiles = { compilePolicy: AT_ONCE, regionCompiler: new OwnThreadCompiler({ ram, ...image, archive }, AT_ONCE) };
+  const compiler = new OwnThreadCompiler({ ram, ...image, archive }, AT_ONCE);
+  const request = compiler.request.bind(compiler);
+  compiler.request = (wanted) => {
+    onRequest?.(wanted);
+    request(wanted);
+  };
+  const compiles = { compilePolicy: AT_ONCE, regionCompiler: compiler };
   const vcpu = new EmulatedVcpu({ memory, image, module, codePages, services, interceptExceptions: true, ...(compiled ? compiles : {}) });
-  return new InterpreterDriver(vcpu, memory, compiled);
+  return new InterpreterDriver(vcpu, memory, compiled, isScattered);
 }

@@ -26,7 +26,10 @@ const UD2 = Uint8Array.of(0x0f, 0x0b);
 const INVALID_OPCODE = 6;
 const PAGE_FAULT = 14;
 
-function mapPages(memory: GuestMemory): void {
+/** Where the page at an offset of the window is. */
+const windowPage = (offset: number, isScattered: boolean) => GPA.window + (isScattered ? LAYOUT.windowBytes - PAGE - offset : offset);
+
+function mapPages(memory: GuestMemory, isScattered: boolean): void {
   const entry = (table: number, index: number, value: number) => memory.writeU64(table + 8 * index, BigInt(value));
   const base = LAYOUT.regionBase;
   entry(GPA.pml4, 0, GPA.pdpt | PRESENT_WRITABLE_USER);
@@ -36,7 +39,7 @@ function mapPages(memory: GuestMemory): void {
     for (let offset = 0; offset < bytes; offset += PAGE) entry(GPA.table, Math.floor((linear + offset) / PAGE) % 512, (gpa + offset) | rights);
   };
   map(LAYOUT.codeBase, GPA.code, LAYOUT.codeBytes, PRESENT_WRITABLE_USER);
-  map(LAYOUT.windowBase, GPA.window, LAYOUT.windowBytes, PRESENT_WRITABLE_USER);
+  for (let offset = 0; offset < LAYOUT.windowBytes; offset += PAGE) map(LAYOUT.windowBase + offset, windowPage(offset, isScattered), PAGE, PRESENT_WRITABLE_USER);
   map(TSS_LINEAR, GPA.tss, PAGE, PRESENT_WRITABLE);
   // An I/O map that starts beyond the limit permits no port (SDM vol. 1 §19.5.2).
   memory.writeU16(GPA.tss + 0x66, TSS_LIMIT + 1);
@@ -131,13 +134,16 @@ export class InterpreterDriver implements ConformanceDriver {
   readonly #memory: GuestMemory;
   readonly #fixed = { 32: programState(32), 64: programState(64) };
 
-  /** With `compiled` each case runs twice, the second time in the region that the first one led to. */
-  constructor(vcpu: Vcpu, memory: GuestMemory, compiled = false) {
+  readonly #isScattered: boolean;
+
+  /** With `compiled` each case runs twice, the second time in the region that the first one led to. Pages of the window follow each other in RAM unless they are scattered. */
+  constructor(vcpu: Vcpu, memory: GuestMemory, compiled = false, isScattered = false) {
+    this.#isScattered = isScattered;
     this.name = compiled ? 'regions' : 'interpreter';
     this.#compiled = compiled;
     this.#vcpu = vcpu;
     this.#memory = memory;
-    mapPages(memory);
+    mapPages(memory, isScattered);
   }
 
   run(test: TestCase): TestResult {
@@ -149,15 +155,20 @@ export class InterpreterDriver implements ConformanceDriver {
     }
     const { state, exception } = this.#execute(test, this.#compiled ? INSTRUCTIONS_COMPILED : 1);
     const gate = exception && gateOf(test, exception);
-    const window = this.#memory.slice(GPA.window, LAYOUT.windowBytes)!;
     return {
       rip: gate === undefined ? Number(state.rip) : test.codeAddress + test.code.length,
       exception: gate === undefined ? exception : { vector: gate, errorCode: 0, cr2: 0n },
       gpr: BigUint64Array.from(state.gpr),
       rflags: Number(state.rflags) & TESTED_FLAGS,
       fx: floatImage(state),
-      memory: new Uint8Array(window),
+      memory: this.#window(),
     };
+  }
+
+  #window(): Uint8Array {
+    const window = new Uint8Array(LAYOUT.windowBytes);
+    for (let offset = 0; offset < LAYOUT.windowBytes; offset += PAGE) window.set(this.#memory.slice(windowPage(offset, this.#isScattered), PAGE)!, offset);
+    return window;
   }
 
   #loadCode(test: TestCase): void {
@@ -167,7 +178,7 @@ export class InterpreterDriver implements ConformanceDriver {
   }
 
   #loadData(test: TestCase): void {
-    this.#memory.write(GPA.window, test.memory);
+    for (let offset = 0; offset < LAYOUT.windowBytes; offset += PAGE) this.#memory.write(windowPage(offset, this.#isScattered), test.memory.subarray(offset, offset + PAGE));
     this.#vcpu.setState({
       ...this.#fixed[test.mode],
       ...floatState(test.fx),

@@ -21,9 +21,9 @@ const VECTOR = [
 const CONDITIONAL = /^(SET|CMOV)/;
 
 /** RSP is the stack, RBX the middle of the window, R15 counts loops down. */
-const RSP = 4;
+export const RSP = 4;
 export const RBX = 3;
-const R15 = 15;
+export const R15 = 15;
 const RESERVED = new Set([RSP, RBX, R15]);
 const LOOPS = 12n;
 const BLOCKS_MAX = 9;
@@ -88,7 +88,7 @@ function instruction(random: Random): number[] {
 /** 4 to 6 with `highByte` are AH, CH, DH; 7 would be BH, part of a register that must stay. */
 const highByteOfReserved = (operands: readonly OperandChoice[]) => operands.some((operand) => operand.kind === 'register' && operand.highByte && operand.number === 7);
 
-function terminator(random: Random, index: number, count: number, routine: boolean): Terminator {
+function terminator(random: Random, index: number, count: number, routine: boolean, calls: boolean): Terminator {
   if (routine) return { kind: 'return' };
   switch (random.below(6)) {
     case 0:
@@ -97,7 +97,7 @@ function terminator(random: Random, index: number, count: number, routine: boole
     case 2:
       return { kind: 'branch', to: random.between(index + 1, count) };
     case 3:
-      return { kind: 'call', to: count + 1 };
+      return calls ? { kind: 'call', to: count + 1 } : { kind: 'fall' };
     case 4:
       return random.oneIn(2) ? { kind: 'jump', to: random.between(index + 1, count) } : { kind: 'fall' };
     default:
@@ -124,11 +124,11 @@ interface Assembled {
   readonly exit: number;
 }
 
-/** Code that ends at its last byte: blocks with branches forwards, counted loops backwards, and a routine to call. */
-export function assemble(random: Random, instructionBytes: (random: Random) => number[]): Assembled {
+/** Code that ends at its last byte: blocks with branches forwards, counted loops backwards, and with `calls` a routine to call. */
+export function assemble(random: Random, instructionBytes: (random: Random) => number[], calls = true): Assembled {
   const count = random.between(2, BLOCKS_MAX);
   const make = (index: number, routine: boolean): Block => ({
-    bytes: Array.from({ length: random.between(1, 6) }, () => instructionBytes(random)).flat(), end: terminator(random, index, count, routine), start: 0,
+    bytes: Array.from({ length: random.between(1, 6) }, () => instructionBytes(random)).flat(), end: terminator(random, index, count, routine, calls), start: 0,
   });
   const blocks = Array.from({ length: count }, (_, index) => make(index, false));
   const routine = make(count, true);

@@ -6,6 +6,7 @@ import type { TestCase, TestResult } from './driver.ts';
 import { createInterpreterDriver } from './emulated.ts';
 import { FX } from './layout.ts';
 import { NativeDriver, nativeOracleUnavailable } from './native.ts';
+import { generateFrameProgram } from './frame-program.ts';
 import { generateProgram } from './program.ts';
 import { generateX87Program } from './x87-program.ts';
 import { Random } from './random.ts';
@@ -45,12 +46,12 @@ const describe = (program: TestCase) => `program at ${program.codeAddress.toStri
 const storeOf = (keep: ArchiveStore['keep']): ArchiveStore => ({ keep, pack: (code) => code, unpack: (code) => code });
 
 /** The same programs in another machine, which has the regions of the first: what it compiles itself is little. */
-function runAgain(run: readonly { readonly index: number; readonly program: TestCase; readonly expected: TestResult }[], regions: readonly Uint8Array[]): void {
+function runAgain(run: readonly { readonly index: number; readonly program: TestCase; readonly expected: TestResult }[], regions: readonly Uint8Array[], isScattered: boolean): void {
   assert.ok(regions.length >= run.length / 2, `${regions.length} regions of ${run.length} programs were kept`);
   let compiledCount = 0;
   const positions = regions.map((_, index) => regions.slice(0, index).reduce((sum, { length }) => sum + length, 0));
   const archive = new RegionArchive(storeOf(() => void compiledCount++), Buffer.concat(regions), positions);
-  const other = createInterpreterDriver(true, archive);
+  const other = createInterpreterDriver({ compiled: true, archive, isScattered });
   for (const { index, program, expected } of run) assert.deepEqual(differences(expected, other.run(program)), [], `${index}, from the archive: ${describe(program)}`);
   assert.ok(compiledCount < regions.length / 2, `${compiledCount} regions were compiled although ${regions.length} were kept`);
 }
@@ -60,19 +61,22 @@ if (unavailable) {
   test('random programs: not applicable', (t) => t.diagnostic(unavailable));
 } else {
   const reference = new NativeDriver();
-  const kinds = [['random programs', generateProgram, count], ['random programs of the x87', generateX87Program, Math.ceil(count / X87_SHARE)]] as const;
-  for (const [name, generate, programs] of kinds) {
+  const kinds = [
+    ['random programs', generateProgram, count, false], ['random programs of the x87', generateX87Program, Math.ceil(count / X87_SHARE), false],
+    ['random programs about frames', generateFrameProgram, count, false], ['random programs about frames on pages apart', generateFrameProgram, count, true],
+  ] as const;
+  for (const [name, generate, programs, isScattered] of kinds) {
     test(`${name} agree with the host processor, HANOK_PROGRAMS_SEED=${seed}, ${programs} programs`, () => {
       const random = new Random(seed);
       const regions: Uint8Array[] = [];
-      const subject = createInterpreterDriver(true, new RegionArchive(storeOf((region) => void regions.push(region))));
+      const subject = createInterpreterDriver({ compiled: true, archive: new RegionArchive(storeOf((region) => void regions.push(region))), isScattered });
       const run = Array.from({ length: programs }, (_, index) => {
         const program = generate(random);
         const expected = reference.run(program);
         assert.deepEqual(differences(expected, subject.run(program)), [], `${index}: ${describe(program)}`);
         return { index, program, expected };
       });
-      runAgain(run.reverse(), regions);
+      runAgain(run.reverse(), regions, isScattered);
     });
   }
 }

@@ -20,6 +20,7 @@ import { routineFunctions } from './routines.ts';
 import { writeRunFunction } from './run-function.ts';
 import { defineWalks } from './page-walk-emit.ts';
 import { defineFetchAddress, defineSlowAccess } from './slow-access.ts';
+import { defineGroupAccess } from './group-access.ts';
 import { defineHostFill, defineTlbFill } from './tlb-fill.ts';
 import { defineTimeStamp } from './time-stamp.ts';
 import { defineX87Quick } from './x87/quick/functions.ts';
@@ -118,6 +119,8 @@ export interface EngineImports {
   nowNs(): number;
   /** The block of this Enter slot has run often enough to be compiled. */
   hot(slot: number): void;
+  /** The groups of accesses in the region of an Enter slot miss too often. */
+  ungroup(slot: number): void;
   /** Slow memory access of compiled code: as above, but 0 wherever the interpreter must run the instruction. */
   regionRead(linearLow: number, linearHigh: number, sizeBytes: number): number;
   regionWrite(linearLow: number, linearHigh: number, sizeBytes: number): number;
@@ -137,6 +140,8 @@ export interface InterpreterExports {
   readonly regionLock: unknown;
   readonly fetchAddress: unknown;
   readonly leaveRegion: unknown;
+  readonly groupRead: unknown;
+  readonly groupWrite: unknown;
   readonly linkRegions: unknown;
   readonly jumpRegions: unknown;
   readonly flagsImage: unknown;
@@ -171,6 +176,7 @@ function buildModule(hot: readonly Handler[], cold: readonly Handler[], recordsA
   const [read, write, modify, lock, unlock] = [host('read', 3), host('write', 3), host('modify', 3), host('lock', 3), host('unlock', 3)];
   const regionAccesses = ([['regionRead', 'read'], ['regionWrite', 'write'], ['regionModify', 'modify'], ['regionLock', 'lock']] as const).map(([name, access]) => ({ name, access, target: host(name, 3) }));
   const regionFetch = host('regionFetch', 2);
+  const ungroup = module.importFunction('engine', 'ungroup', module.type(['i32'], []));
   const nowNs = module.importFunction('engine', 'nowNs', module.type([], ['f64']));
   const regionTable = module.importTable('engine', 'regions', { min: 1 });
   const segmentLinear = module.importFunction('engine', 'segmentLinear', module.type(i32s(3), ['f64']));
@@ -208,6 +214,7 @@ function buildModule(hot: readonly Handler[], cold: readonly Handler[], recordsA
   for (const [name, index] of Object.entries(callees.flag)) module.export(`flag${name}`, 'func', index);
   module.export('fetchAddress', 'func', defineFetchAddress(module, walks, regionFetch));
   module.export('fillTlb', 'func', defineHostFill(module, fill));
+  for (const [name, index] of Object.entries(defineGroupAccess(module, walks, ungroup))) module.export(name, 'func', index);
   module.export('leaveRegion', 'func', defineLeaveRegion(module));
   module.export('linkRegions', 'func', defineLinkRegions(module, regionTable, recordsActivity));
   module.export('jumpRegions', 'func', defineJumpRegions(module, regionTable, recordsActivity));

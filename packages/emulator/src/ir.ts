@@ -1,6 +1,7 @@
 import type { Code } from '@hanok/wasm';
 import type { ExactFloat, Routine, Value, ValueType, X87Quick } from '@hanok/x86';
 import type { ByteSource } from './jit/fold-vector.ts';
+import type { Origin } from './jit/instruction-memory.ts';
 
 /**
  * A value on its way to WebAssembly. Pure nodes used once are written where they are used; all others are written
@@ -18,6 +19,8 @@ export interface Node extends Value {
   operation?: { readonly name: string; readonly operands: readonly Value[]; readonly lane?: number };
   /** Where the bytes of a vector come from, for engines that simplify. */
   bytes?: readonly ByteSource[];
+  /** What an address is made of, for engines that know what registers hold. */
+  origin?: Origin | undefined;
   /** An integer below 2^n. */
   knownBits?: number;
   /** Which guest registers' locals the value is made of while it is not kept, one bit each (general, then vector). */

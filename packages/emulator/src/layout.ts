@@ -200,6 +200,8 @@ export const ENTER = {
   region: SLOT.immediate,
   /** u32: guest-physical page. */
   page: SLOT.immediate + 4,
+  /** i32: how often groups of accesses may miss before the region is compiled without (`defineGroupAccess`). */
+  missesLeft: SLOT.operand1,
 } as const;
 
 /** Fields of a Cross slot, which stands before an instruction that goes on on another page. */

@@ -3,6 +3,7 @@ import { Decoder } from '@hanok/x86';
 import type { BlockCache } from '../block-cache.ts';
 import type { CpuState } from '../cpu-state.ts';
 import type { InterpreterTables } from '../interpreter.ts';
+import { GROUP_MISSES_MAX } from '../group-access.ts';
 import { hashPlace } from '../hash-place.ts';
 import { CPU, ENTER, REGION_HASH, SLOT } from '../layout.ts';
 import type { Mmu } from '../mmu.ts';
@@ -88,6 +89,8 @@ export class HotCode {
   /** Compiled regions that were taken after the last slice, and the ids of those that nobody wanted any more. */
   #unsettled: Installed[] = [];
   #unwanted: number[] = [];
+  /** Enter slots of regions in which groups of accesses miss all the time. */
+  readonly #ungrouped = new Set<number>();
   readonly #archived: ArchivedCode;
   #mmu: Mmu | undefined;
   #blocks: BlockCache | undefined;
@@ -126,12 +129,13 @@ export class HotCode {
   note(slot: number): void {
     const source = this.#sourceOf(slot);
     const { entryGpa, blockTag } = source;
-    const isArchived = this.#archived.mayHave(entryGpa, blockTag) && this.#archived.isWorthTrying(slot);
+    const isGrouped = !this.#ungrouped.has(slot);
+    const isArchived = isGrouped && this.#archived.mayHave(entryGpa, blockTag) && this.#archived.isWorthTrying(slot);
     if (this.#unanswered === REQUESTS_MAX) {
       this.#setCountdown(slot, isArchived ? ASK_AGAIN_COUNT : this.#policy.hotCount);
       return;
     }
-    const code = isArchived ? this.#archived.find(source) : recordCode(source, entryGpa % PAGE_BYTES, this.#policy.regionInstructionsMax ?? REGION_INSTRUCTIONS_MAX, blockTag);
+    const code = isArchived ? this.#archived.find(source) : recordCode(source, entryGpa % PAGE_BYTES, this.#policy.regionInstructionsMax ?? REGION_INSTRUCTIONS_MAX, blockTag, isGrouped);
     this.#setCountdown(slot, ASKED);
     if (code) this.#request({ slot, pageStarts: [...code.pages.values()], isArchived }, code);
     else if (isArchived) {
@@ -206,6 +210,7 @@ export class HotCode {
   #install(id: number, tableIndex: number, instructionCount: number): void {
     const { slot, pageStarts, isArchived } = this.#pending.get(id)!;
     this.#view.setInt32(slot + ENTER.region, tableIndex, true);
+    this.#view.setInt32(slot + ENTER.missesLeft, GROUP_MISSES_MAX, true);
     if (!isArchived) this.#unsettled.push({ id, slot, tableIndex });
     this.#ages.add(slot, instructionCount);
     for (const start of pageStarts) this.#noteSlot(start / PAGE_BYTES, slot);
@@ -232,6 +237,13 @@ export class HotCode {
     this.#ages.remove(slot);
     this.#view.setInt32(slot + ENTER.region, 0, true);
     this.#setCountdown(slot, this.#policy.hotCount);
+  }
+
+  /** The import `ungroup`: the region is compiled again with each access on its own. */
+  ungroup(slot: number): void {
+    this.#ungrouped.add(slot);
+    this.dropRegion(slot);
+    this.#setCountdown(slot, 1);
   }
 
   /** Generated code enters the region of an Enter slot without a look at the slot where it finds it in the hash table. */
@@ -263,6 +275,7 @@ export class HotCode {
     this.#slotsByPage.clear();
     this.#pending.clear();
     this.#archived.clear();
+    this.#ungrouped.clear();
     const { offset, entryCount, entryBytes } = REGION_HASH;
     new Uint8Array(this.#view.buffer, this.#state.blockAddress + offset, entryCount * entryBytes).fill(0);
   }

@@ -13,12 +13,14 @@ export interface RecordedCode {
   readonly regions: ReadonlySet<number>;
   /** Likely targets of indirect jumps and calls, by their offsets. */
   readonly jumpTargets: ReadonlyMap<number, readonly number[]>;
+  /** Whether accesses to memory are grouped (`groupAccesses`). */
+  readonly isGrouped: boolean;
   /** What `works` depends on: a BLOCK_TAG. */
   readonly blockTag: number;
 }
 
 /** Follows code from `entry` and notes what its source says; undefined where the first instruction cannot be compiled. */
-export function recordCode(source: CodeSource, entry: number, instructionsMax: number, blockTag: number): RecordedCode | undefined {
+export function recordCode(source: CodeSource, entry: number, instructionsMax: number, blockTag: number, isGrouped = true): RecordedCode | undefined {
   const slots = new Map<number, number>();
   const regions = new Set<number>();
   const jumpTargets = new Map<number, readonly number[]>();
@@ -44,7 +46,7 @@ export function recordCode(source: CodeSource, entry: number, instructionsMax: n
     works: (row) => source.works(row),
   };
   const { reached, pages } = followControlFlow(noting, entry, instructionsMax);
-  return reached.get(entry) ? { entry, instructionsMax, pages, slots, regions, jumpTargets, blockTag } : undefined;
+  return reached.get(entry) ? { entry, instructionsMax, pages, slots, regions, jumpTargets, isGrouped, blockTag } : undefined;
 }
 
 /** A source that says what was noted. Code that has changed since gives other answers: what comes of it must be thrown away. */

@@ -1,5 +1,6 @@
 import { type Decoded, RET } from '@hanok/x86';
 import { type CodeSource, type ControlFlow, followControlFlow, isIndirect, isRelative, relativeTarget } from './control-flow.ts';
+import type { InstructionGroups } from './access-groups.ts';
 import type { CodeRuns } from './saved-region.ts';
 import { type Traits, traitsOf } from './traits.ts';
 
@@ -12,6 +13,8 @@ export interface CompiledInstruction {
   readonly key: string;
   /** Nothing can see the flags it sets. */
   flagsDead: boolean;
+  /** Its accesses to memory that are translated together with others. */
+  groups: InstructionGroups | undefined;
 }
 
 /** A straight run of instructions; control enters at its top only and leaves at its bottom, or by an exit in between. */
@@ -40,7 +43,7 @@ export function regionBlocks(source: CodeSource, entry: number, instructionsMax:
   const flow = followControlFlow(source, entry, instructionsMax, (at, decoded, bytes, from) => {
     const own = { ...decoded };
     runs?.add(at, bytes.slice(from, from + own.lengthBytes));
-    instructions.set(at, { decoded: own, pageOffset: at, traits: traitsOf(own), key: keyOf(bytes, from, own), flagsDead: false });
+    instructions.set(at, { decoded: own, pageOffset: at, traits: traitsOf(own), key: keyOf(bytes, from, own), flagsDead: false, groups: undefined });
   });
   if (!instructions.has(entry)) return { blocks: [], pages: flow.pages, slots: flow.slots };
   const starts = [...flow.leaders].filter((start) => instructions.has(start));
@@ -78,17 +81,21 @@ function formBlock(instructions: Instructions, { reached, leaders, returns, jump
       break;
     }
   }
-  markDeadFlags(block.instructions);
   return block;
 }
 
 /** Flags are dead where the next instruction that could show them sets them all. Past the block's end all are alive. */
-function markDeadFlags(instructions: readonly CompiledInstruction[]): void {
+export function markDeadFlags(instructions: readonly CompiledInstruction[]): void {
   let dead = false;
   for (const instruction of instructions.toReversed()) {
     const { traits } = instruction;
     instruction.flagsDead = dead;
-    if (traits.readsFlags || traits.mayLeave) dead = false;
+    if (traits.readsFlags || mayLeave(instruction)) dead = false;
     else if (traits.setsAllFlags) dead = true;
   }
+}
+
+/** Whether control may leave before an instruction or in it. */
+function mayLeave({ traits, groups }: CompiledInstruction): boolean {
+  return groups?.isWhole && groups.begin.length === 0 ? traits.mayRaise : traits.mayLeave;
 }

@@ -1,7 +1,8 @@
 import { Code } from '@hanok/wasm';
 import type { Callees } from '../ir.ts';
+import type { CompiledInstruction } from './region-blocks.ts';
 import type { Place } from './saved-region.ts';
-import { EXECUTED_BYTES, INDEX_BYTES, OFFSET_BYTES, PLACE_BYTES, type Template } from './template-code.ts';
+import { EXECUTED_BYTES, GROUP_OFFSET_BYTES, INDEX_BYTES, OFFSET_BYTES, PLACE_BYTES, type Template } from './template-code.ts';
 import { LOCAL, type RegionLocals } from './virtual-locals.ts';
 
 /** Code of one region, which names locals and takes templates in. */
@@ -35,15 +36,17 @@ export class RegionCode extends Code {
   }
 
   /**
-   * Appends an instruction at an offset from the entry's page, with `executed` instructions of its block before it, and TOP moved by
+   * Appends an instruction, with `executed` instructions of its block before it, and TOP moved by
    * `stackOffset` since the entry.
    */
-  place(template: Template, pageOffset: number, executed: number, stackOffset: number, routine: Callees['routine']): void {
+  place(template: Template, { pageOffset, groups }: CompiledInstruction, executed: number, stackOffset: number, routine: Callees['routine']): void {
     const start = this.sizeBytes;
     const { buffer, locals } = this;
     buffer.bytes(template.bytes);
     eachPair(template.locals, (at, name) => buffer.setUnsigned(start + at, locals.number(onStack(name, stackOffset)), 1));
     eachPair(template.stackPlaces, (at, index) => buffer.setSigned(start + at, ((index + stackOffset) & 7) * 2, 1));
+    eachPair(template.pointers, (at, access) => buffer.setUnsigned(start + at, locals.number(LOCAL.pointer + groups!.accesses[access]!.pointer), 1));
+    eachPair(template.groupOffsets, (at, access) => buffer.setUnsigned(start + at, groups!.accesses[access]!.offset, GROUP_OFFSET_BYTES));
     eachPair(template.offsets, (at, delta) => buffer.setSigned(start + at, pageOffset + delta, OFFSET_BYTES));
     eachPair(template.executed, (at, delta) => buffer.setSigned(start + at, executed + delta, EXECUTED_BYTES));
     if (template.routines.length > 0) this.callsRoutines = true;

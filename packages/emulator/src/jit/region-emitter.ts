@@ -1,11 +1,10 @@
-import type { ExactFloat, FlagName, IntegerBits, SegmentName, StateName, Value, ValueType, X87Quick } from '@hanok/x86';
+import type { ExactFloat, FlagName, IntegerBits, StateName, Value, ValueType, X87Quick } from '@hanok/x86';
 import type { Emitter } from '../emitter.ts';
 import { FLAG_MASK } from '../flag-emit.ts';
 import { type Lowering, type Node, use } from '../ir.ts';
-import { CPU, SEGMENT_INDEX, segmentField } from '../layout.ts';
-import { emitLoad, emitStore, LOAD_OPS, STORE_OPS } from '../memory-emit.ts';
+import { CPU } from '../layout.ts';
 import type { CompiledInstruction } from './region-blocks.ts';
-import { FoldingEmitter } from './folding-emitter.ts';
+import { MemoryEmitter } from './memory-emitter.ts';
 import { type Branch, NotCompilable, type RegionExits } from './region-exits.ts';
 import type { FlagState, RegionFlags } from './region-flags.ts';
 import { registerBit, vectorBit } from './register-bits.ts';
@@ -16,15 +15,13 @@ import { loadRoundingShows } from './region-registers.ts';
 import { LOCAL, type VectorConstants } from './virtual-locals.ts';
 
 /** Builds the code of one instruction in a region: its operands are known, and registers are locals. */
-export class RegionEmitter extends FoldingEmitter {
+export class RegionEmitter extends MemoryEmitter {
   readonly #flags: RegionFlags;
   readonly #exits: RegionExits;
   readonly #instruction: CompiledInstruction;
   readonly #widths: RegisterWidths;
   readonly #constants: VectorConstants;
   readonly #x87 = new RegionX87(this, (name, operands) => super.x87(name, ...operands));
-  #depth = 0;
-  #hasEffect = false;
   /** Registers that must be available before this instruction, and those it makes so. */
   #needs = 0;
   #written = 0;
@@ -32,7 +29,7 @@ export class RegionEmitter extends FoldingEmitter {
   #jumpTarget: Value | undefined;
 
   constructor(flags: RegionFlags, exits: RegionExits, instruction: CompiledInstruction, widths: RegisterWidths, constants: VectorConstants, helperNumber: (name: string) => number) {
-    super(true, helperNumber);
+    super(instruction.decoded.segment, instruction.groups?.mask ?? 0, helperNumber);
     this.#flags = flags;
     this.#exits = exits;
     this.#instruction = instruction;
@@ -77,7 +74,7 @@ export class RegionEmitter extends FoldingEmitter {
   }
 
   override register(index: number, bits: IntegerBits = 64): Value {
-    const node = this.#registerNode('i64', LOCAL.general + index, registerBit(index));
+    const node = this.withOrigin(this.#registerNode('i64', LOCAL.general + index, registerBit(index)), index);
     node.knownBits = this.#widths.get(index);
     return this.zeroExtend(node, bits);
   }
@@ -102,7 +99,8 @@ export class RegionEmitter extends FoldingEmitter {
     const local = LOCAL.general + index;
     this.action([value], (l) => l.push(value).code.localSet(local).localGet(l.cpu).localGet(local).memory('i64.store', CPU.gpr + index * 8));
     // Inside a condition either value may stay.
-    this.#widths.set(index, this.#depth > 0 ? Math.max(width, this.#widths.get(index)) : width);
+    this.#widths.set(index, this.depth > 0 ? Math.max(width, this.#widths.get(index)) : width);
+    this.noteChange(index, value);
     this.#noteWritten(registerBit(index));
   }
   override vectorRegister(index: number): Value {
@@ -115,10 +113,10 @@ export class RegionEmitter extends FoldingEmitter {
   }
   #noteWritten(register: number): void {
     // Inside a condition what was there before may stay.
-    if (this.#depth > 0) this.#needs |= register & ~this.#written;
+    if (this.depth > 0) this.#needs |= register & ~this.#written;
     else this.#written |= register;
     this.invalidate(register);
-    this.#hasEffect = true;
+    this.hasEffect = true;
   }
 
   override state(name: StateName): Value {
@@ -127,7 +125,7 @@ export class RegionEmitter extends FoldingEmitter {
   }
   override setState(name: StateName, value: Value): void {
     if (name === 'rip') throw new NotCompilable();
-    this.#hasEffect = true;
+    this.hasEffect = true;
     super.setState(name, value);
     if (name === 'mxcsr') this.#readRounding();
   }
@@ -170,41 +168,17 @@ export class RegionEmitter extends FoldingEmitter {
 
   /** RIP of this instruction plus `delta`. */
   ripPlus(delta: number): Value {
-    return this.node('i64', 'effect', [], (l) => (l.code as TemplateCode).rip(delta));
+    return this.atRip(this.node('i64', 'effect', [], (l) => (l.code as TemplateCode).rip(delta)), delta);
   }
   override nextRip(): Value {
     return this.ripPlus(this.#instruction.decoded.lengthBytes);
-  }
-
-  #linear(segment: SegmentName, offset: Value): Value {
-    const number = segment === 'data' ? this.#instruction.decoded.segment : SEGMENT_INDEX[segment];
-    return segment === 'data' && number >= SEGMENT_INDEX.FS ? this.add(offset, this.loadState('i64.load', segmentField(number, 'base'))) : offset;
-  }
-  override load(segment: SegmentName, offset: Value, bits: IntegerBits): Value {
-    const linear = this.#linear(segment, offset);
-    return this.loaded(this.node('i64', 'effect', [linear], (l) => emitLoad(l, l.local(linear), LOAD_OPS[bits].unsigned, bits / 8)), bits);
-  }
-  /** States that a zero-extending load gives no more than `bits` bits. */
-  loaded(value: Node, bits: number): Node {
-    return Object.assign(value, { knownBits: bits });
-  }
-  override store(segment: SegmentName, offset: Value, value: Value, bits: IntegerBits): void {
-    const linear = this.#linear(segment, offset);
-    this.action([linear, value], (l) => emitStore(l, l.local(linear), l.local(value), STORE_OPS[bits], bits / 8));
-    this.#hasEffect = true;
-  }
-  override copyForward(to: Value, from: Value, lengthBytes: Value, bits: IntegerBits): Value {
-    return this.bulk('copyForward', to, this.#linear('data', from), lengthBytes, bits);
-  }
-  noteEffect(): void {
-    this.#hasEffect = true;
   }
 
   #setFlags(state: FlagState, values: readonly Value[], write: (l: Lowering) => void): void {
     if (this.#instruction.flagsDead) return;
     this.action(values, write);
     this.#flags.state = state;
-    this.#hasEffect = true;
+    this.hasEffect = true;
   }
   override flagsAdd(a: Value, b: Value, r: Value): void {
     this.#setFlags('add', [a, b, r], (l) => this.#flags.setOperands(l, a, b, r));
@@ -286,22 +260,22 @@ export class RegionEmitter extends FoldingEmitter {
     const before = this.#flags.state;
     const meeting = { needed: false };
     this.action([], (l) => meeting.needed && this.#flags.recordKind(l, before));
-    const effectBefore = this.#hasEffect;
+    const effectBefore = this.hasEffect;
     let hasEffect = effectBefore;
     const branch = (build: () => void) => () => {
       this.#flags.state = before;
-      this.#hasEffect = effectBefore;
-      this.#depth++;
+      this.hasEffect = effectBefore;
+      this.depth++;
       build();
-      this.#depth--;
-      hasEffect ||= this.#hasEffect;
+      this.depth--;
+      hasEffect ||= this.hasEffect;
       const after = this.#flags.state;
       this.action([], (l) => meeting.needed && this.#flags.recordKind(l, after));
       ends.push(after);
     };
     const ends: FlagState[] = otherwise ? [] : [before];
     super.if(condition, branch(then), otherwise && branch(otherwise), isRare);
-    this.#hasEffect = hasEffect;
+    this.hasEffect = hasEffect;
     const same = ends.every((state) => state === ends[0]);
     meeting.needed = !same;
     this.#flags.state = same ? ends[0]! : 'dynamic';
@@ -315,19 +289,19 @@ export class RegionEmitter extends FoldingEmitter {
     // What was read before the loop may change in it, and is then used again from the start.
     this.invalidate(-1);
     this.#widths.forget();
-    this.#depth++;
+    this.depth++;
     super.loopWhile(() => {
       const again = body();
       const after = this.#flags.state;
       this.action([], (l) => this.#flags.recordKind(l, after));
       return again;
     });
-    this.#depth--;
+    this.depth--;
     if (this.#flags.state === 'dynamic') this.#flags.state = before;
   }
 
   override jump(target: Value): void {
-    if (this.#depth === 0) {
+    if (this.depth === 0) {
       use(target);
       this.#jumpTarget = target;
       return;
@@ -347,20 +321,23 @@ export class RegionEmitter extends FoldingEmitter {
   }
 
   override setAlignmentCheck(on: boolean): void {
+    this.memory.changesTranslation = true;
     this.changeAlignmentCheck(on);
     this.action([], (l) => l.code.localGet(l.cpu).localGet(l.cpu).memory('i32.load', CPU.tlb).op('i32.add').localSet(LOCAL.tlb));
   }
   override enterFlat(cpl: 0 | 3, cs: Value, ss: Value | undefined): void {
+    this.memory.changesTranslation = true;
     super.enterFlat(cpl, cs, ss);
-    this.#hasEffect = true;
+    this.hasEffect = true;
   }
 
   override helper(name: string, ...args: Value[]): Value {
     // What stands under a condition is rare: the interpreter does it, unless something has already changed.
-    if (this.#depth > 0 && !this.#hasEffect) {
+    if (this.depth > 0 && !this.hasEffect) {
       this.fault();
       return this.constant(0);
     }
+    this.memory.changesTranslation = true;
     const number = this.helperNumber(name);
     args.forEach((arg, index) => this.storeState('i64.store', CPU.arguments + index * 8, arg));
     const { state } = this.#flags;
@@ -372,7 +349,7 @@ export class RegionEmitter extends FoldingEmitter {
     this.#flags.state = 'memory';
     this.#widths.forget();
     this.invalidate(-1);
-    this.#hasEffect = true;
+    this.hasEffect = true;
     return result;
   }
 }

@@ -26,6 +26,8 @@ export function importCallees(module: ModuleBuilder): RegionCallees {
   const leaveRegion = host('leaveRegion', module.type(['i32', 'i64', 'i32', 'i32', 'i32', 'i32', 'i64', 'i64', 'i64', 'i32'], ['i32']));
   const linkRegions = host('linkRegions', module.type(['i32', 'i32', 'i64', 'i32'], ['i32']));
   const jumpRegions = host('jumpRegions', module.type(['i32', 'i64', 'i32'], ['i32']));
+  const group = module.type(['i32', 'i64', 'i32', 'i32'], ['i32']);
+  const [groupRead, groupWrite] = [host('groupRead', group), host('groupWrite', group)];
   const routine = routineFunctions(module);
   const floats = module.importTable('env', 'floats', { min: EXACT_FLOATS.length + X87_QUICK.length });
   const exactFloatTypes = EXACT_FLOATS.map((name) => exactFloatFunctionType(module, name));
@@ -38,5 +40,5 @@ export function importCallees(module: ModuleBuilder): RegionCallees {
     const index = X87_QUICK.indexOf(name);
     code.i32(EXACT_FLOATS.length + index).callIndirect(x87Types[index]!, floats);
   };
-  return { exactFloat, x87, slowRead, slowWrite, slowModify, slowLock, slowUnlock: -1, flag: { CF, PF, AF, SF, OF, L }, flagsImage, copyForward, fillForward, timeStamp, routine, regionHelper, leaveRegion, linkRegions, jumpRegions, fetchAddress, slowAddress: -1, segmentLinear: -1, helper: -1 };
+  return { exactFloat, x87, slowRead, slowWrite, slowModify, slowLock, slowUnlock: -1, flag: { CF, PF, AF, SF, OF, L }, flagsImage, copyForward, fillForward, timeStamp, routine, regionHelper, leaveRegion, linkRegions, jumpRegions, groupRead, groupWrite, fetchAddress, slowAddress: -1, segmentLinear: -1, helper: -1 };
 }

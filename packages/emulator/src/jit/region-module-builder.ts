@@ -5,6 +5,7 @@ import { NO_SLOT } from '../layout.ts';
 import { MEMORY_MAX_PAGES } from '../machine-memory.ts';
 import { type RecordedCode, recordedSource } from './recorded-code.ts';
 import { NO_ARCHIVE, type RegionArchive, type SavedCode } from './region-archive.ts';
+import { MemoryUses } from './memory-uses.ts';
 import { regionBlocks } from './region-blocks.ts';
 import type { CompileRequest, CompiledModule } from './region-compiler.ts';
 import { importCallees } from './region-imports.ts';
@@ -28,6 +29,7 @@ export class RegionModuleBuilder {
   readonly #options: RegionModuleOptions;
   readonly #templates: TemplateCache;
   readonly #constants = new VectorConstants();
+  readonly #uses: MemoryUses;
   readonly #decoder = new Decoder();
 
   constructor(options: RegionModuleOptions) {
@@ -38,6 +40,7 @@ export class RegionModuleBuilder {
       if (number === undefined) throw new Error(`no helper ${name} for an instruction that names it`);
       return number;
     };
+    this.#uses = new MemoryUses({ constants: this.#constants, helperNumber });
     this.#templates = new TemplateCache({ callees: importCallees(this.#newModule()), constants: this.#constants, helperNumber });
   }
 
@@ -46,7 +49,7 @@ export class RegionModuleBuilder {
     const module = this.#newModule();
     const callees = importCallees(module);
     const target = { module, callees, unsettled };
-    const regions = requests.map(({ id, code }) => ({ id, instructionCount: 'candidates' in code ? this.#place(target, code, id) : this.#write(target, code, id) }));
+    const regions = requests.map(({ id, slot, code }) => ({ id, instructionCount: 'candidates' in code ? this.#place(target, code, id) : this.#write(target, code, id, slot) }));
     return { regions, module: new WebAssembly.Module(module.toBytes() as Uint8Array<ArrayBuffer>) };
   }
 
@@ -76,16 +79,16 @@ export class RegionModuleBuilder {
     return region.instructionCount;
   }
 
-  #write(target: Target, code: RecordedCode, id: number): number {
+  #write(target: Target, code: RecordedCode, id: number, slot: number): number {
     const { ram } = this.#options;
     const runs = new CodeRuns();
     const region = regionBlocks(recordedSource(code, ram, this.#decoder, (tag, row) => alwaysRaises(row, tag) === undefined), code.entry, code.instructionsMax, runs);
     if (region.blocks.length === 0) return 0;
     const f = this.#function(target, id);
-    const writer = new RegionWriter(f, target.callees, this.#templates, this.#constants);
-    writer.write(region, ram.byteOffset);
+    const writer = new RegionWriter(f, target.callees, this.#templates, this.#constants, this.#uses);
+    writer.write(region, { ramBase: ram.byteOffset, slot, isGrouped: code.isGrouped });
     const instructionCount = region.blocks.reduce((sum, { instructions }) => sum + instructions.length, 0);
-    if (target.unsettled && writer.isPortable) {
+    if (target.unsettled && writer.isPortable && code.isGrouped) {
       const { entry, blockTag } = code;
       const key = entryKey(ram, code.pages.get(0)! + entry);
       const { localTypes: locals, places } = writer;

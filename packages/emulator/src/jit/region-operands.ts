@@ -3,8 +3,9 @@ import { type Decoded, type IntegerBits, isLocked, type OperandSpec, operandBits
 import type { Node } from '../ir.ts';
 import { CPU, SEGMENT, SEGMENT_INDEX, segmentField } from '../layout.ts';
 import { emitLockedLoad, emitLockedPairLoad, emitLockedPairStore, emitLockedStore, type LockedAccess, lockedAccess } from '../locked-emit.ts';
-import { emitLoad, emitModifyPointer, emitStore, LOAD_OPS, STORE_OPS } from '../memory-emit.ts';
+import { LOAD_OPS, STORE_OPS } from '../memory-emit.ts';
 import { type Access, decodedField, isMemoryOperand, VECTOR_LOADS } from '../operands.ts';
+import type { ModifiedPlace } from './memory-emitter.ts';
 import type { RegionEmitter } from './region-emitter.ts';
 import { NotCompilable } from './region-exits.ts';
 
@@ -22,7 +23,7 @@ export class RegionOperands implements Operands {
   readonly #access: Access;
   #linear: Value | undefined;
   #displacement: Value | undefined;
-  #pointer: { local: number } | undefined;
+  #modified: ModifiedPlace | undefined;
   #locked: LockedAccess | undefined;
 
   constructor(e: RegionEmitter, decoded: Decoded, access: Access) {
@@ -134,6 +135,7 @@ export class RegionOperands implements Operands {
 
   #lockedLoad(index: number, bits: IntegerBits, sign: 'unsigned' | 'signed'): Value {
     const linear = this.#linearAddress(index);
+    this.#e.memory.addOther();
     const locked = (this.#locked = lockedAccess(bits));
     const value = this.#e.node('i64', 'effect', [linear], (l) => emitLockedLoad(l, locked, l.local(linear), sign));
     return sign === 'unsigned' ? this.#e.loaded(value, bits) : value;
@@ -143,20 +145,12 @@ export class RegionOperands implements Operands {
     const e = this.#e;
     const linear = this.#linearAddress(index);
     if (type === 'v128' && this.#modifies(index) && isLocked(this.#d)) {
+      e.memory.addOther();
       const locked = (this.#locked = lockedAccess(128));
       return e.node(type, 'effect', [linear], (l) => emitLockedPairLoad(l, locked, l.local(linear)));
     }
-    if (!this.#modifies(index)) return e.node(type, 'effect', [linear], (l) => emitLoad(l, l.local(linear), op, sizeBytes));
-    const pointer = this.#modifyPointer(linear, sizeBytes);
-    return e.node(type, 'effect', [], (l) => l.code.localGet(pointer.local).memory(op, 0, 1));
-  }
-
-  #modifyPointer(linear: Value, sizeBytes: number): { local: number } {
-    if (this.#pointer) return this.#pointer;
-    const pointer = { local: -1 };
-    this.#pointer = pointer;
-    this.#e.action([linear], (l) => void (pointer.local = emitModifyPointer(l, l.local(linear), sizeBytes)));
-    return pointer;
+    if (!this.#modifies(index)) return e.loadAt(linear, type, op, sizeBytes);
+    return (this.#modified ??= e.modifyAt(linear, sizeBytes)).load(type, op);
   }
 
   write(index: number, value: Value): void {
@@ -184,13 +178,8 @@ export class RegionOperands implements Operands {
       return;
     }
     const linear = this.#linearAddress(index);
-    const pointer = this.#modifies(index) ? this.#pointer : undefined;
-    this.#e.action([linear, value], (l) => {
-      if (pointer) {
-        const local = l.local(value);
-        l.code.localGet(pointer.local).localGet(local).memory(op, 0, 1);
-      } else emitStore(l, l.local(linear), l.local(value), op, sizeBytes);
-    });
+    if (this.#modifies(index) && this.#modified) this.#modified.store(value, op);
+    else this.#e.storeAt(linear, value, op, sizeBytes);
     this.#e.noteEffect();
   }
 
@@ -223,7 +212,7 @@ export class RegionOperands implements Operands {
   displace(_index: number, byteOffset: Value): void {
     this.#displacement = byteOffset;
     this.#linear = undefined;
-    this.#pointer = undefined;
+    this.#modified = undefined;
   }
   readWord(index: number): Value {
     return this.#loadMemory(index, 16, 'unsigned');

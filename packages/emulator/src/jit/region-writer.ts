@@ -6,7 +6,11 @@ import { pushTlbOffset } from '../memory-emit.ts';
 import { NO_FLOW } from '../routines.ts';
 import { REGION_INSTRUCTIONS_MAX } from './control-flow.ts';
 import { loadX87 } from './load-x87.ts';
-import type { CompiledInstruction, RegionBlocks } from './region-blocks.ts';
+import { type CompiledInstruction, markDeadFlags, type RegionBlocks } from './region-blocks.ts';
+import type { AccessGroup } from './access-groups.ts';
+import type { MemoryUses } from './memory-uses.ts';
+import { RIP_REGISTER } from './instruction-memory.ts';
+import { registerBit } from './register-bits.ts';
 import { onStack, RegionCode } from './region-code.ts';
 import { type FlagState, RegionFlags } from './region-flags.ts';
 import { RegionRegisters } from './region-registers.ts';
@@ -27,6 +31,14 @@ interface PlacedReload extends Reload {
   readonly stackOffset: number;
 }
 
+/** What differs from one machine to another; and whether accesses to memory are grouped. */
+export interface RegionPlace {
+  readonly ramBase: number;
+  /** The Enter slot. */
+  readonly slot: number;
+  readonly isGrouped: boolean;
+}
+
 /** Writes the function of one region: (cpu) → REGION_END. */
 export class RegionWriter {
   readonly #function: FunctionBuilder;
@@ -39,6 +51,7 @@ export class RegionWriter {
   readonly #callees: RegionCallees;
   readonly #templates: TemplateCache;
   readonly #constants: VectorConstants;
+  readonly #uses: MemoryUses;
   readonly #reloads: PlacedReload[] = [];
   /** Where the function names what only this machine has. */
   readonly places: Place[] = [];
@@ -46,6 +59,8 @@ export class RegionWriter {
   #pages: RegionBlocks['pages'] = new Map();
   #slots: RegionBlocks['slots'] = new Map();
   #ramBase = 0;
+  /** Where it is entered. */
+  #own = { offset: 0, slot: 0 };
   readonly #labels = new Map<StructuredBlock, number>();
   readonly #flagsAtEntry = new Map<StructuredBlock, FlagState>();
   /** Registers available where a block ends, and so wherever it dominates. */
@@ -57,7 +72,8 @@ export class RegionWriter {
   #stackOffset = 0;
   readonly #stackOffsetAtEntry = new Map<StructuredBlock, number>();
 
-  constructor(f: FunctionBuilder, callees: RegionCallees, templates: TemplateCache, constants: VectorConstants) {
+  constructor(f: FunctionBuilder, callees: RegionCallees, templates: TemplateCache, constants: VectorConstants, uses: MemoryUses) {
+    this.#uses = uses;
     this.#function = f;
     this.#callees = callees;
     this.#templates = templates;
@@ -67,11 +83,15 @@ export class RegionWriter {
     this.#lowering = new Lowering(this.#body, noLocal, NO_FLOW, callees, LOCAL.cpu, -1, LOCAL.tlb);
   }
 
-  write({ blocks, pages, slots }: RegionBlocks, ramBase: number): void {
+  write({ blocks, pages, slots }: RegionBlocks, { ramBase, slot, isGrouped }: RegionPlace): void {
     this.#pages = pages;
     this.#slots = slots;
     this.#ramBase = ramBase;
-    const entry = structure(blocks)[0]!;
+    this.#own = { offset: blocks[0]!.start, slot };
+    const ordered = structure(blocks);
+    const entry = ordered[0]!;
+    if (isGrouped) this.#uses.group(ordered);
+    for (const { instructions } of blocks) markDeadFlags(instructions);
     this.#stackOffsetAtEntry.set(entry, 0);
     this.#tree(entry);
     this.#body.op('unreachable');
@@ -198,19 +218,38 @@ export class RegionWriter {
     const template = this.#templates.find(instruction, this.#flags.state, this.#widths);
     if (!template) return undefined;
     const before = this.#stackOffset;
-    if (!this.#locals.haveRoom(before === 0 ? template.names : template.names.map((name) => onStack(name, before)))) return undefined;
+    if (!this.#locals.haveRoom([...groupNames(instruction), ...template.names.map((name) => onStack(name, before))])) return undefined;
     const body = this.#body;
     const registers = this.#registers;
+    for (const group of instruction.groups?.begin ?? []) this.#translate(group, instruction);
     registers.provide(body, template.needs, this.#loopDepth > 0);
     registers.available |= template.written;
     const { available } = registers;
     const stackOffset = (before + template.stackMove) & 7;
     for (const { at, onlyX87 } of template.reloads) this.#reloads.push({ at: body.sizeBytes + at, onlyX87, available, stackOffset });
-    body.place(template, instruction.pageOffset, this.#before, before, this.#callees.routine);
+    body.place(template, instruction, this.#before, before, this.#callees.routine);
     this.#stackOffset = stackOffset;
     this.#flags.state = template.flagsAfter;
     this.#widths.apply(template.widthsWritten);
     return template;
+  }
+
+  /** Finds where a group of accesses lies; where that is not to be had at once, the interpreter does them. */
+  #translate({ register, displacement, sizeBytes, writes, pointer }: AccessGroup, instruction: CompiledInstruction): void {
+    const code = this.#body;
+    const isRip = register === RIP_REGISTER;
+    const linear = temporaryName('i64', 0)!;
+    const entry = temporaryName('i32', 0)!;
+    const address = LOCAL.pointer + pointer;
+    if (!isRip) this.#registers.provide(code, registerBit(register), this.#loopDepth > 0);
+    code.localGet(isRip ? LOCAL.codePage : LOCAL.general + register);
+    if (displacement !== 0) code.i64(displacement).op('i64.add');
+    pushTlbOffset(code.localTee(linear)).localGet(LOCAL.tlb).op('i32.add').localSet(entry);
+    code.localGet(linear).op('i32.wrap_i64').localGet(entry).memory('i32.load', TLB.addend).op('i32.add').localSet(address);
+    code.localGet(linear).i64(sizeBytes - 1).op('i64.add').i64(-PAGE_BYTES).op('i64.and').localGet(entry).memory('i64.load', writes ? TLB.tagWrite : TLB.tagRead).op('i64.ne').hint(false).if();
+    code.localGet(LOCAL.cpu).localGet(linear).i32(sizeBytes).placed('slot', this.#own.offset, this.#own.slot).call(writes ? this.#callees.groupWrite : this.#callees.groupRead).localTee(address).op('i32.eqz').hint(false).if();
+    this.#exit(instruction.pageOffset, Interpret, this.#before);
+    code.op('end').op('end');
   }
 
   #finish(block: StructuredBlock, condition: number): void {
@@ -316,6 +355,13 @@ export class RegionWriter {
     if (executed > 0) code.i32(executed).op('i32.sub');
     code.memory('i32.store', CPU.budget).i32(end).op('return');
   }
+}
+
+/** Locals that the groups of an instruction need beside its own. */
+function groupNames({ groups }: CompiledInstruction): number[] {
+  if (!groups || groups.begin.length === 0) return [];
+  const registers = groups.begin.flatMap(({ register, pointer }) => [register === RIP_REGISTER ? LOCAL.codePage : LOCAL.general + register, LOCAL.pointer + pointer]);
+  return [temporaryName('i64', 0)!, temporaryName('i32', 0)!, ...registers];
 }
 
 function endOf({ code }: StructuredBlock): number {

@@ -10,6 +10,8 @@ const TEMPLATES_MAX = 50_000;
 interface Variant {
   readonly flagsBefore: FlagState;
   readonly flagsDead: boolean;
+  /** `InstructionGroups.mask`. */
+  readonly grouped: number;
   /** Undefined where it cannot be part of a region. */
   readonly template: InstructionTemplate | undefined;
 }
@@ -26,13 +28,14 @@ export class TemplateCache {
 
   /** The template of an instruction behind code that leaves flags and registers so. */
   find(instruction: CompiledInstruction, flagsBefore: FlagState, widths: RegisterWidths): InstructionTemplate | undefined {
-    const { key, flagsDead } = instruction;
+    const { key, flagsDead, groups } = instruction;
+    const grouped = groups?.mask ?? 0;
     for (const variant of this.#variants.get(key) ?? []) {
       const { template } = variant;
-      if (variant.flagsBefore === flagsBefore && variant.flagsDead === flagsDead && (!template || widths.are(template.widthsRead))) return template;
+      if (variant.flagsBefore === flagsBefore && variant.flagsDead === flagsDead && variant.grouped === grouped && (!template || widths.are(template.widthsRead))) return template;
     }
     const template = new TemplateWriter(instruction, this.#tools).write(flagsBefore, widths);
-    this.#add(key, { flagsBefore, flagsDead, template });
+    this.#add(key, { flagsBefore, flagsDead, grouped, template });
     return template;
   }
 

@@ -1,4 +1,4 @@
-import { type BranchHint, Code } from '@hanok/wasm';
+import { type BranchHint, Code, type MemoryOp } from '@hanok/wasm';
 import type { Routine } from '@hanok/x86';
 import { LOCAL } from './virtual-locals.ts';
 
@@ -7,6 +7,7 @@ export const OFFSET_BYTES = 5;
 export const PLACE_BYTES = 5;
 export const EXECUTED_BYTES = 2;
 export const INDEX_BYTES = 5;
+export const GROUP_OFFSET_BYTES = 2;
 
 /** Where in a template something must be put in: pairs of a position and what. */
 export interface Patches {
@@ -19,6 +20,9 @@ export interface Patches {
   readonly routines: readonly { readonly at: number; readonly routine: Routine }[];
   /** Twice the number of an x87 register, counted from where TOP was at the region's entry: pairs of a position and a stack index. */
   readonly stackPlaces: readonly number[];
+  /** Grouped accesses: where the local with their group's address is named, where they say how far behind that they are, and their numbers among the instruction's. */
+  readonly pointers: readonly number[];
+  readonly groupOffsets: readonly number[];
   /** Where registers are loaded again. */
   readonly reloads: readonly Reload[];
 }
@@ -36,6 +40,8 @@ export class TemplateCode extends Code implements Patches {
   readonly executed: number[] = [];
   readonly routines: { at: number; routine: Routine }[] = [];
   readonly stackPlaces: number[] = [];
+  readonly pointers: number[] = [];
+  readonly groupOffsets: number[] = [];
   readonly reloads: Reload[] = [];
   #routine: Routine | undefined;
 
@@ -83,6 +89,19 @@ export class TemplateCode extends Code implements Patches {
     this.#routine = undefined;
     this.routines.push({ at: this.sizeBytes + 1, routine });
     super.call(0).buffer.bytes(new Uint8Array(INDEX_BYTES - 1));
+    return this;
+  }
+
+  /** Pushes the address of the group that a grouped access is in. */
+  groupPointer(access: number): this {
+    this.pointers.push(this.sizeBytes + 1, access);
+    return super.localGet(0);
+  }
+  /** The access itself. */
+  groupAccess(op: MemoryOp, access: number): this {
+    super.memory(op, 0, 1);
+    this.groupOffsets.push(this.sizeBytes - 1, access);
+    this.buffer.bytes(new Uint8Array(GROUP_OFFSET_BYTES - 1));
     return this;
   }
 

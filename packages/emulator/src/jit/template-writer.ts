@@ -27,6 +27,9 @@ export interface RegionCallees extends Callees {
   readonly linkRegions: number;
   /** `defineJumpRegions`. */
   readonly jumpRegions: number;
+  /** `defineGroupAccess`, for groups that are only read and for others. */
+  readonly groupRead: number;
+  readonly groupWrite: number;
 }
 
 /** A template, what it depends on, and what it leaves behind. */
@@ -92,10 +95,10 @@ export class TemplateWriter implements Flow, RegionExits {
     l.block(emitter.root);
     const condition = emitter.branchTaken?.condition ? l.local(emitter.branchTaken.condition) : -1;
     const jumpTarget = emitter.jumpTarget ? l.local(emitter.jumpTarget) : -1;
-    const { locals, offsets, executed, routines, stackPlaces, reloads, hints } = this.#code;
+    const { locals, offsets, executed, routines, stackPlaces, pointers, groupOffsets, reloads, hints } = this.#code;
     const names = [...new Set(locals.filter((_, index) => index % 2 === 1))];
     return {
-      bytes: this.#code.buffer.toBytes(), hints, locals, offsets, executed, routines, stackPlaces, reloads, names, needs: emitter.needs,
+      bytes: this.#code.buffer.toBytes(), hints, locals, offsets, executed, routines, stackPlaces, pointers, groupOffsets, reloads, names, needs: emitter.needs,
       written: emitter.written, stackMove: emitter.stackMove,
       flagsAfter: this.#flags.state, widthsRead: widths.read, widthsWritten: widths.written, condition, jumpTarget,
     };

@@ -11,6 +11,8 @@ export interface Traits {
   readonly setsAllFlags: boolean;
   /** May leave the region in its middle: memory, exceptions, helpers. */
   readonly mayLeave: boolean;
+  /** May do so for other reasons than memory. */
+  readonly mayRaise: boolean;
   /** A system instruction that the host executes may change anything: a region goes on after it as if new. */
   readonly endsRegion: boolean;
 }
@@ -19,6 +21,7 @@ class ProbeEmitter extends Emitter {
   readsFlags = false;
   setsAllFlags = false;
   mayLeave = false;
+  mayRaise = false;
   callsHelper = false;
   #depth = 0;
 
@@ -77,11 +80,11 @@ class ProbeEmitter extends Emitter {
     super.store(segment, offset, value, bits);
   }
   override fault(vector: number, errorCode?: number): void {
-    this.mayLeave = true;
+    this.mayRaise = true;
     super.fault(vector, errorCode);
   }
   override helper(name: string, ...args: Value[]): Value {
-    this.mayLeave = true;
+    this.mayRaise = true;
     this.callsHelper = true;
     return super.helper(name, ...args);
   }
@@ -105,5 +108,5 @@ function probe(d: Decoded): Traits {
   const operands = new SlotOperands(emitter, form);
   d.row.insn.body(emitter, operands);
   const touchesMemory = operands.access.reads.size + operands.access.writes.size > 0;
-  return { access: operands.access, readsFlags: emitter.readsFlags, setsAllFlags: emitter.setsAllFlags, mayLeave: emitter.mayLeave || touchesMemory, endsRegion: d.row.insn.system && emitter.callsHelper };
+  return { access: operands.access, readsFlags: emitter.readsFlags, setsAllFlags: emitter.setsAllFlags, mayLeave: emitter.mayLeave || emitter.mayRaise || touchesMemory, mayRaise: emitter.mayRaise, endsRegion: d.row.insn.system && emitter.callsHelper };
 }

@@ -2,13 +2,16 @@ import type { ValueType } from '@hanok/x86';
 
 /**
  * Names of the locals that compiled instructions use, before each has a number in the function of its region: the block of
- * the vCPU, what stays the same while a region runs, flags, general and vector registers; those of the x87 (`RegionX87`); then temporaries of each type,
+ * the vCPU, what stays the same while a region runs, flags, general and vector registers; those of the x87 (`RegionX87`); addresses of groups of accesses (`AccessGroup`); then temporaries of each type,
  * and vector constants.
  */
 export const LOCAL = {
   cpu: 0, tlb: 1, codePage: 2, budget: 3, roundingShows: 4, flagKind: 5, flagWord: 6, flagA: 7, flagB: 8, flagResult: 9, general: 10, vector: 26,
-  x87Significand: 42, x87Head: 50, x87Words: 58, x87Top: 59, x87IsOrdinary: 60, temporary: 61,
+  x87Significand: 42, x87Head: 50, x87Words: 58, x87Top: 59, x87IsOrdinary: 60, pointer: 61, temporary: 85,
 } as const;
+
+/** Locals for addresses of groups. */
+export const POINTER_COUNT = 24;
 
 const FIXED_TYPES: readonly ValueType[] = ['i32', 'i32', 'i64', 'i32', 'i32', 'i32', 'i32', 'i64', 'i64', 'i64'];
 const TEMPORARY_TYPES: readonly ValueType[] = ['i32', 'i64', 'f32', 'f64', 'v128'];
