@@ -13,11 +13,13 @@ const RUNS_MAX = 20;
 /** How far machine time moves with each look at it. */
 const STEP_NS = 1000;
 
-export const POLICIES: Readonly<Record<'interpreter' | 'regions' | 'short regions', CompilePolicy>> = {
+export const POLICIES: Readonly<Record<'interpreter' | 'regions' | 'short regions' | 'growing regions', CompilePolicy>> = {
   interpreter: { hotCount: 0x3fff_ffff, doublingsMax: 0, batchRegions: 1, batchSlices: 1 },
   regions: { hotCount: 1, doublingsMax: 0, batchRegions: 1, batchSlices: 1 },
   // They go on in one another by links.
   'short regions': { hotCount: 2, doublingsMax: 0, batchRegions: 1, batchSlices: 1, regionInstructionsMax: 3 },
+  // They are made again as soon as they go on in one another.
+  'growing regions': { hotCount: 2, doublingsMax: 0, batchRegions: 1, batchSlices: 1, regionInstructionsMax: 3, growCount: 2 },
 };
 
 let built: { image: ReturnType<typeof buildInterpreter>; module: WebAssembly.Module } | undefined;

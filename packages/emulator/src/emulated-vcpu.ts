@@ -126,6 +126,7 @@ export class EmulatedVcpu implements Vcpu {
       nowNs: this.#services.timeStamp.nowNs,
       hot: (slot) => this.#hotCode.note(slot),
       ungroup: (slot) => this.#hotCode.ungroup(slot),
+      grow: (slot) => this.#hotCode.grow(slot),
       regionFetch: (low, high) => this.#mmu.regionFetch(low, high),
       regionRead: (low, high, sizeBytes) => this.#mmu.regionRead(low, high, sizeBytes),
       regionWrite: (low, high, sizeBytes) => this.#mmu.regionWrite(low, high, sizeBytes),

@@ -9,7 +9,7 @@ export { type CompiledModule, type CompileRequest, OwnThreadCompiler, type Regio
 export { ArchiveIndex, type ArchiveTables } from './jit/archive-index.ts';
 export { ARCHIVE_BYTES_MAX, type ArchiveStore, NO_ARCHIVE, RegionArchive } from './jit/region-archive.ts';
 export { UnsettledRegions } from './jit/unsettled-regions.ts';
-export { RequestQueue } from './jit/request-queue.ts';
+export { isGrown, RequestQueue } from './jit/request-queue.ts';
 export { RegionModuleBuilder } from './jit/region-module-builder.ts';
 export { buildInterpreter } from './interpreter.ts';
 export type { InterpreterImage, InterpreterTables } from './interpreter.ts';

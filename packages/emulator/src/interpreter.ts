@@ -121,6 +121,8 @@ export interface EngineImports {
   hot(slot: number): void;
   /** The groups of accesses in the region of an Enter slot miss too often. */
   ungroup(slot: number): void;
+  /** The region of an Enter slot has been entered from others so often that a larger one is worth while. */
+  grow(slot: number): void;
   /** Slow memory access of compiled code: as above, but 0 wherever the interpreter must run the instruction. */
   regionRead(linearLow: number, linearHigh: number, sizeBytes: number): number;
   regionWrite(linearLow: number, linearHigh: number, sizeBytes: number): number;
@@ -177,6 +179,7 @@ function buildModule(hot: readonly Handler[], cold: readonly Handler[], recordsA
   const regionAccesses = ([['regionRead', 'read'], ['regionWrite', 'write'], ['regionModify', 'modify'], ['regionLock', 'lock']] as const).map(([name, access]) => ({ name, access, target: host(name, 3) }));
   const regionFetch = host('regionFetch', 2);
   const ungroup = module.importFunction('engine', 'ungroup', module.type(['i32'], []));
+  const grow = module.importFunction('engine', 'grow', module.type(['i32'], []));
   const nowNs = module.importFunction('engine', 'nowNs', module.type([], ['f64']));
   const regionTable = module.importTable('engine', 'regions', { min: 1 });
   const segmentLinear = module.importFunction('engine', 'segmentLinear', module.type(i32s(3), ['f64']));
@@ -216,8 +219,8 @@ function buildModule(hot: readonly Handler[], cold: readonly Handler[], recordsA
   module.export('fillTlb', 'func', defineHostFill(module, fill));
   for (const [name, index] of Object.entries(defineGroupAccess(module, walks, ungroup))) module.export(name, 'func', index);
   module.export('leaveRegion', 'func', defineLeaveRegion(module));
-  module.export('linkRegions', 'func', defineLinkRegions(module, regionTable, recordsActivity));
-  module.export('jumpRegions', 'func', defineJumpRegions(module, regionTable, recordsActivity));
+  module.export('linkRegions', 'func', defineLinkRegions(module, regionTable, grow, recordsActivity));
+  module.export('jumpRegions', 'func', defineJumpRegions(module, regionTable, grow, recordsActivity));
   for (const name of ['flagsImage', 'copyForward', 'fillForward', 'timeStamp'] as const) module.export(name, 'func', callees[name]);
   return module.toBytes();
 }

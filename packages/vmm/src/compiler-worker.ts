@@ -1,9 +1,9 @@
 import { receiveMessageOnPort } from 'node:worker_threads';
-import { machineMemory, NO_ARCHIVE, RegionModuleBuilder, RequestQueue, UnsettledRegions } from '@hanok/emulator';
+import { isGrown, machineMemory, NO_ARCHIVE, RegionModuleBuilder, RequestQueue, UnsettledRegions } from '@hanok/emulator';
 import { threadData } from './machine-threads.ts';
 import { openRegionFile } from './region-file.ts';
 import type { FromCompiler, ToCompiler } from './remote-compiler.ts';
-import { setRegionFlags } from './v8-flags.ts';
+import { setRegionFlags, withoutBaseline } from './v8-flags.ts';
 import type { CompilerWorkerData } from './vcpu-worker-data.ts';
 
 /** Regions of one module at most: few, so that the first does not wait long for the last. */
@@ -34,7 +34,8 @@ function compileAll(): boolean {
     }
     const { requests, unwanted } = queue.take(BATCH_REGIONS);
     if (requests.length === 0 && unwanted.length === 0) continue;
-    const { module, regions } = builder.build(requests, unsettled);
+    const build = () => builder.build(requests, unsettled);
+    const { module, regions } = requests.some(isGrown) ? withoutBaseline(build) : build();
     port.postMessage({ module, regions: [...regions, ...unwanted.map((id) => ({ id, instructionCount: 0 }))] } satisfies FromCompiler);
     compiled = true;
   }

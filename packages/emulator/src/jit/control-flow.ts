@@ -3,6 +3,8 @@ import { endsRegion } from './traits.ts';
 
 /** Instructions of one region at most. */
 export const REGION_INSTRUCTIONS_MAX = 128;
+/** The same of one that is entered all the time from others. */
+export const GROWN_INSTRUCTIONS_MAX = 384;
 /** Pages it lies on at most. */
 const REGION_PAGES_MAX = 4;
 /** Blocks that an indirect jump is tried for in the region itself. */

@@ -8,7 +8,7 @@ import { hashPlace } from '../hash-place.ts';
 import { CPU, ENTER, REGION_HASH, SLOT } from '../layout.ts';
 import type { Mmu } from '../mmu.ts';
 import { ArchivedCode } from './archived-code.ts';
-import { REGION_INSTRUCTIONS_MAX } from './control-flow.ts';
+import { GROWN_INSTRUCTIONS_MAX, REGION_INSTRUCTIONS_MAX } from './control-flow.ts';
 import { recordCode } from './recorded-code.ts';
 import { RegionAges } from './region-ages.ts';
 import type { RegionCache } from './region-cache.ts';
@@ -21,6 +21,8 @@ export interface CompilePolicy extends Batches {
   /** How often a block runs before; twice as often each time code on its page was dropped, up to `doublingsMax` times. */
   readonly hotCount: number;
   readonly doublingsMax: number;
+  /** How often a region is entered from others before it is made again with those it goes on in; by default NEVER. */
+  readonly growCount?: number;
   /** Instructions of one region at most; by default REGION_INSTRUCTIONS_MAX, which is the limit. */
   readonly regionInstructionsMax?: number;
   /** Guest instructions that the regions of a vCPU may be; by default INSTRUCTIONS_MAX. */
@@ -28,7 +30,7 @@ export interface CompilePolicy extends Batches {
 }
 
 /** Kernels patch their text while they boot: such a page must not wait for ever, and a guest that changes code all the time runs it 24,000 times for each compilation. */
-const COMPILE_POLICY: CompilePolicy = { hotCount: 1500, doublingsMax: 4, batchRegions: 16, batchSlices: 8 };
+const COMPILE_POLICY: CompilePolicy = { hotCount: 1500, doublingsMax: 4, growCount: 20_000, batchRegions: 16, batchSlices: 8 };
 /** The limit of the code cache: a compiled instruction takes about 500 bytes of the host's memory. */
 const INSTRUCTIONS_MAX = 500_000;
 /** Requests without an answer at most: a guest that makes code faster than it is compiled must not fill the host's memory. */
@@ -40,6 +42,8 @@ const PAGE_BYTES = 4096;
 const ASK_AGAIN_COUNT = 64;
 /** How often one that may be there runs before it is asked for: a region that is hardly entered is not worth its load. */
 const ARCHIVE_COUNT = 300;
+/** Stands for a count that is never reached. */
+const NEVER = 0x7fff_ffff;
 /** Where an entry of REGION_HASH has the Enter slot. */
 const REGION_SLOT = 12;
 
@@ -48,6 +52,7 @@ interface Pending {
   readonly slot: number;
   readonly pageStarts: readonly number[];
   readonly isArchived: boolean;
+  readonly isGrown: boolean;
 }
 
 /** A compiled region where it was put in, by the id of its request. */
@@ -127,28 +132,38 @@ export class HotCode {
 
   /** The import `hot`: finds the code of a region while the address space it runs in is there. */
   note(slot: number): void {
-    const source = this.#sourceOf(slot);
+    this.#ask(slot, false);
+  }
+
+  /** The import `grow`: has the region made again with all that it goes on in. */
+  grow(slot: number): void {
+    if (this.#unanswered < REQUESTS_MAX) this.#ask(slot, true);
+  }
+
+  #ask(slot: number, isGrown: boolean): void {
+    const source = this.#sourceOf(slot, isGrown);
     const { entryGpa, blockTag } = source;
     const isGrouped = !this.#ungrouped.has(slot);
-    const isArchived = isGrouped && this.#archived.mayHave(entryGpa, blockTag) && this.#archived.isWorthTrying(slot);
+    const isArchived = isGrouped && !isGrown && this.#archived.mayHave(entryGpa, blockTag) && this.#archived.isWorthTrying(slot);
     if (this.#unanswered === REQUESTS_MAX) {
       this.#setCountdown(slot, isArchived ? ASK_AGAIN_COUNT : this.#policy.hotCount);
       return;
     }
-    const code = isArchived ? this.#archived.find(source) : recordCode(source, entryGpa % PAGE_BYTES, this.#policy.regionInstructionsMax ?? REGION_INSTRUCTIONS_MAX, blockTag, isGrouped);
-    this.#setCountdown(slot, ASKED);
-    if (code) this.#request({ slot, pageStarts: [...code.pages.values()], isArchived }, code);
+    const instructionsMax = isGrown ? GROWN_INSTRUCTIONS_MAX : (this.#policy.regionInstructionsMax ?? REGION_INSTRUCTIONS_MAX);
+    const code = isArchived ? this.#archived.find(source) : recordCode(source, entryGpa % PAGE_BYTES, instructionsMax, { blockTag, isGrouped, isGrown });
+    if (!isGrown) this.#setCountdown(slot, ASKED);
+    if (code) this.#request({ slot, pageStarts: [...code.pages.values()], isArchived, isGrown }, code);
     else if (isArchived) {
       this.#archived.failed(slot);
       this.#setCountdown(slot, this.#archived.isWorthTrying(slot) ? ASK_AGAIN_COUNT : this.#policy.hotCount);
     }
   }
 
-  #sourceOf(slot: number): VcpuCode {
+  #sourceOf(slot: number, isGrown: boolean): VcpuCode {
     const view = this.#view;
     return new VcpuCode({
       ram: this.#ram, decoder: this.#decoder, mmu: this.#mmu!, blocks: this.#blocks!, hotOffsets: (page) => this.#hotOffsets(page),
-      hasRegion: (slot) => view.getInt32(slot + ENTER.region, true) !== 0,
+      hasRegion: (slot) => !isGrown && view.getInt32(slot + ENTER.region, true) !== 0,
       entryPage: view.getUint32(slot + ENTER.page, true), entry: view.getUint16(slot + SLOT.pageOffset, true),
       linear: this.#state.get(CPU.codePage), blockTag: this.#state.word(CPU.blockTag),
     });
@@ -208,10 +223,12 @@ export class HotCode {
   }
 
   #install(id: number, tableIndex: number, instructionCount: number): void {
-    const { slot, pageStarts, isArchived } = this.#pending.get(id)!;
+    const { slot, pageStarts, isArchived, isGrown } = this.#pending.get(id)!;
+    if (isGrown) this.#release(slot);
     this.#view.setInt32(slot + ENTER.region, tableIndex, true);
     this.#view.setInt32(slot + ENTER.missesLeft, GROUP_MISSES_MAX, true);
-    if (!isArchived) this.#unsettled.push({ id, slot, tableIndex });
+    this.#view.setInt32(slot + ENTER.entriesLeft, isGrown ? NEVER : (this.#policy.growCount ?? NEVER), true);
+    if (!isArchived && !isGrown) this.#unsettled.push({ id, slot, tableIndex });
     this.#ages.add(slot, instructionCount);
     for (const start of pageStarts) this.#noteSlot(start / PAGE_BYTES, slot);
   }
@@ -230,13 +247,18 @@ export class HotCode {
 
   /** Forgets the region of an Enter slot; its block starts to count again. */
   dropRegion(slot: number): void {
+    if (this.#release(slot)) this.#setCountdown(slot, this.#policy.hotCount);
+  }
+
+  /** Takes the region of an Enter slot out, if it has one. */
+  #release(slot: number): boolean {
     const region = this.#view.getInt32(slot + ENTER.region, true);
-    if (region === 0) return;
+    if (region === 0) return false;
     this.#forgetEntry(slot);
     this.#regions.release(region);
     this.#ages.remove(slot);
     this.#view.setInt32(slot + ENTER.region, 0, true);
-    this.#setCountdown(slot, this.#policy.hotCount);
+    return true;
   }
 
   /** The import `ungroup`: the region is compiled again with each access on its own. */

@@ -1,5 +1,6 @@
 import type { ModuleBuilder } from '@hanok/wasm';
 import { pushHashPlace } from '../hash-place.ts';
+import { countEntry } from './link-regions.ts';
 import { CPU, REGION_END, REGION_HASH, TLB } from '../layout.ts';
 import { pushTlbOffset } from '../memory-emit.ts';
 
@@ -7,7 +8,7 @@ import { pushTlbOffset } from '../memory-emit.ts';
  * Defines the function by which a region goes on where only the guest knows, behind a return or an indirect jump: (cpu, RIP,
  * budget) → REGION_END. It leaves where no region is known there, and where the vCPU must stop.
  */
-export function defineJumpRegions(module: ModuleBuilder, regionTable: number, recordsActivity: boolean): number {
+export function defineJumpRegions(module: ModuleBuilder, regionTable: number, grow: number, recordsActivity: boolean): number {
   const f = module.function(module.type(['i32', 'i64', 'i32'], ['i32']));
   f.name = 'jump regions';
   const [cpu, rip, budget] = [0, 1, 2];
@@ -27,6 +28,8 @@ export function defineJumpRegions(module: ModuleBuilder, regionTable: number, re
   code.localGet(address).op('i64.extend_i32_u').localGet(cpu).memory('i64.load32_u', CPU.blockTag).i64(32).op('i64.shl').op('i64.or').op('i64.ne').brIf(0);
   if (recordsActivity) code.localGet(cpu).localGet(entry).memory('i32.load', REGION_HASH.offset + 12).memory('i32.store', CPU.block);
   code.localGet(cpu).localGet(rip).i64(-4096).op('i64.and').memory('i64.store', CPU.codePage);
+  code.localGet(entry).memory('i32.load', REGION_HASH.offset + 12).localSet(address);
+  countEntry(code, address, grow);
   code.localGet(cpu).localGet(entry).memory('i32.load', REGION_HASH.offset + 8).returnCallIndirect(module.type(['i32'], ['i32']), regionTable);
   code.op('end').i32(REGION_END.Lookup);
   return f.index;

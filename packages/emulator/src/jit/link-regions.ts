@@ -1,4 +1,4 @@
-import type { ModuleBuilder } from '@hanok/wasm';
+import type { Code, ModuleBuilder } from '@hanok/wasm';
 import { CPU, ENTER, REGION_END, TLB } from '../layout.ts';
 import { pushTlbOffset } from '../memory-emit.ts';
 
@@ -9,7 +9,7 @@ const PAGE_BYTES = 4096;
  * page, budget) → REGION_END. It leaves where the slot has no region (any more), where another page is not mapped there,
  * and where the vCPU must stop.
  */
-export function defineLinkRegions(module: ModuleBuilder, regionTable: number, recordsActivity: boolean): number {
+export function defineLinkRegions(module: ModuleBuilder, regionTable: number, grow: number, recordsActivity: boolean): number {
   const f = module.function(module.type(['i32', 'i32', 'i64', 'i32'], ['i32']));
   f.name = 'link regions';
   const [cpu, slot, offset, budget] = [0, 1, 2, 3];
@@ -31,8 +31,15 @@ export function defineLinkRegions(module: ModuleBuilder, regionTable: number, re
   code.localGet(slot).memory('i32.load', ENTER.page).i32(12).op('i32.shl').localGet(cpu).memory('i32.load', CPU.ramAddress).op('i32.add').op('i32.ne').brIf(1);
   code.localGet(cpu).localGet(rip).i64(-PAGE_BYTES).op('i64.and').memory('i64.store', CPU.codePage);
   code.op('end');
+  countEntry(code, slot, grow);
   if (recordsActivity) code.localGet(cpu).localGet(slot).memory('i32.store', CPU.block);
   code.localGet(cpu).localGet(region).returnCallIndirect(module.type(['i32'], ['i32']), regionTable);
   code.op('end').i32(REGION_END.Lookup);
   return f.index;
+}
+
+/** Counts that the region of a slot is entered from another. */
+export function countEntry(code: Code, slot: number, grow: number): void {
+  code.localGet(slot).localGet(slot).memory('i32.load', ENTER.entriesLeft).i32(1).op('i32.sub').memory('i32.store', ENTER.entriesLeft);
+  code.localGet(slot).memory('i32.load', ENTER.entriesLeft).op('i32.eqz').hint(false).if().localGet(slot).call(grow).op('end');
 }

@@ -37,7 +37,7 @@ const starts = (code: CodeSource) => regionBlocks(code, ENTRY, 128).blocks.map((
 
 test('recorded code is followed as it was seen', () => {
   const seen = source();
-  const recorded = recordCode(seen, ENTRY, 128, 0);
+  const recorded = recordCode(seen, ENTRY, 128, { blockTag: 0 });
   assert.ok(recorded);
   const again = recordedSource(structuredClone(recorded), seen.ram, new Decoder(), () => true);
   assert.deepEqual(starts(again), starts(source()));
@@ -46,7 +46,7 @@ test('recorded code is followed as it was seen', () => {
 
 test('code that changed since is followed without harm', () => {
   const seen = source();
-  const recorded = recordCode(seen, ENTRY, 128, 0)!;
+  const recorded = recordCode(seen, ENTRY, 128, { blockTag: 0 })!;
   for (let value = 0; value < 256; value++) {
     seen.ram.fill(value, ENTRY, ENTRY + 32);
     const { blocks } = regionBlocks(recordedSource(recorded, seen.ram, new Decoder(), () => true), ENTRY, 128);
@@ -55,5 +55,5 @@ test('code that changed since is followed without harm', () => {
 });
 
 test('there is nothing to record where the first instruction cannot be compiled', () => {
-  assert.equal(recordCode({ ...source(), works: () => false }, ENTRY, 128, 0), undefined);
+  assert.equal(recordCode({ ...source(), works: () => false }, ENTRY, 128, { blockTag: 0 }), undefined);
 });

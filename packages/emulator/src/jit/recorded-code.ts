@@ -15,12 +15,17 @@ export interface RecordedCode {
   readonly jumpTargets: ReadonlyMap<number, readonly number[]>;
   /** Whether accesses to memory are grouped (`groupAccesses`). */
   readonly isGrouped: boolean;
+  /** It is larger than others, and follows branches to blocks that have regions of their own. */
+  readonly isGrown: boolean;
   /** What `works` depends on: a BLOCK_TAG. */
   readonly blockTag: number;
 }
 
+/** What else is noted. */
+export interface RecordOptions extends Partial<Pick<RecordedCode, 'isGrouped' | 'isGrown'>>, Pick<RecordedCode, 'blockTag'> {}
+
 /** Follows code from `entry` and notes what its source says; undefined where the first instruction cannot be compiled. */
-export function recordCode(source: CodeSource, entry: number, instructionsMax: number, blockTag: number, isGrouped = true): RecordedCode | undefined {
+export function recordCode(source: CodeSource, entry: number, instructionsMax: number, { blockTag, isGrouped = true, isGrown = false }: RecordOptions): RecordedCode | undefined {
   const slots = new Map<number, number>();
   const regions = new Set<number>();
   const jumpTargets = new Map<number, readonly number[]>();
@@ -46,7 +51,7 @@ export function recordCode(source: CodeSource, entry: number, instructionsMax: n
     works: (row) => source.works(row),
   };
   const { reached, pages } = followControlFlow(noting, entry, instructionsMax);
-  return reached.get(entry) ? { entry, instructionsMax, pages, slots, regions, jumpTargets, isGrouped, blockTag } : undefined;
+  return reached.get(entry) ? { entry, instructionsMax, pages, slots, regions, jumpTargets, isGrouped, isGrown, blockTag } : undefined;
 }
 
 /** A source that says what was noted. Code that has changed since gives other answers: what comes of it must be thrown away. */

@@ -88,7 +88,7 @@ export class RegionModuleBuilder {
     const writer = new RegionWriter(f, target.callees, this.#templates, this.#constants, this.#uses);
     writer.write(region, { ramBase: ram.byteOffset, slot, isGrouped: code.isGrouped });
     const instructionCount = region.blocks.reduce((sum, { instructions }) => sum + instructions.length, 0);
-    if (target.unsettled && writer.isPortable && code.isGrouped) {
+    if (target.unsettled && writer.isPortable && code.isGrouped && !code.isGrown) {
       const { entry, blockTag } = code;
       const key = entryKey(ram, code.pages.get(0)! + entry);
       const { localTypes: locals, places } = writer;

@@ -4,7 +4,7 @@ import { Lowering } from '../ir.ts';
 import { CPU, REGION_END, TLB } from '../layout.ts';
 import { pushTlbOffset } from '../memory-emit.ts';
 import { NO_FLOW } from '../routines.ts';
-import { REGION_INSTRUCTIONS_MAX } from './control-flow.ts';
+import { GROWN_INSTRUCTIONS_MAX } from './control-flow.ts';
 import { loadX87 } from './load-x87.ts';
 import { type CompiledInstruction, markDeadFlags, type RegionBlocks } from './region-blocks.ts';
 import type { AccessGroup } from './access-groups.ts';
@@ -304,7 +304,7 @@ export class RegionWriter {
     const isBack = block.order <= from.order;
     if (block.isMerge || block.isLoopHeader) this.#flags.recordKind(this.#lowering, this.#flags.state);
     if (isBack) {
-      code.localGet(LOCAL.budget).i32(REGION_INSTRUCTIONS_MAX).op('i32.le_s').hint(false).if();
+      code.localGet(LOCAL.budget).i32(GROWN_INSTRUCTIONS_MAX).op('i32.le_s').hint(false).if();
       this.#exit(block.code.start, Lookup, 0);
       code.op('end');
     }

@@ -6,13 +6,16 @@ export const ASKED = 0x7fffffff;
 /** Counts below this begin anew: the region is not wanted any more. */
 const ASKED_MIN = 0x40000000;
 
+/** Whether a region that is there already is to be made larger. */
+export const isGrown = ({ code }: CompileRequest): boolean => 'isGrown' in code && code.isGrown;
+
 /** What is to be compiled next, and the ids of requests that nobody waits for any more. */
 export interface TakenRequests {
   readonly requests: CompileRequest[];
   readonly unwanted: number[];
 }
 
-/** Requests that wait to be compiled: those come first whose blocks the interpreter has run most since. */
+/** Requests that wait to be compiled: those come first whose blocks the interpreter has run most since; one by one at last those for what is compiled already. */
 export class RequestQueue {
   readonly #words: Int32Array;
   #waiting: CompileRequest[] = [];
@@ -30,9 +33,10 @@ export class RequestQueue {
     const countdown = ({ slot }: CompileRequest) => this.#words[(slot + ENTER.countdown) >> 2]!;
     const unwanted = this.#waiting.filter((request) => countdown(request) < ASKED_MIN).map(({ id }) => id);
     const wanted = this.#waiting.filter((request) => countdown(request) >= ASKED_MIN);
-    const hottest = wanted.map((request) => ({ request, left: countdown(request) })).toSorted((a, b) => a.left - b.left);
-    const requests = hottest.slice(0, countMax).map(({ request }) => request);
-    this.#waiting = hottest.slice(countMax).map(({ request }) => request);
+    const grown = wanted.filter(isGrown);
+    const hottest = wanted.filter((request) => !isGrown(request)).map((request) => ({ request, left: countdown(request) })).toSorted((a, b) => a.left - b.left);
+    const requests = hottest.length > 0 ? hottest.slice(0, countMax).map(({ request }) => request) : grown.splice(0, 1);
+    this.#waiting = [...hottest.slice(countMax).map(({ request }) => request), ...grown];
     return { requests, unwanted };
   }
 }
