@@ -11,7 +11,7 @@ const BATCH_REGIONS = 8;
 /** The archive gets its regions when there is nothing to compile, or when so many modules' wait for it. */
 const SETTLEMENTS_MAX = 200;
 
-const { memory, memoryBytes, vcpuCount, helperNames, connections, requests, regionFile } = await threadData<CompilerWorkerData>();
+const { memory, memoryBytes, vcpuCount, helperNames, connections, requests, regionFile, canDoWithoutBaseline } = await threadData<CompilerWorkerData>();
 setRegionFlags();
 const ram = new Uint8Array(memory.buffer as ArrayBufferLike, machineMemory(vcpuCount, memoryBytes).ramAddress, memoryBytes);
 const archive = regionFile === undefined ? NO_ARCHIVE : openRegionFile(regionFile);
@@ -35,7 +35,7 @@ function compileAll(): boolean {
     const { requests, unwanted } = queue.take(BATCH_REGIONS);
     if (requests.length === 0 && unwanted.length === 0) continue;
     const build = () => builder.build(requests, unsettled);
-    const { module, regions } = requests.some(isGrown) ? withoutBaseline(build) : build();
+    const { module, regions } = canDoWithoutBaseline && requests.some(isGrown) ? withoutBaseline(build) : build();
     port.postMessage({ module, regions: [...regions, ...unwanted.map((id) => ({ id, instructionCount: 0 }))] } satisfies FromCompiler);
     compiled = true;
   }

@@ -31,6 +31,9 @@ export function setRegionFlags(): void {
   setFlagsFromString('--no-wasm-lazy-compilation');
 }
 
+/** In a process's main thread: whether `withoutBaseline` may be used. V8 that inlines needs what baseline code notes of calls, and ends the process where that is missing. */
+export const canDoWithoutBaseline = (): boolean => process.execArgv.includes('--no-wasm-inlining');
+
 /** Has V8 optimize what it compiles meanwhile at once: code that takes the place of optimized code must not be slower at first. */
 export function withoutBaseline<Result>(compile: () => Result): Result {
   setFlagsFromString('--no-liftoff');

@@ -4,6 +4,7 @@ import { CodePages, type GuestMemory, type PostedInterrupts, VcpuGate, type Vcpu
 import { InterruptRouter } from './interrupt-router.ts';
 import { startThread } from './machine-threads.ts';
 import { mailboxBytes, serveMailboxes, wakeMailboxes } from './mailbox.ts';
+import { canDoWithoutBaseline } from './v8-flags.ts';
 import { type BuiltInterpreter, type CompilerWorkerData, CONTROL_STOP, type SharedParts, type VcpuWorkerData, type VcpuWorkerMessage } from './vcpu-worker-data.ts';
 
 export interface VcpuThreadsOptions extends Pick<SharedParts, 'vcpuCount' | 'exits' | 'instructions' | 'compiled' | 'cacheFolder' | 'startNs' | 'cpuModel' | 'paravirt'> {
@@ -80,7 +81,7 @@ export class VcpuThreads {
     const { memory, memoryBytes, vcpuCount } = this.#shared;
     const { helperNames } = image;
     const connections = this.#channels.map(({ port2 }) => port2);
-    const data: CompilerWorkerData = { memory, memoryBytes, vcpuCount, helperNames, connections, requests: this.#compileRequests, regionFile: this.#options.regionFile };
+    const data: CompilerWorkerData = { memory, memoryBytes, vcpuCount, helperNames, connections, requests: this.#compileRequests, regionFile: this.#options.regionFile, canDoWithoutBaseline: canDoWithoutBaseline() };
     this.#keep(startThread('compiler', data, connections));
     for (let index = 1; index < vcpuCount; index++) this.#startVcpu(index, undefined);
   }

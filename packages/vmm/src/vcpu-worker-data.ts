@@ -55,6 +55,7 @@ export interface CompilerWorkerData extends Pick<SharedParts, 'memory' | 'memory
   readonly requests: SharedArrayBuffer;
   /** Where regions are kept for later machines, if they are. */
   readonly regionFile: string | undefined;
+  readonly canDoWithoutBaseline: boolean;
 }
 
 export type VcpuWorkerMessage =
