@@ -30,7 +30,7 @@ export interface CompilePolicy extends Batches {
 }
 
 /** Kernels patch their text while they boot: such a page must not wait for ever, and a guest that changes code all the time runs it 24,000 times for each compilation. */
-const COMPILE_POLICY: CompilePolicy = { hotCount: 1500, doublingsMax: 4, growCount: 20_000, batchRegions: 16, batchSlices: 8 };
+const COMPILE_POLICY: CompilePolicy = { hotCount: 1500, doublingsMax: 4, growCount: 400_000, batchRegions: 16, batchSlices: 8 };
 /** The limit of the code cache: a compiled instruction takes about 500 bytes of the host's memory. */
 const INSTRUCTIONS_MAX = 500_000;
 /** Requests without an answer at most: a guest that makes code faster than it is compiled must not fill the host's memory. */
