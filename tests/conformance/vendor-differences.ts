@@ -46,6 +46,14 @@ export const AMD_RULES: readonly Rule[] = [
     },
   },
   {
+    names: ['BOUND'],
+    cites: 'SDM vol. 2A, BOUND; APM vol. 3, BOUND: which comes first, #BR for the lower bound or the page fault of the upper one, is not said; AMD reads both bounds before it compares',
+    mark(open, { form, operandAddress }) {
+      const room = LAYOUT.windowBase + LAYOUT.windowBytes - (operandAddress ?? 0);
+      open.exceptionOrder ||= room >= form.bits / 8 && room < form.bits / 4;
+    },
+  },
+  {
     names: ['FXSAVE', 'FXSAVE64', 'FXRSTOR', 'FXRSTOR64'],
     cites: 'SDM vol. 2A, FXSAVE: the area has 512 bytes, and all must be accessible; APM vol. 5, FXSAVE: bytes 416 to 511 are not used',
     mark(open, { operandAddress }) {
