@@ -9,6 +9,8 @@ export interface EmulatedVcpuOptions {
   readonly memory: GuestMemory;
   /** Which of the machine's vCPUs this is, by default 0: its block lies at `vcpuBlockAddress(index)`, below the guest's RAM. */
   readonly index?: number;
+  /** How many there are, by default 1. */
+  readonly vcpuCount?: number;
   /** What the machine's vCPUs share; a single one needs none. */
   readonly gate?: VcpuGate;
   readonly image: InterpreterTables;

@@ -166,6 +166,7 @@ export interface ImportIndices {
   readonly cross: number;
   readonly raise: number;
   readonly hot: number;
+  readonly grow: number;
 }
 
 function buildModule(hot: readonly Handler[], cold: readonly Handler[], recordsActivity: boolean): Uint8Array {
@@ -173,13 +174,13 @@ function buildModule(hot: readonly Handler[], cold: readonly Handler[], recordsA
   module.importMemory('env', 'memory', { minPages: 1, maxPages: MEMORY_MAX_PAGES, shared: true });
   const i32s = (count: number) => Array.from({ length: count }, () => 'i32' as const);
   const host = (name: keyof EngineImports, parameters: number) => module.importFunction('engine', name, module.type(i32s(parameters), ['i32']));
-  const imports = { fetchMiss: host('fetchMiss', 2), decode: host('decode', 3), cross: host('cross', 1), raise: host('raise', 1), hot: module.importFunction('engine', 'hot', module.type(['i32'], [])) };
+  const grow = module.importFunction('engine', 'grow', module.type(['i32'], []));
+  const imports = { grow, fetchMiss: host('fetchMiss', 2), decode: host('decode', 3), cross: host('cross', 1), raise: host('raise', 1), hot: module.importFunction('engine', 'hot', module.type(['i32'], [])) };
   const helper = host('helper', 3);
   const [read, write, modify, lock, unlock] = [host('read', 3), host('write', 3), host('modify', 3), host('lock', 3), host('unlock', 3)];
   const regionAccesses = ([['regionRead', 'read'], ['regionWrite', 'write'], ['regionModify', 'modify'], ['regionLock', 'lock']] as const).map(([name, access]) => ({ name, access, target: host(name, 3) }));
   const regionFetch = host('regionFetch', 2);
   const ungroup = module.importFunction('engine', 'ungroup', module.type(['i32'], []));
-  const grow = module.importFunction('engine', 'grow', module.type(['i32'], []));
   const nowNs = module.importFunction('engine', 'nowNs', module.type([], ['f64']));
   const regionTable = module.importTable('engine', 'regions', { min: 1 });
   const segmentLinear = module.importFunction('engine', 'segmentLinear', module.type(i32s(3), ['f64']));
@@ -212,7 +213,7 @@ function buildModule(hot: readonly Handler[], cold: readonly Handler[], recordsA
   module.elements(floatTable, 0, [...EXACT_FLOATS.map((name) => floats.get(name)!), ...X87_QUICK.map((name) => x87.get(name)!)]);
   module.export('floats', 'table', floatTable);
   module.elements(table, 0, functions);
-  writeRunFunction(module, hot, { callees, imports, walkForFetch: walks.fetch, coldType, table, chain: defineChain(module, regionTable, recordsActivity), recordsActivity });
+  writeRunFunction(module, hot, { callees, imports, walkForFetch: walks.fetch, coldType, table, chain: defineChain(module, regionTable, grow, recordsActivity), recordsActivity });
   for (const { name, access, target } of regionAccesses) module.export(name, 'func', defineSlowAccess(module, name, access, walks, target));
   for (const [name, index] of Object.entries(callees.flag)) module.export(`flag${name}`, 'func', index);
   module.export('fetchAddress', 'func', defineFetchAddress(module, walks, regionFetch));

@@ -1,5 +1,6 @@
 import type { ModuleBuilder } from '@hanok/wasm';
 import { pushHashPlace } from './hash-place.ts';
+import { countEntry } from './jit/link-regions.ts';
 import { BLOCK_HASH, CPU, ENTER, REGION_END, REGION_HASH, SLOT, SPECIAL, TLB } from './layout.ts';
 import { pushTlbOffset } from './memory-emit.ts';
 
@@ -7,7 +8,7 @@ import { pushTlbOffset } from './memory-emit.ts';
  * Defines (cpu, region) → REGION_END: runs regions one after another, as long as the code at RIP is compiled. It stands
  * apart from the interpreter's main function so that its few values stay in registers.
  */
-export function defineChain(module: ModuleBuilder, regionTable: number, recordsActivity: boolean): number {
+export function defineChain(module: ModuleBuilder, regionTable: number, grow: number, recordsActivity: boolean): number {
   const regionType = module.type(['i32'], ['i32']);
   const f = module.function(module.type(['i32', 'i32'], ['i32']));
   f.name = 'chain';
@@ -40,8 +41,10 @@ export function defineChain(module: ModuleBuilder, regionTable: number, recordsA
   code.localGet(known).localGet(region).memory('i32.store', REGION_HASH.offset + 8);
   code.localGet(known).localGet(entry).memory('i32.store', REGION_HASH.offset + 12);
   code.op('end');
-  if (recordsActivity) code.localGet(cpu).localGet(known).memory('i32.load', REGION_HASH.offset + 12).memory('i32.store', CPU.block);
   code.localGet(cpu).localGet(rip).i64(-4096).op('i64.and').memory('i64.store', CPU.codePage);
+  code.localGet(known).memory('i32.load', REGION_HASH.offset + 12).localSet(entry);
+  countEntry(code, entry, grow);
+  if (recordsActivity) code.localGet(cpu).localGet(entry).memory('i32.store', CPU.block);
   code.br(1);
   code.op('end').op('end');
   code.i32(REGION_END.Lookup);

@@ -7,6 +7,7 @@ import { pushHashPlace } from './hash-place.ts';
 import { BREAK_FAULT } from './helper.ts';
 import type { Handler, ImportIndices } from './interpreter.ts';
 import { type Callees, type Flow, Lowering } from './ir.ts';
+import { countEntry } from './jit/link-regions.ts';
 import { BLOCK_HASH, CPU, CROSS, ENTER, REGION_END, RUN_END, SLOT, SPECIAL, STATUS, TLB } from './layout.ts';
 import { pushTlbOffset } from './memory-emit.ts';
 
@@ -169,6 +170,7 @@ function writeEnter(code: Code, l: Locals, { imports, chain, recordsActivity }: 
   code.localGet(l.slot).memory('i32.load', ENTER.region).localTee(l.address).if();
   code.localGet(l.budget).localGet(l.cpu).memory('i32.load', CPU.regionBudget).op('i32.gt_s').if();
   code.localGet(l.cpu).localGet(l.budget).memory('i32.store', CPU.budget);
+  countEntry(code, l.slot, imports.grow);
   if (recordsActivity) recordActivity(code, l, ACTIVITY_WORD.Compiled);
   code.localGet(l.cpu).localGet(l.address).call(chain).localSet(l.status);
   if (recordsActivity) recordActivity(code, l, ACTIVITY_WORD.Interpreter);

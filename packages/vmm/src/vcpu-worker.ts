@@ -99,6 +99,7 @@ const { image, module } = interpreter ?? build();
 const vcpu = new EmulatedVcpu({
   memory,
   index,
+  vcpuCount,
   gate: new VcpuGate(shared.gate, vcpuCount, index, kick),
   image,
   module,

@@ -10,7 +10,7 @@ import type { Mmu } from '../mmu.ts';
 import { ArchivedCode } from './archived-code.ts';
 import { GROWN_INSTRUCTIONS_MAX, REGION_INSTRUCTIONS_MAX } from './control-flow.ts';
 import { recordCode } from './recorded-code.ts';
-import { RegionAges } from './region-ages.ts';
+import { ModuleAges } from './module-ages.ts';
 import type { RegionCache } from './region-cache.ts';
 import { ASKED } from './request-queue.ts';
 import { type Batches, type CompiledModule, type CompileRequest, OwnThreadCompiler, type RegionCompiler } from './region-compiler.ts';
@@ -25,14 +25,16 @@ export interface CompilePolicy extends Batches {
   readonly growCount?: number;
   /** Instructions of one region at most; by default REGION_INSTRUCTIONS_MAX, which is the limit. */
   readonly regionInstructionsMax?: number;
-  /** Guest instructions that the regions of a vCPU may be; by default INSTRUCTIONS_MAX. */
+  /** Guest instructions that the modules of a vCPU's regions may be; by default a share of MACHINE_INSTRUCTIONS_MAX. */
   readonly instructionsMax?: number;
 }
 
 /** Kernels patch their text while they boot: such a page must not wait for ever, and a guest that changes code all the time runs it 24,000 times for each compilation. */
 const COMPILE_POLICY: CompilePolicy = { hotCount: 1500, doublingsMax: 4, growCount: 400_000, batchRegions: 16, batchSlices: 8 };
-/** The limit of the code cache: a compiled instruction takes about 500 bytes of the host's memory. */
+/** The limit of all vCPUs' code caches, and that of one of a few or of many: a compiled instruction takes about 500 bytes of the host's memory. */
+const MACHINE_INSTRUCTIONS_MAX = 1_200_000;
 const INSTRUCTIONS_MAX = 500_000;
+const INSTRUCTIONS_MIN = 150_000;
 /** Requests without an answer at most: a guest that makes code faster than it is compiled must not fill the host's memory. */
 export const REQUESTS_MAX = 256;
 /** A block that ran this part of what makes it worth compiling is a likely target of a jump. */
@@ -67,6 +69,7 @@ export interface HotCodeOptions {
   readonly image: InterpreterTables;
   readonly codePages: CodePages;
   readonly index?: number;
+  readonly vcpuCount?: number;
   readonly compilePolicy?: CompilePolicy;
   readonly regionCompiler?: RegionCompiler;
 }
@@ -81,6 +84,7 @@ export class HotCode {
   readonly #codePages: CodePages;
   readonly #policy: CompilePolicy;
   readonly #vcpu: number;
+  readonly #instructionsMax: number;
   readonly #decoder = new Decoder();
   /** By their ids. What was asked for and is not here any more is not wanted. */
   readonly #pending = new Map<number, Pending>();
@@ -89,7 +93,7 @@ export class HotCode {
   #nextId = 0;
   /** Enter slots of the regions with code on a page. */
   readonly #slotsByPage = new Map<number, Set<number>>();
-  readonly #ages = new RegionAges();
+  readonly #ages = new ModuleAges((slot) => this.#view.getInt32(slot + ENTER.entriesLeft, true));
   readonly #dropsByPage = new Map<number, number>();
   /** Compiled regions that were taken after the last slice, and the ids of those that nobody wanted any more. */
   #unsettled: Installed[] = [];
@@ -100,7 +104,7 @@ export class HotCode {
   #mmu: Mmu | undefined;
   #blocks: BlockCache | undefined;
 
-  constructor(state: CpuState, ram: Uint8Array, regions: RegionCache, { image, codePages, index = 0, compilePolicy = COMPILE_POLICY, regionCompiler }: HotCodeOptions) {
+  constructor(state: CpuState, ram: Uint8Array, regions: RegionCache, { image, codePages, index = 0, compilePolicy = COMPILE_POLICY, regionCompiler, vcpuCount = 1 }: HotCodeOptions) {
     this.#state = state;
     this.#view = new DataView(state.view.buffer);
     this.#ram = ram;
@@ -109,6 +113,7 @@ export class HotCode {
     this.#codePages = codePages;
     this.#policy = compilePolicy;
     this.#vcpu = index;
+    this.#instructionsMax = compilePolicy.instructionsMax ?? Math.max(INSTRUCTIONS_MIN, Math.min(INSTRUCTIONS_MAX, MACHINE_INSTRUCTIONS_MAX / vcpuCount));
     this.#archived = new ArchivedCode(ram);
   }
 
@@ -195,7 +200,7 @@ export class HotCode {
     if (this.#unanswered === 0 && this.#archived.isOpen) return;
     for (let module = this.#compiler.take(); module; module = this.#compiler.take()) {
       this.#unanswered -= module.regions.length;
-      this.#regions.add(module, (id) => this.#pending.has(id), (id, tableIndex, instructionCount) => this.#install(id, tableIndex, instructionCount));
+      this.#regions.add(module, (id) => this.#pending.has(id), (...region) => this.#install(...region));
       for (const region of module.regions) this.#answered(region);
     }
     this.#archived.open(this.#compiler.index);
@@ -222,21 +227,20 @@ export class HotCode {
     this.#unwanted = [];
   }
 
-  #install(id: number, tableIndex: number, instructionCount: number): void {
+  #install(id: number, tableIndex: number, instructionCount: number, moduleNumber: number): void {
     const { slot, pageStarts, isArchived, isGrown } = this.#pending.get(id)!;
     if (isGrown) this.#release(slot);
     this.#view.setInt32(slot + ENTER.region, tableIndex, true);
     this.#view.setInt32(slot + ENTER.missesLeft, GROUP_MISSES_MAX, true);
     this.#view.setInt32(slot + ENTER.entriesLeft, isGrown ? NEVER : (this.#policy.growCount ?? NEVER), true);
     if (!isArchived && !isGrown) this.#unsettled.push({ id, slot, tableIndex });
-    this.#ages.add(slot, instructionCount);
+    this.#ages.add(slot, moduleNumber, instructionCount);
     for (const start of pageStarts) this.#noteSlot(start / PAGE_BYTES, slot);
   }
 
-  /** Drops the oldest regions where there is too much code. Those that are still hot are compiled again, and are young then. */
+  /** Drops regions where there is too much code, a module at a time: the oldest that was not entered lately. */
   #evict(): void {
-    const { instructionsMax = INSTRUCTIONS_MAX } = this.#policy;
-    for (let slot = this.#ages.oldest; slot !== undefined && this.#ages.instructionCount > instructionsMax; slot = this.#ages.oldest) this.dropRegion(slot);
+    while (this.#ages.instructionCount > this.#instructionsMax) for (const slot of this.#ages.next()) this.dropRegion(slot);
   }
 
   #noteSlot(page: number, slot: number): void {

@@ -34,7 +34,7 @@ export class RegionCache {
   }
 
   /** Puts the regions of a module that are still wanted into the table; `install` is told each one's place. */
-  add({ module, regions }: CompiledModule, isWanted: (id: number) => boolean, install: (id: number, tableIndex: number, instructionCount: number) => void): void {
+  add({ module, regions }: CompiledModule, isWanted: (id: number) => boolean, install: (id: number, tableIndex: number, instructionCount: number, moduleNumber: number) => void): void {
     this.#moduleCount++;
     let exports: WebAssembly.Instance['exports'] | undefined;
     for (const { id, instructionCount } of regions) {
@@ -44,7 +44,7 @@ export class RegionCache {
       exports ??= new WebAssembly.Instance(module, { env: this.#imports }).exports;
       const place = this.#place();
       this.table.set(place, exports[`r${id}`]);
-      install(id, place, instructionCount);
+      install(id, place, instructionCount, this.#moduleCount);
     }
   }
 

@@ -1,0 +1,66 @@
+/** What is there of a module: its Enter slots, each with what it counted when the module was last looked at. */
+interface LiveModule {
+  /** Of all its regions, those dropped too: V8 keeps their code as long as any is there. */
+  instructionCount: number;
+  readonly slots: Map<number, number>;
+}
+
+/** The modules with regions of a vCPU, from those that come next to be dropped to the latest, and how many instructions they are. */
+export class ModuleAges {
+  readonly #modules = new Map<number, LiveModule>();
+  readonly #moduleOf = new Map<number, number>();
+  /** How often a region was entered, by its Enter slot: any number that changes then. */
+  readonly #entriesOf: (slot: number) => number;
+  instructionCount = 0;
+
+  constructor(entriesOf: (slot: number) => number) {
+    this.#entriesOf = entriesOf;
+  }
+
+  add(slot: number, moduleNumber: number, instructionCount: number): void {
+    this.remove(slot);
+    const module = this.#modules.get(moduleNumber) ?? { instructionCount: 0, slots: new Map() };
+    this.#modules.set(moduleNumber, module);
+    this.#moduleOf.set(slot, moduleNumber);
+    module.slots.set(slot, this.#entriesOf(slot));
+    module.instructionCount += instructionCount;
+    this.instructionCount += instructionCount;
+  }
+
+  remove(slot: number): void {
+    const number = this.#moduleOf.get(slot);
+    if (number === undefined) return;
+    this.#moduleOf.delete(slot);
+    const module = this.#modules.get(number)!;
+    module.slots.delete(slot);
+    if (module.slots.size > 0) return;
+    this.#modules.delete(number);
+    this.instructionCount -= module.instructionCount;
+  }
+
+  /** The Enter slots of the module to drop: the first of which nothing was entered since it was last looked at, or else the first. */
+  next(): number[] {
+    for (let left = this.#modules.size; left > 0; left--) {
+      const [number, module] = this.#first();
+      if (!this.#wasEntered(module)) break;
+      this.#modules.delete(number);
+      this.#modules.set(number, module);
+    }
+    return this.#modules.size > 0 ? [...this.#first()[1].slots.keys()] : [];
+  }
+
+  #first(): [number, LiveModule] {
+    return this.#modules.entries().next().value!;
+  }
+
+  #wasEntered({ slots }: LiveModule): boolean {
+    let entered = false;
+    for (const [slot, before] of slots) {
+      const entries = this.#entriesOf(slot);
+      if (entries === before) continue;
+      entered = true;
+      slots.set(slot, entries);
+    }
+    return entered;
+  }
+}
