@@ -44,6 +44,8 @@ const PAGE_BYTES = 4096;
 const ASK_AGAIN_COUNT = 64;
 /** How often one that may be there runs before it is asked for: a region that is hardly entered is not worth its load. */
 const ARCHIVE_COUNT = 300;
+/** How many times as often a block must run again whose code had to go for want of room. */
+const EVICTED_FACTOR = 8;
 /** Stands for a count that is never reached. */
 const NEVER = 0x7fff_ffff;
 /** Where an entry of REGION_HASH has the Enter slot. */
@@ -238,9 +240,14 @@ export class HotCode {
     for (const start of pageStarts) this.#noteSlot(start / PAGE_BYTES, slot);
   }
 
-  /** Drops regions where there is too much code, a module at a time: the oldest that was not entered lately. */
+  /** Drops regions where there is too much code, a module at a time: the oldest that was not entered lately. What was not used enough to stay has to be hotter than other code to come back. */
   #evict(): void {
-    while (this.#ages.instructionCount > this.#instructionsMax) for (const slot of this.#ages.next()) this.dropRegion(slot);
+    while (this.#ages.instructionCount > this.#instructionsMax) {
+      for (const slot of this.#ages.next()) {
+        this.dropRegion(slot);
+        this.#setCountdown(slot, this.#policy.hotCount * EVICTED_FACTOR);
+      }
+    }
   }
 
   #noteSlot(page: number, slot: number): void {
