@@ -14,17 +14,15 @@ import {
   ICR_INDEX,
   LOCAL_APIC_BASE,
   Lvt,
-  LVT_IGNORED,
   LVT_MASKED,
   LVT_WRITABLE,
   parseLocalApic,
   SVR_ENABLE,
-  VERSION,
   X2APIC_MSR_FIRST,
   X2APIC_MSR_LAST,
 } from './local-apic-registers.ts';
 import type { ApicRegister } from './local-apic-registers.ts';
-import type { VectorSet } from './vector-set.ts';
+import { apicRegisters, type ApicRegisterParts, type ApicValues } from './local-apic-table.ts';
 
 export interface LocalApicOptions extends ApicTimerTime {
   readonly id: number;
@@ -53,12 +51,7 @@ export class LocalApic implements InterruptController, IoHandler, Device {
   #base = 0n;
   #enabled = true;
   #x2apic = false;
-  #ldr = 0;
-  #dfr = 0xffffffff;
-  #svr = 0xff;
-  #icrLow = 0;
-  #icrHigh = 0;
-  #errorStatus = 0;
+  readonly #values: ApicValues = { ldr: 0, dfr: 0xffffffff, svr: 0xff, icrLow: 0, icrHigh: 0, errorStatus: 0 };
   #errorsSeen = 0;
   #nmi = false;
 
@@ -66,7 +59,7 @@ export class LocalApic implements InterruptController, IoHandler, Device {
     this.name = `local-apic-${options.id}`;
     this.#options = options;
     this.#timer = new ApicTimer(options, () => this.#deliverLvt(Lvt.Timer));
-    for (const register of this.#table()) this.#registers[register.index] = register;
+    for (const register of apicRegisters(this.#registerParts())) this.#registers[register.index] = register;
     this.reset();
   }
 
@@ -199,7 +192,7 @@ export class LocalApic implements InterruptController, IoHandler, Device {
     if (number < X2APIC_MSR_FIRST || number > X2APIC_MSR_LAST) return undefined;
     const register = this.#registers[number - X2APIC_MSR_FIRST];
     if (!this.#x2apic || !register?.read || register.only === 'xapic') return 'fault';
-    if (register.index === ICR_INDEX) return (BigInt(this.#icrHigh) << 32n) | BigInt(this.#icrLow);
+    if (register.index === ICR_INDEX) return (BigInt(this.#values.icrHigh) << 32n) | BigInt(this.#values.icrLow);
     return BigInt(register.read() >>> 0);
   }
 
@@ -216,7 +209,7 @@ export class LocalApic implements InterruptController, IoHandler, Device {
     const low = Number(BigInt.asUintN(32, value));
     const high = Number(BigInt.asUintN(32, value >> 32n));
     if ((low & (register.reserved ?? 0)) >>> 0 !== 0) return 'fault';
-    if (register.index === ICR_INDEX) this.#icrHigh = high;
+    if (register.index === ICR_INDEX) this.#values.icrHigh = high;
     else if (high !== 0) return 'fault';
     register.write(low);
     return 'done';
@@ -236,10 +229,10 @@ export class LocalApic implements InterruptController, IoHandler, Device {
     this.#lvt.fill(LVT_MASKED);
     this.#timer.reset();
     this.#setLogical(this.#x2apic ? x2apicLogicalDestination(this.#options.id) : 0, 0xffffffff);
-    this.#svr = 0xff;
-    this.#icrLow = 0;
-    this.#icrHigh = 0;
-    this.#errorStatus = 0;
+    this.#values.svr = 0xff;
+    this.#values.icrLow = 0;
+    this.#values.icrHigh = 0;
+    this.#values.errorStatus = 0;
     this.#errorsSeen = 0;
     this.#nmi = false;
   }
@@ -266,11 +259,11 @@ export class LocalApic implements InterruptController, IoHandler, Device {
       lvt: Array.from(this.#lvt),
       lint: this.#lintLevels.map(Number),
       taskPriority: this.#priority.taskPriority,
-      ldr: this.#ldr,
-      dfr: this.#dfr,
-      svr: this.#svr,
-      icr: [this.#icrLow, this.#icrHigh],
-      errors: [this.#errorStatus, this.#errorsSeen],
+      ldr: this.#values.ldr,
+      dfr: this.#values.dfr,
+      svr: this.#values.svr,
+      icr: [this.#values.icrLow, this.#values.icrHigh],
+      errors: [this.#values.errorStatus, this.#errorsSeen],
       nmi: this.#nmi,
     };
   }
@@ -284,77 +277,36 @@ export class LocalApic implements InterruptController, IoHandler, Device {
     this.#priority.setTaskPriority(saved.taskPriority);
     this.#lvt.set(saved.lvt);
     this.#lintLevels.splice(0, 2, ...saved.lint);
-    [this.#icrLow, this.#icrHigh] = saved.icr as [number, number];
-    [this.#errorStatus, this.#errorsSeen] = saved.errors as [number, number];
+    [this.#values.icrLow, this.#values.icrHigh] = saved.icr as [number, number];
+    [this.#values.errorStatus, this.#errorsSeen] = saved.errors as [number, number];
     this.#setLogical(saved.ldr, saved.dfr);
-    this.#svr = saved.svr;
+    this.#values.svr = saved.svr;
     this.#nmi = saved.nmi;
     this.#timer.restore((this.#lvt[Lvt.Timer]! >> 17) & 3, (this.#lvt[Lvt.Timer]! & LVT_MASKED) !== 0, saved);
   }
 
   // Inside.
 
-  #table(): ApicRegister[] {
-    const sets = (name: string, index: number, set: VectorSet): ApicRegister[] =>
-      Array.from({ length: 8 }, (_, word) => ({ name: `${name}${word}`, index: index + word, read: () => set.words[word]! }));
-    const lvt = (name: string, index: number, entry: number): ApicRegister => ({
-      name,
-      index,
-      read: () => this.#lvt[entry]!,
-      write: (value) => this.#writeLvt(entry, value),
-      reserved: ~(LVT_WRITABLE[entry]! | LVT_IGNORED),
-    });
-    return [
-      { name: 'ID', index: 0x02, read: () => (this.#x2apic ? this.#options.id : this.#options.id << 24) },
-      { name: 'version', index: 0x03, read: () => VERSION },
-      {
-        name: 'TPR',
-        index: 0x08,
-        read: () => this.#priority.taskPriority,
-        write: (value) => this.#priority.setTaskPriority(value),
-        reserved: ~0xff,
-      },
-      { name: 'APR', index: 0x09, only: 'xapic' },
-      { name: 'PPR', index: 0x0a, read: () => this.#priority.processorPriority },
-      { name: 'EOI', index: 0x0b, write: () => this.#endOfInterrupt(), reserved: ~0 },
-      { name: 'RRD', index: 0x0c, only: 'xapic' },
-      {
-        name: 'LDR',
-        index: 0x0d,
-        read: () => this.#ldr,
-        write: (value) => this.#setLogical((value & 0xff000000) >>> 0, this.#dfr),
-        fixedInX2apic: true,
-      },
-      { name: 'DFR', index: 0x0e, read: () => this.#dfr, write: (value) => this.#setLogical(this.#ldr, (value | 0x0fffffff) >>> 0), only: 'xapic' },
-      { name: 'SVR', index: 0x0f, read: () => this.#svr, write: (value) => this.#writeSvr(value), reserved: ~0x3ff },
-      ...sets('ISR', 0x10, this.#priority.inService),
-      ...sets('TMR', 0x18, this.#priority.levels),
-      ...sets('IRR', 0x20, this.#priority.requests),
-      { name: 'ESR', index: 0x28, read: () => this.#errorStatus, write: () => this.#latchErrors(), reserved: ~0 },
-      lvt('LVT CMCI', 0x2f, Lvt.Cmci),
-      { name: 'ICR', index: ICR_INDEX, read: () => this.#icrLow, write: (value) => this.#writeIcr(value), reserved: 0xfff33000 },
-      { name: 'ICR high', index: 0x31, read: () => this.#icrHigh, write: (value) => void (this.#icrHigh = value), only: 'xapic' },
-      lvt('LVT timer', 0x32, Lvt.Timer),
-      lvt('LVT thermal', 0x33, Lvt.Thermal),
-      lvt('LVT performance', 0x34, Lvt.Performance),
-      lvt('LVT LINT0', 0x35, Lvt.Lint0),
-      lvt('LVT LINT1', 0x36, Lvt.Lint1),
-      lvt('LVT error', 0x37, Lvt.Error),
-      { name: 'initial count', index: 0x38, read: () => this.#timer.initialCount, write: (value) => this.#timer.setInitialCount(value) },
-      { name: 'current count', index: 0x39, read: () => this.#timer.currentCount() },
-      {
-        name: 'divide configuration',
-        index: 0x3e,
-        read: () => this.#timer.divideConfiguration,
-        write: (value) => this.#timer.setDivideConfiguration(value),
-        reserved: ~0xb,
-      },
-      { name: 'SELF IPI', index: 0x3f, write: (value) => this.#selfIpi(value & 0xff), reserved: ~0xff, only: 'x2apic' },
-    ];
+  #registerParts(): ApicRegisterParts {
+    return {
+      id: this.#options.id,
+      values: this.#values,
+      priority: this.#priority,
+      timer: this.#timer,
+      isX2apic: () => this.#x2apic,
+      readLvt: (entry) => this.#lvt[entry]!,
+      writeLvt: (entry, value) => this.#writeLvt(entry, value),
+      endOfInterrupt: () => this.#endOfInterrupt(),
+      setLogical: (destination, format) => this.#setLogical(destination, format),
+      writeSvr: (value) => this.#writeSvr(value),
+      latchErrors: () => this.#latchErrors(),
+      writeIcr: (value) => this.#writeIcr(value),
+      selfIpi: (vector) => this.#selfIpi(vector),
+    };
   }
 
   #softwareEnabled(): boolean {
-    return this.#enabled && (this.#svr & SVR_ENABLE) !== 0;
+    return this.#enabled && (this.#values.svr & SVR_ENABLE) !== 0;
   }
 
   #endOfInterrupt(): void {
@@ -363,13 +315,13 @@ export class LocalApic implements InterruptController, IoHandler, Device {
   }
 
   #writeSvr(value: number): void {
-    this.#svr = value & 0x3ff;
+    this.#values.svr = value & 0x3ff;
     if ((value & SVR_ENABLE) !== 0) return;
     for (let entry = 0; entry < this.#lvt.length; entry++) this.#writeLvt(entry, this.#lvt[entry]!);
   }
 
   #writeLvt(entry: number, value: number): void {
-    const masked = (this.#svr & SVR_ENABLE) === 0 ? LVT_MASKED : 0;
+    const masked = (this.#values.svr & SVR_ENABLE) === 0 ? LVT_MASKED : 0;
     const timer = entry === Lvt.Timer;
     // The timer may expire here, and that must be seen with the old mask and vector.
     if (timer) this.#timer.tick(this.#options.nowNs());
@@ -387,8 +339,8 @@ export class LocalApic implements InterruptController, IoHandler, Device {
   }
 
   #writeIcr(low: number): void {
-    this.#icrLow = (low & 0xcefff) >>> 0;
-    const plan = planIpi(this.#address(), low, this.#x2apic ? this.#icrHigh : this.#icrHigh >>> 24);
+    this.#values.icrLow = (low & 0xcefff) >>> 0;
+    const plan = planIpi(this.#address(), low, this.#x2apic ? this.#values.icrHigh : this.#values.icrHigh >>> 24);
     if (plan.illegalVector) this.#error(ApicError.SendIllegalVector);
     if (plan.toSelf) {
       if (((low >> 8) & 7) === DeliveryMode.Nmi) this.#nmi = true;
@@ -410,12 +362,12 @@ export class LocalApic implements InterruptController, IoHandler, Device {
   }
 
   #latchErrors(): void {
-    this.#errorStatus = this.#errorsSeen;
+    this.#values.errorStatus = this.#errorsSeen;
     this.#errorsSeen = 0;
   }
 
   #address(): ApicAddress {
-    return { x2apic: this.#x2apic, id: this.#options.id, logicalDestination: this.#ldr, destinationFormat: this.#dfr };
+    return { x2apic: this.#x2apic, id: this.#options.id, logicalDestination: this.#values.ldr, destinationFormat: this.#values.dfr };
   }
 
   /** The transitions of SDM vol. 3A figure 11-27; the others fault. */
@@ -426,7 +378,7 @@ export class LocalApic implements InterruptController, IoHandler, Device {
     const wasX2apic = this.#x2apic;
     this.#setBase(value);
     if (!this.#enabled) this.init();
-    else if (this.#x2apic && !wasX2apic) this.#setLogical(x2apicLogicalDestination(this.#options.id), this.#dfr);
+    else if (this.#x2apic && !wasX2apic) this.#setLogical(x2apicLogicalDestination(this.#options.id), this.#values.dfr);
     return 'done';
   }
 
@@ -435,12 +387,12 @@ export class LocalApic implements InterruptController, IoHandler, Device {
     this.#enabled = (base & BigInt(ApicBase.En)) !== 0n;
     this.#x2apic = this.#enabled && (base & BigInt(ApicBase.Extd)) !== 0n;
     this.#priority.setEnabled(this.#enabled);
-    this.#setLogical(this.#ldr, this.#dfr);
+    this.#setLogical(this.#values.ldr, this.#values.dfr);
   }
 
   #setLogical(destination: number, format: number): void {
-    this.#ldr = destination;
-    this.#dfr = format;
+    this.#values.ldr = destination;
+    this.#values.dfr = format;
     this.#options.onAddress?.(this.#enabled ? this.#address() : undefined);
   }
 }
