@@ -26,6 +26,11 @@ export interface Segment {
   access: number;
 }
 
+/** Bits of control registers and RFLAGS as the numbers that `word` gives. */
+const [LMA, VM, AC] = [Number(EFER.LMA), Number(RFLAGS.VM), Number(RFLAGS.AC)];
+const [EM, TS, AM] = [Number(CR0.EM), Number(CR0.TS), Number(CR0.AM)];
+const [OSFXSR, SMAP] = [Number(CR4.OSFXSR), Number(CR4.SMAP)];
+
 /** Typed access to one vCPU's state block, and what must stay consistent when parts of it change. */
 export class CpuState {
   readonly view: DataView;
@@ -82,13 +87,13 @@ export class CpuState {
     this.updateMode();
   }
   get isLong(): boolean {
-    return (this.word(CPU.efer) & Number(EFER.LMA)) !== 0;
+    return (this.word(CPU.efer) & LMA) !== 0;
   }
   get isProtected(): boolean {
     return (this.word(CPU.cr0) & 1) !== 0;
   }
   get isVirtual8086(): boolean {
-    return (this.word(CPU.systemFlags) & Number(RFLAGS.VM)) !== 0;
+    return (this.word(CPU.systemFlags) & VM) !== 0;
   }
   /** 16, 32 or 64. */
   get mode(): number {
@@ -114,9 +119,9 @@ export class CpuState {
   #floatTag(): number {
     const cr0 = this.word(CPU.cr0);
     const pointers = !this.isProtected || this.isVirtual8086 ? BLOCK_TAG.linearPointers : 0;
-    const x87 = pointers | (cr0 & Number(CR0.EM | CR0.TS) ? BLOCK_TAG.x87Absent : 0);
-    if (cr0 & Number(CR0.EM) || !(this.word(CPU.cr4) & Number(CR4.OSFXSR))) return x87 | BLOCK_TAG.sseUndefined;
-    return cr0 & Number(CR0.TS) ? x87 | BLOCK_TAG.sseAbsent : x87;
+    const x87 = pointers | (cr0 & (EM | TS) ? BLOCK_TAG.x87Absent : 0);
+    if (cr0 & EM || !(this.word(CPU.cr4) & OSFXSR)) return x87 | BLOCK_TAG.sseUndefined;
+    return cr0 & TS ? x87 | BLOCK_TAG.sseAbsent : x87;
   }
 
   #flatSegments(): number {
@@ -132,9 +137,9 @@ export class CpuState {
 
   /** Chooses the TLB of the present privilege: user, user with alignment checked, supervisor, supervisor with SMAP suspended by RFLAGS.AC. */
   selectTlb(): void {
-    const ac = (this.word(CPU.systemFlags) & Number(RFLAGS.AC)) !== 0;
-    let table = ac && this.word(CPU.cr0) & Number(CR0.AM) ? 3 : 0;
-    if (this.cpl !== 3) table = this.word(CPU.cr4) & Number(CR4.SMAP) && !ac ? 1 : 2;
+    const ac = (this.word(CPU.systemFlags) & AC) !== 0;
+    let table = ac && this.word(CPU.cr0) & AM ? 3 : 0;
+    if (this.cpl !== 3) table = this.word(CPU.cr4) & SMAP && !ac ? 1 : 2;
     this.setWord(CPU.tlb, TLB.offset + table * TLB_TABLE_BYTES);
   }
 }

@@ -19,6 +19,8 @@ interface Breakpoint {
   readonly lengthBytes: bigint;
 }
 
+const RF = Number(RFLAGS.RF);
+
 /**
  * Debug registers (SDM vol. 3B chapter 18). Nothing here is asked while DR7 enables nothing: breakpoints on
  * instructions change the tag under which code is cached, those on data keep their pages out of the TLB. A hit outside
@@ -100,6 +102,6 @@ export class DebugUnit {
   }
 
   get resumes(): boolean {
-    return (this.#state.word(CPU.systemFlags) & Number(RFLAGS.RF)) !== 0;
+    return (this.#state.word(CPU.systemFlags) & RF) !== 0;
   }
 }

@@ -32,6 +32,7 @@ import { gatherCondition1, spreadCondition1 } from './x87/registers.ts';
 /** A slice with a PAUSE for so many instructions did nothing but wait for another vCPU. */
 const SPIN_INSTRUCTIONS = 16;
 
+const INTERRUPTS_ENABLED = Number(RFLAGS.IF);
 const STEPPING_FLAGS = Number(RFLAGS.TF | RFLAGS.RF);
 
 /** A vCPU in software: the interpreter with its memory management, exceptions and interrupts. */
@@ -341,7 +342,7 @@ export class EmulatedVcpu implements Vcpu {
       this.#context.nmiBlocked = true;
       return this.#interrupt(Vector.NMI);
     }
-    if (vector < 0 || (state.word(CPU.systemFlags) & Number(RFLAGS.IF)) === 0) return undefined;
+    if (vector < 0 || (state.word(CPU.systemFlags) & INTERRUPTS_ENABLED) === 0) return undefined;
     interrupts.acknowledge(vector);
     this.#paravirt?.eoi.offer();
     state.setWord(CPU.interruptPending, interrupts.highestPending() >= 0 ? 1 : 0);

@@ -1,4 +1,5 @@
 import { Vector } from '@hanok/x86';
+import { highHalf, lowHalf } from './halves.ts';
 import { GuestFault, RESTART_FAULT, type SystemContext } from './helper.ts';
 import { type DebugUnit, DR6 } from './debug-unit.ts';
 import { type CpuState, RFLAGS } from './cpu-state.ts';
@@ -109,18 +110,18 @@ export class ExecutionContext implements SystemContext {
     return this.#memory;
   }
   plainAddress(linear: bigint, lengthBytes: number, write: boolean): number {
-    return this.#mmu.hostArea(Number(linear & 0xffffffffn), Number(BigInt.asUintN(32, linear >> 32n)), lengthBytes, write);
+    return this.#mmu.hostArea(lowHalf(linear), highHalf(linear), lengthBytes, write);
   }
 
   readMemory(linear: bigint, bits: 8 | 16 | 32 | 64): bigint {
-    const at = this.#mmu.hostRead(Number(linear & 0xffffffffn), Number(BigInt.asUintN(32, linear >> 32n)), bits / 8);
+    const at = this.#mmu.hostRead(lowHalf(linear), highHalf(linear), bits / 8);
     if (at === 0) this.#pendingFault();
     return readBits(this.#memory, at, bits);
   }
 
   writeMemory(linear: bigint, value: bigint, bits: 8 | 16 | 32 | 64): void {
     this.view.setBigUint64(CPU.scratch, BigInt.asUintN(64, value), true);
-    if (this.#mmu.hostWrite(Number(linear & 0xffffffffn), Number(BigInt.asUintN(32, linear >> 32n)), bits / 8) === 0) this.#pendingFault();
+    if (this.#mmu.hostWrite(lowHalf(linear), highHalf(linear), bits / 8) === 0) this.#pendingFault();
   }
 
   probeWrite(linear: bigint, lengthBytes: number, alignmentBytes = 1): void {
@@ -132,7 +133,7 @@ export class ExecutionContext implements SystemContext {
 
   #probe(linear: bigint): void {
     const user = this.state.cpl === 3;
-    const gpa = this.#mmu.translate(Number(linear & 0xffffffffn), Number(BigInt.asUintN(32, linear >> 32n)), 'write', user);
+    const gpa = this.#mmu.translate(lowHalf(linear), highHalf(linear), 'write', user);
     if (gpa < 0) this.#pendingFault();
   }
 
@@ -209,7 +210,7 @@ export class ExecutionContext implements SystemContext {
     this.#mmu.tlb.flush(keepGlobal);
   }
   flushPage(linear: bigint): void {
-    this.#mmu.tlb.flushPage(Number(linear & 0xffffffffn), Number(BigInt.asUintN(32, linear >> 32n)));
+    this.#mmu.tlb.flushPage(lowHalf(linear), highHalf(linear));
   }
 
   #checkPort(port: number, widthBytes: number): void {

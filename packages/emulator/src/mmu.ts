@@ -1,6 +1,7 @@
 import type { CodePages, GuestMemory, VcpuBus, VcpuGate } from '@hanok/machine';
 import { ALIGNED_TLB, type CpuState } from './cpu-state.ts';
 import type { DebugUnit } from './debug-unit.ts';
+import { highHalf, lowHalf } from './halves.ts';
 import { RESTART_FAULT } from './helper.ts';
 import { CPU, STACK_ACCESS, TLB, vcpuBlockAddress } from './layout.ts';
 import { type AccessKind, isCanonicalHalf, nextPage, PageWalker } from './page-walker.ts';
@@ -227,8 +228,8 @@ export class Mmu {
 
   /** Where in RAM the page at a linear address lies that code is fetched from, or -1. No exception is recorded. */
   codePageStart(linear: bigint): number {
-    const low = Number(linear & 0xffffffffn);
-    const high = Number(linear >> 32n);
+    const low = lowHalf(linear);
+    const high = highHalf(linear);
     if (!this.walker.walk(low, high, 'fetch', this.#user)) return -1;
     const { gpa } = this.walker;
     if (gpa >= this.#memory.sizeBytes) return -1;

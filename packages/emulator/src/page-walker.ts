@@ -19,6 +19,9 @@ const RESERVED_HIGH = 0x000fff00;
 
 const PSE_RESERVED = 0x200000;
 
+const LMA = Number(EFER.LMA);
+const NXE = Number(EFER.NXE);
+const AC = Number(RFLAGS.AC);
 const WP = Number(CR0.WP);
 const PG = Number(CR0.PG);
 const PSE = Number(CR4.PSE);
@@ -80,13 +83,13 @@ export class PageWalker {
       return true;
     }
     const cr4 = this.#state.word(CPU.cr4);
-    const long = (this.#state.word(CPU.efer) & Number(EFER.LMA)) !== 0;
+    const long = (this.#state.word(CPU.efer) & LMA) !== 0;
     if (long && !isCanonicalHalf(high)) {
       this.canonical = false;
       return false;
     }
     this.errorCode = (kind === 'write' ? 2 : 0) | (user ? 4 : 0);
-    const executeDisable = (this.#state.word(CPU.efer) & Number(EFER.NXE)) !== 0;
+    const executeDisable = (this.#state.word(CPU.efer) & NXE) !== 0;
     if (kind === 'fetch' && (executeDisable || cr4 & SMEP)) this.errorCode |= 16;
     const { errorCode } = this;
     for (;;) {
@@ -175,7 +178,7 @@ export class PageWalker {
   #finish(leaf: number, rights: number, noExecute: boolean, kind: AccessKind, user: boolean, cr0: number, cr4: number): boolean {
     const userPage = (rights & USER) !== 0;
     const writable = (rights & WRITABLE) !== 0 || (!user && (cr0 & WP) === 0);
-    const smap = !user && userPage && (cr4 & SMAP) !== 0 && (this.#state.word(CPU.systemFlags) & Number(RFLAGS.AC)) === 0;
+    const smap = !user && userPage && (cr4 & SMAP) !== 0 && (this.#state.word(CPU.systemFlags) & AC) === 0;
     let allowed = !user || userPage;
     if (kind === 'fetch') allowed &&= !noExecute && !(userPage && !user && cr4 & SMEP);
     else allowed &&= !smap && (kind === 'read' || writable);

@@ -8,6 +8,8 @@ const Running = 0;
 const Halted = 1;
 const WaitsForStartup = 2;
 
+const IF = Number(RFLAGS.IF);
+
 /** What a vCPU does besides running: HLT waits for an interrupt, INIT for a start-up IPI (SDM vol. 3A §9.4). */
 export class ProcessorActivity {
   readonly #state: CpuState;
@@ -56,7 +58,7 @@ export class ProcessorActivity {
   /** False while it halts with nothing to be delivered, or waits to be started. */
   isAwake(nmiBlocked: boolean): boolean {
     if (this.#now !== Halted) return this.#now === Running;
-    const takesInterrupts = (this.#state.word(CPU.systemFlags) & Number(RFLAGS.IF)) !== 0;
+    const takesInterrupts = (this.#state.word(CPU.systemFlags) & IF) !== 0;
     const wakes = this.#unhalted || (this.#interrupts.nmiPending && !nmiBlocked) || (takesInterrupts && this.#interrupts.highestPending() >= 0);
     if (!wakes) return false;
     this.#now = Running;

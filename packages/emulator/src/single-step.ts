@@ -19,6 +19,8 @@ export interface Step {
   readonly resumed: boolean;
 }
 
+const TF = Number(RFLAGS.TF);
+
 /** Instructions that run alone: under RFLAGS.TF, at breakpoints, near the limit of the code segment. */
 export class SingleStep {
   /** The next instruction runs alone. */
@@ -43,7 +45,7 @@ export class SingleStep {
   }
 
   get #traps(): boolean {
-    return (this.#state.word(CPU.systemFlags) & Number(RFLAGS.TF)) !== 0;
+    return (this.#state.word(CPU.systemFlags) & TF) !== 0;
   }
 
   /** Before one instruction: its breakpoint and the code segment's limit; undefined where one of them raised an exception. */
