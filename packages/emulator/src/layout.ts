@@ -93,6 +93,8 @@ export const CPU = {
   x87StoredHead: 0x590,
   /** C1 of the x87's status word in its place, apart from the rest while generated code runs (`gatherCondition1`). */
   x87Condition1: 0x598,
+  /** Tag of the TLB entry that missed last (`emitMiss`). */
+  missedTag: 0x5a0,
   /** What other threads post to this vCPU (`PostedInterrupts`), and the flag among it that generated code looks at. */
   posted: 0xf00,
   attention: 0xf40,

@@ -29,11 +29,18 @@ export function emitEntry(l: Lowering, linear: number): number {
   return entry;
 }
 
-/** Pushes whether the entry covers all of [linear, linear + size): an access that leaves the page compares unequal. */
-function emitHit(l: Lowering, linear: number, entry: number, tag: number, sizeBytes: number): void {
+/** Pushes whether the entry covers all of [linear, linear + size): an access that leaves the page compares unequal. The local with its tag. */
+function emitHit(l: Lowering, linear: number, entry: number, tag: number, sizeBytes: number): number {
+  const seen = l.temporary('i64');
   l.code.localGet(linear);
   if (sizeBytes > 1) l.code.i64(sizeBytes - 1).op('i64.add');
-  l.code.i64(-4096).op('i64.and').localGet(entry).memory('i64.load', tag).op('i64.eq');
+  l.code.i64(-4096).op('i64.and').localGet(entry).memory('i64.load', tag).localTee(seen).op('i64.eq');
+  return seen;
+}
+
+/** Notes the tag of an entry that missed: V8 loads a value twice that is compared and then not used. */
+export function emitMiss(code: Code, cpu: number, seen: number): void {
+  code.localGet(cpu).localGet(seen).memory('i64.store', CPU.missedTag);
 }
 
 export function emitPointer(l: Lowering, linear: number, entry: number): void {
@@ -47,8 +54,9 @@ function emitTranslation(l: Lowering, linear: number, tag: number, sizeBytes: nu
   const pointer = l.temporary('i32');
   code.block('i32');
   emitPointer(l, linear, entry);
-  emitHit(l, linear, entry, tag, sizeBytes);
+  const seen = emitHit(l, linear, entry, tag, sizeBytes);
   code.hint(true).brIf(0).op('drop');
+  emitMiss(code, l.cpu, seen);
   code.localGet(l.cpu).localGet(linear).i32(access).call(slow).localTee(pointer).op('i32.eqz').hint(false).if();
   l.flow.fault(code);
   code.op('end').localGet(pointer).op('end');
@@ -66,11 +74,12 @@ export function emitLoad(l: Lowering, linear: number, op: MemoryOp, sizeBytes: n
 export function emitStore(l: Lowering, linear: number, value: number, op: MemoryOp, sizeBytes: number, onStack = false): void {
   const { code } = l;
   const entry = emitEntry(l, linear);
-  emitHit(l, linear, entry, TLB.tagWrite, sizeBytes);
+  const seen = emitHit(l, linear, entry, TLB.tagWrite, sizeBytes);
   code.hint(true).if();
   emitPointer(l, linear, entry);
   code.localGet(value).memory(op, 0, 1);
   code.op('else');
+  emitMiss(code, l.cpu, seen);
   code.localGet(l.cpu).localGet(value).memory(op, CPU.scratch, 1);
   code.localGet(l.cpu).localGet(linear).i32(accessWord(sizeBytes, onStack)).call(l.callees.slowWrite).op('i32.eqz').hint(false).if();
   l.flow.fault(code);

@@ -2,7 +2,7 @@ import type { FunctionBuilder } from '@hanok/wasm';
 import type { ValueType } from '@hanok/x86';
 import { Lowering } from '../ir.ts';
 import { CPU, REGION_END, TLB } from '../layout.ts';
-import { pushTlbOffset } from '../memory-emit.ts';
+import { emitMiss, pushTlbOffset } from '../memory-emit.ts';
 import { NO_FLOW } from '../routines.ts';
 import { GROWN_INSTRUCTIONS_MAX } from './control-flow.ts';
 import { loadX87 } from './load-x87.ts';
@@ -239,6 +239,7 @@ export class RegionWriter {
     const code = this.#body;
     const isRip = register === RIP_REGISTER;
     const linear = temporaryName('i64', 0)!;
+    const seen = temporaryName('i64', 1)!;
     const entry = temporaryName('i32', 0)!;
     const address = LOCAL.pointer + pointer;
     if (!isRip) this.#registers.provide(code, registerBit(register), this.#loopDepth > 0);
@@ -246,7 +247,8 @@ export class RegionWriter {
     if (displacement !== 0) code.i64(displacement).op('i64.add');
     pushTlbOffset(code.localTee(linear)).localGet(LOCAL.tlb).op('i32.add').localSet(entry);
     code.localGet(linear).op('i32.wrap_i64').localGet(entry).memory('i32.load', TLB.addend).op('i32.add').localSet(address);
-    code.localGet(linear).i64(sizeBytes - 1).op('i64.add').i64(-PAGE_BYTES).op('i64.and').localGet(entry).memory('i64.load', writes ? TLB.tagWrite : TLB.tagRead).op('i64.ne').hint(false).if();
+    code.localGet(linear).i64(sizeBytes - 1).op('i64.add').i64(-PAGE_BYTES).op('i64.and').localGet(entry).memory('i64.load', writes ? TLB.tagWrite : TLB.tagRead).localTee(seen).op('i64.ne').hint(false).if();
+    emitMiss(code, LOCAL.cpu, seen);
     code.localGet(LOCAL.cpu).localGet(linear).i32(sizeBytes).placed('slot', this.#own.offset, this.#own.slot).call(writes ? this.#callees.groupWrite : this.#callees.groupRead).localTee(address).op('i32.eqz').hint(false).if();
     this.#exit(instruction.pageOffset, Interpret, this.#before);
     code.op('end').op('end');
@@ -361,7 +363,7 @@ export class RegionWriter {
 function groupNames({ groups }: CompiledInstruction): number[] {
   if (!groups || groups.begin.length === 0) return [];
   const registers = groups.begin.flatMap(({ register, pointer }) => [register === RIP_REGISTER ? LOCAL.codePage : LOCAL.general + register, LOCAL.pointer + pointer]);
-  return [temporaryName('i64', 0)!, temporaryName('i32', 0)!, ...registers];
+  return [temporaryName('i64', 0)!, temporaryName('i64', 1)!, temporaryName('i32', 0)!, ...registers];
 }
 
 function endOf({ code }: StructuredBlock): number {
