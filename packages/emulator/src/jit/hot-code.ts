@@ -25,7 +25,7 @@ export interface CompilePolicy extends Batches {
   readonly growCount?: number;
   /** Instructions of one region at most; by default REGION_INSTRUCTIONS_MAX, which is the limit. */
   readonly regionInstructionsMax?: number;
-  /** Guest instructions that the modules of a vCPU's regions may be; by default a share of MACHINE_INSTRUCTIONS_MAX. */
+  /** How much the modules of a vCPU's regions may be, as `ModuleAges` counts; by default a share of MACHINE_INSTRUCTIONS_MAX. */
   readonly instructionsMax?: number;
 }
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ModuleAges } from './module-ages.ts';
+import { MODULE_COST, ModuleAges } from './module-ages.ts';
 
 /** Two regions of ten instructions in each of three modules: slots 0 and 1, 2 and 3, 4 and 5. */
 function threeModules() {
@@ -12,13 +12,14 @@ function threeModules() {
 
 test('a module counts whole until its last region is gone', () => {
   const { ages } = threeModules();
-  assert.equal(ages.instructionCount, 60);
+  const each = 20 + MODULE_COST;
+  assert.equal(ages.instructionCount, 3 * each);
   ages.remove(2);
-  assert.equal(ages.instructionCount, 60);
+  assert.equal(ages.instructionCount, 3 * each);
   ages.remove(3);
-  assert.equal(ages.instructionCount, 40);
+  assert.equal(ages.instructionCount, 2 * each);
   ages.remove(3);
-  assert.equal(ages.instructionCount, 40);
+  assert.equal(ages.instructionCount, 2 * each);
 });
 
 test('the oldest module goes whose regions were not entered since it was last looked at', () => {
@@ -41,7 +42,7 @@ test('where all are entered the oldest goes', () => {
 test('a region that is made again belongs to its new module', () => {
   const { ages } = threeModules();
   ages.add(0, 7, 30);
-  assert.equal(ages.instructionCount, 90);
+  assert.equal(ages.instructionCount, 90 + 4 * MODULE_COST);
   ages.remove(1);
-  assert.equal(ages.instructionCount, 70);
+  assert.equal(ages.instructionCount, 70 + 3 * MODULE_COST);
 });

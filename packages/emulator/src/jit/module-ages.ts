@@ -5,7 +5,10 @@ interface LiveModule {
   readonly slots: Map<number, number>;
 }
 
-/** The modules with regions of a vCPU, from those that come next to be dropped to the latest, and how many instructions they are. */
+/** A module takes as much of the host's memory as so many instructions, however few it has. */
+export const MODULE_COST = 64;
+
+/** The modules with regions of a vCPU, from those that come next to be dropped to the latest, and how much they are: in instructions, with MODULE_COST for each module. */
 export class ModuleAges {
   readonly #modules = new Map<number, LiveModule>();
   readonly #moduleOf = new Map<number, number>();
@@ -19,12 +22,18 @@ export class ModuleAges {
 
   add(slot: number, moduleNumber: number, instructionCount: number): void {
     this.remove(slot);
-    const module = this.#modules.get(moduleNumber) ?? { instructionCount: 0, slots: new Map() };
-    this.#modules.set(moduleNumber, module);
+    const module = this.#modules.get(moduleNumber) ?? this.#newModule(moduleNumber);
     this.#moduleOf.set(slot, moduleNumber);
     module.slots.set(slot, this.#entriesOf(slot));
     module.instructionCount += instructionCount;
     this.instructionCount += instructionCount;
+  }
+
+  #newModule(moduleNumber: number): LiveModule {
+    const module: LiveModule = { instructionCount: MODULE_COST, slots: new Map() };
+    this.#modules.set(moduleNumber, module);
+    this.instructionCount += MODULE_COST;
+    return module;
   }
 
   remove(slot: number): void {
