@@ -1,4 +1,4 @@
-import { Code } from '@hanok/wasm';
+import { type ByteBuffer, Code } from '@hanok/wasm';
 import type { Callees } from '../ir.ts';
 import type { CompiledInstruction } from './region-blocks.ts';
 import type { Place } from './saved-region.ts';
@@ -31,7 +31,8 @@ export class RegionCode extends Code {
   /** An i32 constant of this machine. */
   placed(kind: Place['kind'], of: number, value: number): this {
     this.places.push({ at: this.sizeBytes + 1, kind, of });
-    this.i32(0).buffer.bytes(new Uint8Array(PLACE_BYTES - 1)).setSigned(this.sizeBytes - PLACE_BYTES, value, PLACE_BYTES);
+    this.i32(0).buffer.bytes(new Uint8Array(PLACE_BYTES - 1));
+    setPlace(this.buffer, this.sizeBytes - PLACE_BYTES, value);
     return this;
   }
 
@@ -53,6 +54,11 @@ export class RegionCode extends Code {
     for (const { at, routine: called } of template.routines) buffer.setUnsigned(start + at, routine(called), INDEX_BYTES);
     for (const { offset, likely } of template.hints) this.hintAt(start + offset, likely);
   }
+}
+
+/** Puts in an i32 constant of this machine, which may be an address above 2 GiB. */
+export function setPlace(buffer: ByteBuffer, at: number, value: number): void {
+  buffer.setSigned(at, value | 0, PLACE_BYTES);
 }
 
 /** The local with this name in a template, where TOP has moved. */

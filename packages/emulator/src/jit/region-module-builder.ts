@@ -8,11 +8,11 @@ import { NO_ARCHIVE, type RegionArchive, type SavedCode } from './region-archive
 import { MemoryUses } from './memory-uses.ts';
 import { regionBlocks } from './region-blocks.ts';
 import type { CompileRequest, CompiledModule } from './region-compiler.ts';
+import { setPlace } from './region-code.ts';
 import { importCallees } from './region-imports.ts';
 import { RegionWriter } from './region-writer.ts';
 import { CodeRuns, entryKey } from './saved-region.ts';
 import { TemplateCache } from './template-cache.ts';
-import { PLACE_BYTES } from './template-code.ts';
 import type { RegionCallees } from './template-writer.ts';
 import type { UnsettledRegions } from './unsettled-regions.ts';
 import { VectorConstants } from './virtual-locals.ts';
@@ -74,7 +74,7 @@ export class RegionModuleBuilder {
     for (const type of region.locals) f.local(type);
     const { buffer } = f.code;
     buffer.bytes(region.code);
-    for (const { at, kind, of } of region.places) buffer.setSigned(at, kind === 'slot' ? (slots.get(of) ?? NO_SLOT) : ram.byteOffset + pages.get(of)!, PLACE_BYTES);
+    for (const { at, kind, of } of region.places) setPlace(buffer, at, kind === 'slot' ? (slots.get(of) ?? NO_SLOT) : ram.byteOffset + pages.get(of)!);
     for (const { offset, likely } of region.hints) f.code.hintAt(offset, likely);
     return region.instructionCount;
   }
