@@ -204,7 +204,7 @@ export const ENTER = {
   page: SLOT.immediate + 4,
   /** i32: how often groups of accesses may miss before the region is compiled without (`defineGroupAccess`). */
   missesLeft: SLOT.operand1,
-  /** i32: how often the region may still be entered from others before it is worth making it larger. */
+  /** i32: how often the region may still be entered before it is worth making it larger. */
   entriesLeft: SLOT.base,
 } as const;
 

@@ -1,6 +1,6 @@
 import type { ModuleBuilder } from '@hanok/wasm';
 import { pushHashPlace } from './hash-place.ts';
-import { countEntry } from './jit/link-regions.ts';
+import { countEntry } from './count-entry.ts';
 import { BLOCK_HASH, CPU, ENTER, REGION_END, REGION_HASH, SLOT, SPECIAL, TLB } from './layout.ts';
 import { pushTlbOffset } from './memory-emit.ts';
 

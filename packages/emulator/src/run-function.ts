@@ -7,7 +7,7 @@ import { pushHashPlace } from './hash-place.ts';
 import { BREAK_FAULT } from './helper.ts';
 import type { Handler, ImportIndices } from './interpreter.ts';
 import { type Callees, type Flow, Lowering } from './ir.ts';
-import { countEntry } from './jit/link-regions.ts';
+import { countEntry } from './count-entry.ts';
 import { BLOCK_HASH, CPU, CROSS, ENTER, REGION_END, RUN_END, SLOT, SPECIAL, STATUS, TLB } from './layout.ts';
 import { pushTlbOffset } from './memory-emit.ts';
 

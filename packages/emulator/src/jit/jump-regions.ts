@@ -1,6 +1,6 @@
 import type { ModuleBuilder } from '@hanok/wasm';
 import { pushHashPlace } from '../hash-place.ts';
-import { countEntry } from './link-regions.ts';
+import { countEntry } from '../count-entry.ts';
 import { CPU, REGION_END, REGION_HASH, TLB } from '../layout.ts';
 import { pushTlbOffset } from '../memory-emit.ts';
 

@@ -1,4 +1,5 @@
-import type { Code, ModuleBuilder } from '@hanok/wasm';
+import type { ModuleBuilder } from '@hanok/wasm';
+import { countEntry } from '../count-entry.ts';
 import { CPU, ENTER, REGION_END, TLB } from '../layout.ts';
 import { pushTlbOffset } from '../memory-emit.ts';
 
@@ -36,10 +37,4 @@ export function defineLinkRegions(module: ModuleBuilder, regionTable: number, gr
   code.localGet(cpu).localGet(region).returnCallIndirect(module.type(['i32'], ['i32']), regionTable);
   code.op('end').i32(REGION_END.Lookup);
   return f.index;
-}
-
-/** Counts that the region of a slot is entered from another. */
-export function countEntry(code: Code, slot: number, grow: number): void {
-  code.localGet(slot).localGet(slot).memory('i32.load', ENTER.entriesLeft).i32(1).op('i32.sub').memory('i32.store', ENTER.entriesLeft);
-  code.localGet(slot).memory('i32.load', ENTER.entriesLeft).op('i32.eqz').hint(false).if().localGet(slot).call(grow).op('end');
 }

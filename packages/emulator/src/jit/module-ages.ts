@@ -1,6 +1,6 @@
 /** What is there of a module: its Enter slots, each with what it counted when the module was last looked at. */
 interface LiveModule {
-  /** Of all its regions, those dropped too: V8 keeps their code as long as any is there. */
+  /** Of all the regions it was made with: V8 keeps the code of each as long as any is there. */
   instructionCount: number;
   readonly slots: Map<number, number>;
 }
