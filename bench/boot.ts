@@ -66,7 +66,7 @@ async function tinyFiles(folder: string): Promise<GuestFiles> {
   const image = await buildImage('tiny', buildOptions);
   const initrd = join(folder, 'initrd');
   await writeFile(initrd, Buffer.concat([await readFile(image.initrd), commandArchive(`echo '${MARKER}'\nexec sleep 1000\n`)]));
-  return { kernel: image.kernel, initrd, commandLine: 'console=ttyS0 quiet', memoryMiB: 256 };
+  return { kernel: image.kernel, initrd, commandLine: image.commandLine, memoryMiB: 256 };
 }
 
 /** The kernel parameters are those of `hanok run debian`, for QEMU too. */

@@ -1,7 +1,7 @@
 /** Random programs with branches, loops and calls, on the emulated processor and on the host's own. HANOK_PROGRAMS_SEED repeats a run. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type ArchiveStore, RegionArchive } from '@hanok/emulator';
+import { RegionArchive } from '@hanok/emulator';
 import type { TestCase, TestResult } from './driver.ts';
 import { createInterpreterDriver } from './emulated.ts';
 import { FX } from './layout.ts';
@@ -43,14 +43,12 @@ function differences(expected: TestResult, actual: TestResult): string[] {
 
 const describe = (program: TestCase) => `program at ${program.codeAddress.toString(16)}: ${hex(program.code)}`;
 
-const storeOf = (keep: ArchiveStore['keep']): ArchiveStore => ({ keep, pack: (code) => code, unpack: (code) => code });
-
 /** The same programs in another machine, which has the regions of the first: what it compiles itself is little. */
 function runAgain(run: readonly { readonly index: number; readonly program: TestCase; readonly expected: TestResult }[], regions: readonly Uint8Array[], isScattered: boolean): void {
   assert.ok(regions.length >= run.length / 2, `${regions.length} regions of ${run.length} programs were kept`);
   let compiledCount = 0;
   const positions = regions.map((_, index) => regions.slice(0, index).reduce((sum, { length }) => sum + length, 0));
-  const archive = new RegionArchive(storeOf(() => void compiledCount++), Buffer.concat(regions), positions);
+  const archive = new RegionArchive(() => void compiledCount++, Buffer.concat(regions), positions);
   const other = createInterpreterDriver({ compiled: true, archive, isScattered });
   for (const { index, program, expected } of run) assert.deepEqual(differences(expected, other.run(program)), [], `${index}, from the archive: ${describe(program)}`);
   assert.ok(compiledCount < regions.length / 2, `${compiledCount} regions were compiled although ${regions.length} were kept`);
@@ -69,7 +67,7 @@ if (unavailable) {
     test(`${name} agree with the host processor, HANOK_PROGRAMS_SEED=${seed}, ${programs} programs`, () => {
       const random = new Random(seed);
       const regions: Uint8Array[] = [];
-      const subject = createInterpreterDriver({ compiled: true, archive: new RegionArchive(storeOf((region) => void regions.push(region))), isScattered });
+      const subject = createInterpreterDriver({ compiled: true, archive: new RegionArchive((region) => void regions.push(region)), isScattered });
       const run = Array.from({ length: programs }, (_, index) => {
         const program = generate(random);
         const expected = reference.run(program);

@@ -69,7 +69,7 @@ test('compiled code stays within its limit, and the guest does not notice', () =
 
 test('requests to a compiler that does not answer are few', () => {
   let requestCount = 0;
-  run(1_000_000, { request: () => void requestCount++, take: () => undefined, settle: () => {}, index: undefined });
+  run(1_000_000, { request: () => void requestCount++, take: () => undefined, settle: () => {}, archive: undefined });
   assert.ok(FUNCTIONS > REQUESTS_MAX);
   assert.equal(requestCount, REQUESTS_MAX);
 });
@@ -101,7 +101,7 @@ test('what was compiled of code that has changed meanwhile is thrown away', () =
   const [old, later]: [CompiledModule[], CompiledModule[]] = [[], []];
   let [oldCount, slices] = [0, 0];
   const compiler: RegionCompiler = {
-    index: undefined,
+    archive: undefined,
     settle: () => {},
     request: (request) => void (ram[OPERAND] === OLD ? old : later).push(builder.build([request])),
     take() {

@@ -1,5 +1,5 @@
 import type { CodePages, GuestMemory } from '@hanok/machine';
-import { type Decoded, Decoder, INSTRUCTION_BYTES_MAX, type ModeBits, type Row } from '@hanok/x86';
+import { type Decoded, Decoder, type ModeBits, type Row } from '@hanok/x86';
 import { type AlwaysRaised, alwaysRaises } from './always-raised.ts';
 import { hashPlace } from './hash-place.ts';
 import { BlockIndex } from './block-index.ts';
@@ -14,7 +14,6 @@ import { SlotWriter } from './slot-writer.ts';
 import type { UnknownEncoding } from './unknown-encoding.ts';
 
 const BLOCK_INSTRUCTIONS_MAX = 16;
-const PAGE_BYTES = 4096;
 /** How many bytes of an unknown encoding are reported. */
 const UNKNOWN_BYTES = 8;
 
@@ -125,15 +124,6 @@ export class BlockCache {
     return this.#view.getUint16(block.firstSlot + SLOT.handler, true) === SPECIAL.Enter ? block.firstSlot : 0;
   }
 
-  /** The same, but decodes the block, which is at a linear address, where there is none: if that cannot fault, and nothing must be forgotten for it. */
-  ensureSlot(gpa: number, linear: bigint): number | undefined {
-    const known = this.slotOf(gpa);
-    const isNearEnd = (gpa & (PAGE_BYTES - 1)) > PAGE_BYTES - INSTRUCTION_BYTES_MAX;
-    if (known !== undefined || isNearEnd || !this.#hasRoom()) return known;
-    this.#make(this.#memory.baseBytes + gpa, this.#state.word(CPU.blockTag), Number(linear & 0xffffffffn), Number(linear >> 32n));
-    return this.slotOf(gpa);
-  }
-
   #hasRoom(): boolean {
     return this.#next + (BLOCK_INSTRUCTIONS_MAX + 4) * SLOT.sizeBytes <= this.#state.blockAddress + ARENA.offset + ARENA.sizeBytes;
   }
@@ -151,8 +141,8 @@ export class BlockCache {
 
   #enter(at: number, gpa: number): void {
     const slot = this.#special(SPECIAL.Enter, at);
-    this.#view.setInt32(slot + ENTER.countdown, this.#hotCode.firstCountdown(gpa), true);
     this.#view.setUint32(slot + ENTER.page, gpa >>> 12, true);
+    this.#view.setInt32(slot + ENTER.countdown, this.#hotCode.added(slot, gpa), true);
   }
 
   #hashEntry(address: number): number {

@@ -7,7 +7,7 @@ export type { CompiledCode } from './jit/region-cache.ts';
 export { type CompilePolicy, REQUESTS_MAX } from './jit/hot-code.ts';
 export { type CompiledModule, type CompileRequest, OwnThreadCompiler, type RegionCompiler, type Settlement } from './jit/region-compiler.ts';
 export { ArchiveIndex, type ArchiveTables } from './jit/archive-index.ts';
-export { ARCHIVE_BYTES_MAX, type ArchiveStore, NO_ARCHIVE, RegionArchive } from './jit/region-archive.ts';
+export { ARCHIVE_BYTES_MAX, type ArchivePart, type CompiledArchive, NO_ARCHIVE, RegionArchive } from './jit/region-archive.ts';
 export { UnsettledRegions } from './jit/unsettled-regions.ts';
 export { isGrown, RequestQueue } from './jit/request-queue.ts';
 export { RegionModuleBuilder } from './jit/region-module-builder.ts';

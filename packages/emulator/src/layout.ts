@@ -140,8 +140,11 @@ export const REGION_HASH = { offset: 0x110000, entryCount: 0x2000, entryBytes: 1
 /** Where the block cache's hash table starts, and its entries `{ tag: i64, slot: i32, unused: i32 }`. */
 export const BLOCK_HASH = { offset: 0x140000, entryCount: 0x40000, entryBytes: 16 } as const;
 
+/** Words of the archive's regions, which name what each vCPU has elsewhere. */
+export const REGION_WORDS = { offset: 0x540000, count: 0x80000 } as const;
+
 /** Where decoded instructions start, and how many bytes there are for them. */
-export const ARENA = { offset: 0x540000, sizeBytes: 0x3000000 - 0x540000 } as const;
+export const ARENA = { offset: 0x740000, sizeBytes: 0x3000000 - 0x740000 } as const;
 
 /** Size of one vCPU's block: state, TLBs, hash table and decoded instructions. */
 export const VCPU_BLOCK_BYTES = 0x3000000;

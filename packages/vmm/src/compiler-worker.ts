@@ -1,37 +1,47 @@
-import { receiveMessageOnPort } from 'node:worker_threads';
-import { isGrown, machineMemory, NO_ARCHIVE, RegionModuleBuilder, RequestQueue, UnsettledRegions } from '@hanok/emulator';
+import { parentPort, receiveMessageOnPort } from 'node:worker_threads';
+import { isGrown, machineMemory, RegionModuleBuilder, RequestQueue, UnsettledRegions } from '@hanok/emulator';
+import { openParts } from './archive-parts.ts';
 import { threadData } from './machine-threads.ts';
-import { openRegionFile } from './region-file.ts';
-import type { FromCompiler, ToCompiler } from './remote-compiler.ts';
+import { NO_REGION_FILE, openRegionFile } from './region-file.ts';
+import { COMPILE_REQUESTS, COMPILE_STOP, type FromCompiler, type ToCompiler } from './remote-compiler.ts';
 import { setRegionFlags, withoutBaseline } from './v8-flags.ts';
 import type { CompilerWorkerData } from './vcpu-worker-data.ts';
 
 /** Regions of one module at most: few, so that the first does not wait long for the last. */
 const BATCH_REGIONS = 8;
-/** The archive gets its regions when there is nothing to compile, or when so many modules' wait for it. */
+/** The archive gets its regions when there is nothing to compile, or when so many modules' wait for it, or at the end. */
 const SETTLEMENTS_MAX = 200;
 
 const { memory, memoryBytes, vcpuCount, helperNames, connections, requests, regionFile, canDoWithoutBaseline } = await threadData<CompilerWorkerData>();
-setRegionFlags();
 const ram = new Uint8Array(memory.buffer as ArrayBufferLike, machineMemory(vcpuCount, memoryBytes).ramAddress, memoryBytes);
-const archive = regionFile === undefined ? NO_ARCHIVE : openRegionFile(regionFile);
-const builder = new RegionModuleBuilder({ ram, helperNames, archive });
-const requestCount = new Int32Array(requests);
-
+const { archive, flush } = regionFile === undefined ? NO_REGION_FILE : openRegionFile(regionFile);
+const builder = new RegionModuleBuilder({ ram, helperNames });
+const control = new Int32Array(requests);
 const queues = connections.map((port) => ({ port, queue: new RequestQueue(memory.buffer as ArrayBufferLike), unsettled: new UnsettledRegions(archive) }));
-for (const { port } of queues) port.postMessage({ archive: archive.tables } satisfies FromCompiler);
-
 const settlements: (() => void)[] = [];
 
-/** Compiles what there is, a module for each vCPU in turn; false where there was nothing. */
-function compileAll(): boolean {
-  let compiled = false;
+/** Gives the vCPUs what was compiled before. */
+function openArchive(): void {
+  const parts = regionFile === undefined ? [] : openParts(regionFile, archive);
+  const compiled = { tables: archive.tables, parts: parts.map(({ module, regionCount }) => ({ module, regionCount })) };
+  for (const { port } of queues) port.postMessage({ archive: compiled } satisfies FromCompiler);
+  parentPort!.postMessage(parts);
+}
+
+function receive(): void {
   for (const { port, queue, unsettled } of queues) {
     for (let received = receiveMessageOnPort(port); received; received = receiveMessageOnPort(port)) {
       const message: ToCompiler = received.message;
       if ('kept' in message) settlements.push(() => unsettled.settle(message));
       else queue.add(message);
     }
+  }
+}
+
+/** Compiles what there is, a module for each vCPU in turn; false where there was nothing. */
+function compileAll(): boolean {
+  let compiled = false;
+  for (const { port, queue, unsettled } of queues) {
     const { requests, unwanted } = queue.take(BATCH_REGIONS);
     if (requests.length === 0 && unwanted.length === 0) continue;
     const build = () => builder.build(requests, unsettled);
@@ -42,11 +52,21 @@ function compileAll(): boolean {
   return compiled;
 }
 
-for (;;) {
-  const seen = Atomics.load(requestCount, 0);
+openArchive();
+setRegionFlags();
+while (Atomics.load(control, COMPILE_STOP) === 0) {
+  const seen = Atomics.load(control, COMPILE_REQUESTS);
+  receive();
   const compiled = compileAll();
   if (compiled && settlements.length < SETTLEMENTS_MAX) continue;
   const settle = settlements.shift();
   if (settle) settle();
-  else if (!compiled) Atomics.wait(requestCount, 0, seen);
+  else if (!compiled) {
+    flush();
+    Atomics.wait(control, COMPILE_REQUESTS, seen);
+  }
 }
+receive();
+for (const settle of settlements) settle();
+flush();
+process.exit();

@@ -30,6 +30,11 @@ export class InterpreterFile {
     this.#name = createHash('sha256').update(JSON.stringify([recordsActivity, sourcesStamp()])).digest('hex');
   }
 
+  /** Beside it: the machine code of its module. */
+  get codePath(): string {
+    return join(this.#folder, `${this.#name}.code`);
+  }
+
   read(): InterpreterImage | undefined {
     try {
       return decode(readFileSync(join(this.#folder, this.#name)));

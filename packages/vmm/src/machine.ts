@@ -4,11 +4,13 @@ import { ExitCounters, GuestMemory, VCPU_COUNT_MAX, type VcpuBus, type VcpuState
 import type { Machine, MachineConfig, MachineEnd } from './config.ts';
 import { DEFAULT_CPU_MODEL_NAME } from './cpu-models.ts';
 import { InterpreterFile } from './interpreter-file.ts';
+import { keepCode } from './machine-code/code-file.ts';
 import { ParavirtBoard } from './paravirt-board.ts';
 import type { MachineProfile } from './profile/machine-profile.ts';
 import { SamplerThread } from './profile/sampler-thread.ts';
 import { hostNowNs, RealClock } from './real-clock.ts';
 import { regionFilePath } from './region-file-path.ts';
+import { setArchiveFlags, setInterpreterFlags } from './v8-flags.ts';
 import { VcpuThreads } from './vcpu-threads.ts';
 import { type BuiltInterpreter, builtInterpreter, compiledCodeBytes, readCompiledCode } from './vcpu-worker-data.ts';
 
@@ -38,6 +40,8 @@ class EmulatedMachine implements Machine {
   #first: Partial<VcpuState> | undefined;
   #finish: (end: MachineEnd) => void = () => {};
   #isEnding = false;
+  /** Only of an interpreter that was kept. */
+  #keepInterpreterCode: (() => void) | undefined;
 
   constructor(config: MachineConfig) {
     this.#config = config;
@@ -116,8 +120,22 @@ class EmulatedMachine implements Machine {
   #keptInterpreter(): BuiltInterpreter | undefined {
     const { cacheFolder, profile = false } = this.#config;
     if (cacheFolder === undefined) return undefined;
-    const image = new InterpreterFile(cacheFolder, profile).read();
-    return image && builtInterpreter(image);
+    const file = new InterpreterFile(cacheFolder, profile);
+    const image = file.read();
+    if (!image) return undefined;
+    const built = builtInterpreter(image, file.codePath);
+    this.#keepInterpreterCode = () => {
+      setInterpreterFlags();
+      keepCode(file.codePath, built.module, image.bytes);
+    };
+    return built;
+  }
+
+  /** Keeps the machine code that V8 made of what other machines will have too. */
+  #keepCode(): void {
+    this.#keepInterpreterCode?.();
+    setArchiveFlags();
+    for (const { codePath, module, bytes } of this.#threads?.archiveParts ?? []) if (codePath !== undefined) keepCode(codePath, module, bytes);
   }
 
   /** A reset: devices to power-on state, the kernel loaded anew, new vCPUs. */
@@ -143,6 +161,7 @@ class EmulatedMachine implements Machine {
     this.#isEnding = true;
     if (this.#sampler) await this.#readProfile(this.#sampler);
     await this.#threads?.stop();
+    this.#keepCode();
     await this.#board.stop();
     this.#finish(end);
   }

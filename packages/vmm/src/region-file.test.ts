@@ -21,23 +21,26 @@ const region = (key: number) => ({
 
 const KEYS = Array.from({ length: 100 }, (_, key) => key);
 function countIn(path: string): number {
-  const index = new ArchiveIndex(openRegionFile(path).tables);
-  return KEYS.reduce((sum, key) => sum + index.positions(key, 1).length, 0);
+  const index = new ArchiveIndex(openRegionFile(path).archive.tables);
+  return KEYS.reduce((sum, key) => sum + index.withKey(key, 1).length, 0);
 }
 
 test('regions are there for the next machines, whoever kept them', (t) => {
   const path = join(temporaryFolder(t), 'regions', 'name');
   const [first, second] = [openRegionFile(path), openRegionFile(path)];
-  first.add(region(1));
-  second.add(region(2));
-  first.add(region(3));
+  first.archive.add(region(1));
+  second.archive.add(region(2));
+  first.archive.add(region(3));
+  assert.equal(countIn(path), 0);
+  for (const { flush } of [first, second, first]) flush();
   assert.equal(countIn(path), 3);
 });
 
 test('a file that was cut short, or damaged, has the regions before that', (t) => {
   const path = join(temporaryFolder(t), 'name');
-  const archive = openRegionFile(path);
+  const { archive, flush } = openRegionFile(path);
   for (const key of [1, 2, 3]) archive.add(region(key));
+  flush();
   const bytes = readFileSync(path);
   truncateSync(path, bytes.length - 1);
   assert.equal(countIn(path), 2);
@@ -50,8 +53,9 @@ test('a file that was cut short, or damaged, has the regions before that', (t) =
 test('a full file is used once more and then left', (t) => {
   const path = join(temporaryFolder(t), 'name');
   const code = randomBytes(1 << 20);
-  const archive = openRegionFile(path);
+  const { archive, flush } = openRegionFile(path);
   for (const key of KEYS) archive.add({ ...region(key), code });
+  flush();
   const sizeBytes = statSync(path).size;
   assert.ok(sizeBytes >= ARCHIVE_BYTES_MAX && sizeBytes < ARCHIVE_BYTES_MAX + 2 * code.length, `${sizeBytes} bytes`);
   assert.ok(countIn(path) > 1);
@@ -62,8 +66,9 @@ test('a full file is used once more and then left', (t) => {
 test('a folder that cannot be had costs nothing', (t) => {
   const path = join(temporaryFolder(t), 'name');
   writeFileSync(path, 'no folder');
-  const archive = openRegionFile(join(path, 'name'));
+  const { archive, flush } = openRegionFile(join(path, 'name'));
   archive.add(region(1));
+  flush();
   assert.equal(archive.tables.bytes.length, 0);
 });
 

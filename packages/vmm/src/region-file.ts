@@ -1,25 +1,35 @@
 import { appendFileSync, mkdirSync, readFileSync, rmSync, utimesSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { crc32, deflateRawSync, inflateRawSync } from 'node:zlib';
-import { ARCHIVE_BYTES_MAX, type ArchiveStore, RegionArchive } from '@hanok/emulator';
+import { crc32 } from 'node:zlib';
+import { ARCHIVE_BYTES_MAX, NO_ARCHIVE, RegionArchive } from '@hanok/emulator';
 import { dropOldFiles } from './interpreter-file.ts';
 
 const HEADER_BYTES = 8;
+/** How many new regions are written together. */
+const RECORDS_MAX = 256;
+
+/** An archive, and what writes to its file what it got. */
+export interface RegionFile {
+  readonly archive: RegionArchive;
+  flush(): void;
+}
+
+export const NO_REGION_FILE: RegionFile = { archive: NO_ARCHIVE, flush: () => {} };
 
 /**
  * An archive that a file keeps. New regions are appended, each behind its length and its CRC-32; several machines may do
  * that at once. What follows damage is ignored, and a file that cannot be read or written is none. The machine that finds it
  * full still uses it, but leaves it to the next one to start anew.
  */
-export function openRegionFile(path: string): RegionArchive {
-  const store: ArchiveStore = {
-    keep: (region) => keep(path, region),
-    pack: (code) => deflateRawSync(code, { level: 1 }),
-    // The archive's bytes are shared between threads, which zlib does not take.
-    unpack: (packed) => inflateRawSync(packed.slice()),
-  };
+export function openRegionFile(path: string): RegionFile {
   const file = read(path);
-  return new RegionArchive(store, shared(file), positionsIn(file));
+  const records: Uint8Array[] = [];
+  const flush = () => append(path, records.splice(0));
+  const keep = (region: Uint8Array) => {
+    records.push(record(region));
+    if (records.length === RECORDS_MAX) flush();
+  };
+  return { archive: new RegionArchive(keep, shared(file), positionsIn(file)), flush };
 }
 
 function read(path: string): Uint8Array {
@@ -35,9 +45,10 @@ function read(path: string): Uint8Array {
   }
 }
 
-function keep(path: string, region: Uint8Array): void {
+function append(path: string, records: readonly Uint8Array[]): void {
+  if (records.length === 0) return;
   try {
-    appendFileSync(path, record(region));
+    appendFileSync(path, Buffer.concat(records));
   } catch {
     // What cannot be kept is compiled again, nothing else.
   }

@@ -1,9 +1,12 @@
+import { once } from 'node:events';
 import { MessageChannel, type Worker } from 'node:worker_threads';
 import { machineMemory, postedInterruptsOf } from '@hanok/emulator/shared';
 import { CodePages, type GuestMemory, type PostedInterrupts, VcpuGate, type VcpuBus, type VcpuState } from '@hanok/machine';
 import { InterruptRouter } from './interrupt-router.ts';
+import type { KeptPart } from './archive-parts.ts';
 import { startThread } from './machine-threads.ts';
 import { mailboxBytes, serveMailboxes, wakeMailboxes } from './mailbox.ts';
+import { COMPILE_CONTROL_BYTES, COMPILE_STOP, wakeCompiler } from './remote-compiler.ts';
 import { canDoWithoutBaseline } from './v8-flags.ts';
 import { type BuiltInterpreter, type CompilerWorkerData, CONTROL_STOP, type SharedParts, type VcpuWorkerData, type VcpuWorkerMessage } from './vcpu-worker-data.ts';
 
@@ -20,6 +23,8 @@ export interface VcpuThreadsOptions extends Pick<SharedParts, 'vcpuCount' | 'exi
   onCrash(error: Error): void;
 }
 
+const COMPILER_STOP_MS = 200;
+
 /** The threads of a machine's vCPUs from a power-on or reset to the next, and what they share with Dom0. */
 export class VcpuThreads {
   readonly router: InterruptRouter;
@@ -30,9 +35,11 @@ export class VcpuThreads {
   readonly #workers: Worker[] = [];
   /** Between each vCPU and the thread that compiles. */
   readonly #channels: readonly MessageChannel[];
-  readonly #compileRequests = new SharedArrayBuffer(4);
+  readonly #compileRequests = new SharedArrayBuffer(COMPILE_CONTROL_BYTES);
   #interpreter: BuiltInterpreter | undefined;
   #stopped = false;
+  #compiler: Worker | undefined;
+  #archiveParts: readonly KeptPart[] = [];
 
   constructor(options: VcpuThreadsOptions) {
     const { vcpuCount, memory, exits, instructions, compiled, cacheFolder, startNs, cpuModel, paravirt } = options;
@@ -82,7 +89,8 @@ export class VcpuThreads {
     const { helperNames } = image;
     const connections = this.#channels.map(({ port2 }) => port2);
     const data: CompilerWorkerData = { memory, memoryBytes, vcpuCount, helperNames, connections, requests: this.#compileRequests, regionFile: this.#options.regionFile, canDoWithoutBaseline: canDoWithoutBaseline() };
-    this.#keep(startThread('compiler', data, connections));
+    this.#compiler = this.#keep(startThread('compiler', data, connections));
+    this.#compiler.on('message', (parts: readonly KeptPart[]) => void (this.#archiveParts = parts));
     for (let index = 1; index < vcpuCount; index++) this.#startVcpu(index, undefined);
   }
 
@@ -108,6 +116,23 @@ export class VcpuThreads {
     Atomics.store(new Int32Array(this.#shared.control), CONTROL_STOP, 1);
     for (const posted of this.#posted) posted.wake();
     wakeMailboxes(this.#shared.mailboxes);
-    await Promise.all(this.#workers.map((worker) => worker.terminate()));
+    await Promise.all([...this.#workers.filter((worker) => worker !== this.#compiler).map((worker) => worker.terminate()), this.#stopCompiler()]);
+  }
+
+  /** Lets the thread that compiles keep what it has, but not for long. */
+  async #stopCompiler(): Promise<void> {
+    const compiler = this.#compiler;
+    if (!compiler) return;
+    const requests = new Int32Array(this.#compileRequests);
+    Atomics.store(requests, COMPILE_STOP, 1);
+    wakeCompiler(requests);
+    const timer = setTimeout(() => void compiler.terminate(), COMPILER_STOP_MS);
+    await once(compiler, 'exit');
+    clearTimeout(timer);
+  }
+
+  /** Regions that this machine took from the archive. */
+  get archiveParts(): readonly KeptPart[] {
+    return this.#archiveParts;
   }
 }

@@ -1,6 +1,7 @@
 import type { CompiledCode, InterpreterImage, InterpreterTables } from '@hanok/emulator';
 import type { VcpuState } from '@hanok/machine';
 import type { MessagePort } from 'node:worker_threads';
+import { moduleWithCode } from './machine-code/code-file.ts';
 import { setInterpreterFlags } from './v8-flags.ts';
 import type { CompilerConnection } from './remote-compiler.ts';
 
@@ -10,9 +11,11 @@ export interface BuiltInterpreter {
   readonly module: WebAssembly.Module;
 }
 
-export function builtInterpreter({ bytes, ...image }: InterpreterImage): BuiltInterpreter {
+/** Makes its module of an image, with the machine code that a file keeps, if there is one. */
+export function builtInterpreter({ bytes, ...image }: InterpreterImage, codePath?: string): BuiltInterpreter {
   setInterpreterFlags();
-  return { image, module: new WebAssembly.Module(bytes as Uint8Array<ArrayBuffer>) };
+  const module = codePath === undefined ? undefined : moduleWithCode(codePath, bytes as Uint8Array<ArrayBuffer>);
+  return { image, module: module ?? new WebAssembly.Module(bytes as Uint8Array<ArrayBuffer>) };
 }
 
 /** What all threads of a machine share. */

@@ -1,20 +1,21 @@
-import { entryKey, type RegionSummary, summaryOf } from './saved-region.ts';
+import { entryKey, type RegionSummary, summaryOf, wordCountOf } from './saved-region.ts';
 
-/** Of a table's entries: what a region is found by, and one more than its position, 0 where there is none. */
-const ENTRY_WORDS = 2;
+/** Of a table's entries: what a region is found by; one more than its position, 0 where there is none; its number; and that of its first word. */
+const ENTRY_WORDS = 4;
 
 /** An open hash table: those of one key stand in the order in which they were kept. */
 export function makeTable(bytes: Uint8Array, positions: readonly number[]): Int32Array {
   const entryCount = 2 ** Math.ceil(Math.log2(2 * positions.length + 2));
   const table = new Int32Array(new SharedArrayBuffer(entryCount * ENTRY_WORDS * 4));
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  for (const position of positions) {
+  let word = 0;
+  positions.forEach((position, number) => {
     const key = tagged(view.getInt32(position, true), view.getInt32(position + 4, true));
     let at = firstPlace(table, key);
     while (table[at + 1] !== 0) at = nextPlace(table, at);
-    table[at] = key;
-    table[at + 1] = position + 1;
-  }
+    table.set([key, position + 1, number, word], at);
+    word += wordCountOf(view, position);
+  });
   return table;
 }
 
@@ -27,7 +28,11 @@ const CANDIDATES_MAX = 4;
 
 /** A region that may be the code at an entry. */
 export interface Candidate extends RegionSummary {
+  /** Where it begins in the archive, and which of its regions it is. */
   readonly position: number;
+  readonly number: number;
+  /** The first of its words (REGION_WORDS). */
+  readonly firstWord: number;
 }
 
 /** What a vCPU may know of an archive: plain data, and all threads may have the same. */
@@ -46,21 +51,25 @@ export class ArchiveIndex {
     this.#tables = tables;
   }
 
-  /** Where regions with a key and tag begin, in the order in which they were kept. */
-  positions(key: number, blockTag: number): number[] {
-    const { table } = this.#tables;
+  /** Regions with a key and tag, in the order in which they were kept. */
+  withKey(key: number, blockTag: number): Candidate[] {
+    const { table, bytes } = this.#tables;
     const wanted = tagged(key, blockTag);
-    const found: number[] = [];
-    for (let at = firstPlace(table, wanted); table[at + 1] !== 0; at = nextPlace(table, at)) if (table[at] === wanted) found.push(table[at + 1]! - 1);
+    const found: Candidate[] = [];
+    for (let at = firstPlace(table, wanted); table[at + 1] !== 0; at = nextPlace(table, at)) {
+      if (table[at] !== wanted) continue;
+      const position = table[at + 1]! - 1;
+      found.push({ position, number: table[at + 2]!, firstWord: table[at + 3]!, ...summaryOf(bytes.subarray(position)) });
+    }
     return found;
   }
 
   /** Regions that may be the code at a guest-physical address, the latest first. */
   candidates(ram: Uint8Array, gpa: number, blockTag: number): Candidate[] {
-    const positions = this.positions(entryKey(ram, gpa), blockTag).slice(-CANDIDATES_MAX).reverse();
-    return positions.map((position) => ({ position, ...summaryOf(this.#tables.bytes.subarray(position)) }));
+    return this.withKey(entryKey(ram, gpa), blockTag).slice(-CANDIDATES_MAX).reverse();
   }
 
+  /** Whether there are any: that is asked for each block. */
   has(ram: Uint8Array, gpa: number, blockTag: number): boolean {
     const { table } = this.#tables;
     const wanted = tagged(entryKey(ram, gpa), blockTag);

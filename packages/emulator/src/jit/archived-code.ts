@@ -1,64 +1,122 @@
-import type { ArchiveIndex } from './archive-index.ts';
-import type { SavedCode } from './region-archive.ts';
+import { BlockIndex } from '../block-index.ts';
+import { NO_SLOT, REGION_WORDS } from '../layout.ts';
+import { ArchiveIndex, type ArchiveTables, type Candidate } from './archive-index.ts';
+import { isSameCode } from './saved-region.ts';
 import type { VcpuCode } from './vcpu-code.ts';
 
 const PAGE_BYTES = 4096;
 /** How often a block is looked for whose pages are not all mapped. */
 const TRIES_MAX = 3;
 
-/** What a vCPU may take from an archive instead of having it compiled. */
+/** A region of the archive where this machine has its code: its place in the table, and where in RAM its pages start. */
+export interface FoundRegion {
+  readonly tableIndex: number;
+  readonly instructionCount: number;
+  readonly pageStarts: readonly number[];
+}
+
+/** A word that is to name the block at some address, as long as its region is in use there. */
+interface Link {
+  readonly region: number;
+  /** Which use of the region it is: it may be given up, and used elsewhere. */
+  readonly use: number;
+  readonly word: number;
+}
+
+/** Regions of the archive that a vCPU enters: each where the code it was made from lies, at one place at a time. */
 export class ArchivedCode {
   readonly #ram: Uint8Array;
+  readonly #words: Int32Array;
   #index: ArchiveIndex | undefined;
+  #firstIndex = 0;
+  #regionCount = 0;
+  /** By their numbers, those that are in use. */
+  readonly #uses = new Map<number, number>();
+  #nextUse = 1;
+  /** By the blocks they lead to. */
+  readonly #links = new BlockIndex<Link[]>();
   /** Tries in vain, by Enter slots. */
   readonly #tries = new Map<number, number>();
 
-  constructor(ram: Uint8Array) {
+  /** The words are those of a vCPU whose block begins at `blockAddress`. */
+  constructor(ram: Uint8Array, blockAddress: number) {
     this.#ram = ram;
+    this.#words = new Int32Array(ram.buffer, blockAddress + REGION_WORDS.offset, REGION_WORDS.count);
   }
 
   /** Whether it is known what is in the archive. */
   get isOpen(): boolean {
     return this.#index !== undefined;
   }
-  open(index: ArchiveIndex | undefined): void {
-    this.#index ??= index;
+  /** From now on there are `regionCount` regions, from an index of the table on. */
+  open(tables: ArchiveTables, regionCount: number, firstIndex: number): void {
+    this.#index = new ArchiveIndex(tables);
+    this.#firstIndex = firstIndex;
+    this.#regionCount = regionCount;
   }
 
   /** Whether the archive may have the code at a guest-physical address. */
   mayHave(gpa: number, blockTag: number): boolean {
-    return this.#index?.has(this.#ram, gpa, blockTag) ?? false;
+    return this.#regionCount > 0 && this.#index!.has(this.#ram, gpa, blockTag);
   }
   isWorthTrying(slot: number): boolean {
     return (this.#tries.get(slot) ?? 0) < TRIES_MAX;
   }
-  failed(slot: number): void {
-    this.#tries.set(slot, (this.#tries.get(slot) ?? 0) + 1);
-  }
-  /** The archive has other code for this slot. */
-  gaveUp(slot: number): void {
-    this.#tries.set(slot, TRIES_MAX);
-  }
-  clear(): void {
-    this.#tries.clear();
+
+  /** The region for the block of an Enter slot, ready to be entered; undefined where there is none, or not yet. */
+  find(slot: number, source: VcpuCode): FoundRegion | undefined {
+    const { entryGpa, blockTag } = source;
+    const free = this.#index!.candidates(this.#ram, entryGpa, blockTag).filter(({ number, entry }) => !this.#uses.has(number) && entry === entryGpa % PAGE_BYTES);
+    const mapped = free.filter(({ pages }) => pages.every((page) => source.pageStart(page) >= 0));
+    const found = mapped.find((candidate) => isSameCode(candidate, this.#ram, (page) => source.pageStart(page)));
+    if (found) return this.#use(found, source);
+    this.#tries.set(slot, mapped.length === free.length ? TRIES_MAX : (this.#tries.get(slot) ?? 0) + 1);
+    return undefined;
   }
 
-  /** What to ask for; undefined while pages of all that may be it are not mapped. Gives blocks their slots that it leads to and the archive has too. */
-  find(source: VcpuCode): SavedCode | undefined {
-    const { entryGpa, blockTag } = source;
-    const pages = new Map<number, number>();
-    const isMapped = (page: number) => {
-      const start = source.pageStart(page);
-      if (start >= 0) pages.set(page, start);
-      return start >= 0;
-    };
-    const candidates = this.#index!.candidates(this.#ram, entryGpa, blockTag).filter((candidate) => candidate.pages.every(isMapped));
-    if (candidates.length === 0) return undefined;
-    const slots = new Map<number, number>();
-    for (const link of candidates.flatMap(({ links }) => links)) {
-      const slot = source.ensureSlot(link, (gpa) => this.mayHave(gpa, blockTag));
-      if (slot) slots.set(link, slot);
-    }
-    return { candidates: candidates.map(({ position }) => position), entry: entryGpa % PAGE_BYTES, blockTag, pages, slots };
+  #use({ number, firstWord, pages, links, instructionCount }: Candidate, source: VcpuCode): FoundRegion {
+    const use = this.#nextUse++;
+    this.#uses.set(number, use);
+    const pageStarts = pages.map((page) => source.pageStart(page));
+    pageStarts.forEach((start, index) => {
+      this.#words[firstWord + index] = this.#ram.byteOffset + start;
+    });
+    links.forEach((offset, index) => {
+      const word = firstWord + pages.length + index;
+      this.#words[word] = source.slotOf(offset) || NO_SLOT;
+      this.#noteLink(source, offset, { region: number, use, word });
+    });
+    return { tableIndex: this.#firstIndex + number, instructionCount, pageStarts };
+  }
+
+  #noteLink(source: VcpuCode, offset: number, link: Link): void {
+    const start = source.pageStart(Math.floor(offset / PAGE_BYTES));
+    if (start < 0) return;
+    const gpa = start + (offset & (PAGE_BYTES - 1));
+    const known = this.#links.get(gpa, source.blockTag);
+    if (known) known.push(link);
+    else this.#links.set(gpa, source.blockTag, [link]);
+  }
+
+  /** A block was decoded: regions that lead to it go on in it from now on. */
+  leadTo(slot: number, gpa: number, blockTag: number): void {
+    const links = this.#links.get(gpa, blockTag);
+    if (!links) return;
+    const used = links.filter(({ region, use }) => this.#uses.get(region) === use);
+    for (const { word } of used) this.#words[word] = slot;
+    links.splice(0, links.length, ...used);
+  }
+
+  /** Whether a place of the table is one of the archive's; its region may then be used elsewhere. */
+  release(tableIndex: number): boolean {
+    const number = tableIndex - this.#firstIndex;
+    if (number < 0 || number >= this.#regionCount) return false;
+    this.#uses.delete(number);
+    return true;
+  }
+
+  clear(): void {
+    this.#tries.clear();
+    this.#links.clear();
   }
 }

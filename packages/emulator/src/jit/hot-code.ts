@@ -10,10 +10,11 @@ import type { Mmu } from '../mmu.ts';
 import { ArchivedCode } from './archived-code.ts';
 import { GROWN_INSTRUCTIONS_MAX, REGION_INSTRUCTIONS_MAX } from './control-flow.ts';
 import { recordCode } from './recorded-code.ts';
+import type { CompiledArchive } from './region-archive.ts';
 import { ModuleAges } from './module-ages.ts';
 import type { RegionCache } from './region-cache.ts';
 import { ASKED } from './request-queue.ts';
-import { type Batches, type CompiledModule, type CompileRequest, OwnThreadCompiler, type RegionCompiler } from './region-compiler.ts';
+import { type Batches, type CompileRequest, OwnThreadCompiler, type RegionCompiler } from './region-compiler.ts';
 import { VcpuCode } from './vcpu-code.ts';
 
 /** When code is compiled. */
@@ -40,10 +41,9 @@ export const REQUESTS_MAX = 256;
 /** A block that ran this part of what makes it worth compiling is a likely target of a jump. */
 const HOT_BLOCK_PART = 20;
 const PAGE_BYTES = 4096;
-/** How often a block that may be in the archive runs before it is asked for again. */
-const ASK_AGAIN_COUNT = 64;
-/** How often one that may be there runs before it is asked for: a region that is hardly entered is not worth its load. */
-const ARCHIVE_COUNT = 300;
+/** How often a block that may be in the archive runs before it is looked for there, and before that is done again. */
+const ARCHIVE_COUNT = 2;
+const LOOK_AGAIN_COUNT = 64;
 /** How many times as often a block must run again whose code had to go for want of room. */
 const EVICTED_FACTOR = 8;
 /** Stands for a count that is never reached. */
@@ -51,11 +51,10 @@ const NEVER = 0x7fff_ffff;
 /** Where an entry of REGION_HASH has the Enter slot. */
 const REGION_SLOT = 12;
 
-/** A region that is being compiled, or looked for in the archive: the Enter slot of its first block, and where in RAM its pages start. */
+/** A region that is being compiled: the Enter slot of its first block, and where in RAM its pages start. */
 interface Pending {
   readonly slot: number;
   readonly pageStarts: readonly number[];
-  readonly isArchived: boolean;
   readonly isGrown: boolean;
 }
 
@@ -116,7 +115,7 @@ export class HotCode {
     this.#policy = compilePolicy;
     this.#vcpu = index;
     this.#instructionsMax = compilePolicy.instructionsMax ?? Math.max(INSTRUCTIONS_MIN, Math.min(INSTRUCTIONS_MAX, MACHINE_INSTRUCTIONS_MAX / vcpuCount));
-    this.#archived = new ArchivedCode(ram);
+    this.#archived = new ArchivedCode(ram, state.blockAddress);
   }
 
   connect(mmu: Mmu, blocks: BlockCache): void {
@@ -129,41 +128,41 @@ export class HotCode {
     return this.#policy.hotCount << Math.min(this.#dropsByPage.get(page) ?? 0, this.#policy.doublingsMax);
   }
 
-  /** The same for the block at a guest-physical address: what the archive may have is asked for sooner, but not so where code was dropped often. */
-  firstCountdown(gpa: number): number {
+  /** There is a block at a guest-physical address, with a new Enter slot: how often it may run in the interpreter. What the archive may have is looked for sooner, but not so where code was dropped often. */
+  added(slot: number, gpa: number): number {
+    const blockTag = this.#state.word(CPU.blockTag);
+    this.#archived.leadTo(slot, gpa, blockTag);
     const page = Math.floor(gpa / PAGE_BYTES);
     const countdown = this.countdown(page);
-    if (!this.#archived.mayHave(gpa, this.#state.word(CPU.blockTag))) return countdown;
+    if (!this.#archived.mayHave(gpa, blockTag)) return countdown;
     return Math.min(countdown, ARCHIVE_COUNT * 2 ** (this.#dropsByPage.get(page) ?? 0));
   }
 
-  /** The import `hot`: finds the code of a region while the address space it runs in is there. */
+  /** The import `hot`: finds a region, or its code, while the address space it runs in is there. */
   note(slot: number): void {
-    this.#ask(slot, false);
+    const source = this.#sourceOf(slot, false);
+    const mayBeArchived = !this.#ungrouped.has(slot) && this.#archived.isWorthTrying(slot) && this.#archived.mayHave(source.entryGpa, source.blockTag);
+    const found = mayBeArchived ? this.#archived.find(slot, source) : undefined;
+    if (found) this.#enter(slot, found.tableIndex, found.pageStarts, this.#policy.growCount);
+    else if (mayBeArchived) this.#setCountdown(slot, this.#archived.isWorthTrying(slot) ? LOOK_AGAIN_COUNT : this.#policy.hotCount);
+    else this.#ask(slot, source, false);
   }
 
   /** The import `grow`: has the region made again with all that it goes on in. */
   grow(slot: number): void {
-    if (this.#unanswered < REQUESTS_MAX) this.#ask(slot, true);
+    if (this.#unanswered < REQUESTS_MAX) this.#ask(slot, this.#sourceOf(slot, true), true);
   }
 
-  #ask(slot: number, isGrown: boolean): void {
-    const source = this.#sourceOf(slot, isGrown);
-    const { entryGpa, blockTag } = source;
-    const isGrouped = !this.#ungrouped.has(slot);
-    const isArchived = isGrouped && !isGrown && this.#archived.mayHave(entryGpa, blockTag) && this.#archived.isWorthTrying(slot);
+  #ask(slot: number, source: VcpuCode, isGrown: boolean): void {
     if (this.#unanswered === REQUESTS_MAX) {
-      this.#setCountdown(slot, isArchived ? ASK_AGAIN_COUNT : this.#policy.hotCount);
+      this.#setCountdown(slot, this.#policy.hotCount);
       return;
     }
+    const { entryGpa, blockTag } = source;
     const instructionsMax = isGrown ? GROWN_INSTRUCTIONS_MAX : (this.#policy.regionInstructionsMax ?? REGION_INSTRUCTIONS_MAX);
-    const code = isArchived ? this.#archived.find(source) : recordCode(source, entryGpa % PAGE_BYTES, instructionsMax, { blockTag, isGrouped, isGrown });
+    const code = recordCode(source, entryGpa % PAGE_BYTES, instructionsMax, { blockTag, isGrouped: !this.#ungrouped.has(slot), isGrown });
     if (!isGrown) this.#setCountdown(slot, ASKED);
-    if (code) this.#request({ slot, pageStarts: [...code.pages.values()], isArchived, isGrown }, code);
-    else if (isArchived) {
-      this.#archived.failed(slot);
-      this.#setCountdown(slot, this.#archived.isWorthTrying(slot) ? ASK_AGAIN_COUNT : this.#policy.hotCount);
-    }
+    if (code) this.#request({ slot, pageStarts: [...code.pages.values()], isGrown }, code);
   }
 
   #sourceOf(slot: number, isGrown: boolean): VcpuCode {
@@ -203,20 +202,15 @@ export class HotCode {
     for (let module = this.#compiler.take(); module; module = this.#compiler.take()) {
       this.#unanswered -= module.regions.length;
       this.#regions.add(module, (id) => this.#pending.has(id), (...region) => this.#install(...region));
-      for (const region of module.regions) this.#answered(region);
+      for (const { id } of module.regions) if (!this.#pending.delete(id)) this.#unwanted.push(id);
     }
-    this.#archived.open(this.#compiler.index);
+    if (this.#compiler.archive && !this.#archived.isOpen) this.#openArchive(this.#compiler.archive);
     this.#evict();
   }
 
-  /** What was looked for in the archive and is not there has to get hot. */
-  #answered({ id, instructionCount }: CompiledModule['regions'][number]): void {
-    const pending = this.#pending.get(id);
-    if (!pending) this.#unwanted.push(id);
-    this.#pending.delete(id);
-    if (!pending?.isArchived || instructionCount > 0) return;
-    this.#archived.gaveUp(pending.slot);
-    this.#setCountdown(pending.slot, this.#policy.hotCount);
+  #openArchive({ tables, parts }: CompiledArchive): void {
+    const regionCount = parts.reduce((sum, part) => sum + part.regionCount, 0);
+    this.#archived.open(tables, regionCount, this.#regions.addArchive(parts));
   }
 
   /** Regions whose code outlived a slice were made from what was there all the time. */
@@ -230,13 +224,18 @@ export class HotCode {
   }
 
   #install(id: number, tableIndex: number, instructionCount: number, moduleNumber: number): void {
-    const { slot, pageStarts, isArchived, isGrown } = this.#pending.get(id)!;
+    const { slot, pageStarts, isGrown } = this.#pending.get(id)!;
     if (isGrown) this.#release(slot);
+    else this.#unsettled.push({ id, slot, tableIndex });
+    this.#enter(slot, tableIndex, pageStarts, isGrown ? NEVER : this.#policy.growCount);
+    this.#ages.add(slot, moduleNumber, instructionCount);
+  }
+
+  /** From now on the block of a slot is entered by a region. */
+  #enter(slot: number, tableIndex: number, pageStarts: readonly number[], growCount = NEVER): void {
     this.#view.setInt32(slot + ENTER.region, tableIndex, true);
     this.#view.setInt32(slot + ENTER.missesLeft, GROUP_MISSES_MAX, true);
-    this.#view.setInt32(slot + ENTER.entriesLeft, isGrown ? NEVER : (this.#policy.growCount ?? NEVER), true);
-    if (!isArchived && !isGrown) this.#unsettled.push({ id, slot, tableIndex });
-    this.#ages.add(slot, moduleNumber, instructionCount);
+    this.#view.setInt32(slot + ENTER.entriesLeft, growCount, true);
     for (const start of pageStarts) this.#noteSlot(start / PAGE_BYTES, slot);
   }
 
@@ -266,8 +265,10 @@ export class HotCode {
     const region = this.#view.getInt32(slot + ENTER.region, true);
     if (region === 0) return false;
     this.#forgetEntry(slot);
-    this.#regions.release(region);
-    this.#ages.remove(slot);
+    if (!this.#archived.release(region)) {
+      this.#regions.release(region);
+      this.#ages.remove(slot);
+    }
     this.#view.setInt32(slot + ENTER.region, 0, true);
     return true;
   }

@@ -1,4 +1,5 @@
 import type { InterpreterExports } from '../interpreter.ts';
+import type { ArchivePart } from './region-archive.ts';
 import type { CompiledModule } from './region-compiler.ts';
 
 /** How much was compiled: modules, regions and guest instructions in all, and the regions that are still there. */
@@ -15,14 +16,14 @@ const TABLE_GROWTH = 1024;
 
 /** Keeps compiled regions in the table that the interpreter calls through. */
 export class RegionCache {
-  readonly table = new WebAssembly.Table({ element: 'anyfunc', initial: TABLE_GROWTH });
+  readonly table = new WebAssembly.Table({ element: 'anyfunc', initial: FIRST_INDEX });
   readonly #memory: WebAssembly.Memory;
   readonly #free: number[] = [];
-  #next = FIRST_INDEX;
   #imports: Record<string, unknown> = {};
   #moduleCount = 0;
   #regionCount = 0;
   #instructionCount = 0;
+  #liveCount = 0;
 
   constructor(memory: WebAssembly.Memory) {
     this.#memory = memory;
@@ -48,20 +49,35 @@ export class RegionCache {
     }
   }
 
+  /** Puts all regions of an archive into the table: the index of the first. */
+  addArchive(parts: readonly ArchivePart[]): number {
+    const first = this.table.grow(parts.reduce((sum, { regionCount }) => sum + regionCount, 0));
+    let firstRegion = first;
+    for (const { module, regionCount } of parts) {
+      new WebAssembly.Instance(module, { env: { ...this.#imports, regions: this.table, firstRegion } });
+      firstRegion += regionCount;
+    }
+    return first;
+  }
+
+  /** The archive's regions are not among them. */
   get counts(): CompiledCode {
-    return { modules: this.#moduleCount, regions: this.#regionCount, instructions: this.#instructionCount, liveRegions: this.#next - FIRST_INDEX - this.#free.length };
+    return { modules: this.#moduleCount, regions: this.#regionCount, instructions: this.#instructionCount, liveRegions: this.#liveCount };
   }
 
   #place(): number {
-    const free = this.#free.pop();
-    if (free !== undefined) return free;
-    if (this.#next === this.table.length) this.table.grow(TABLE_GROWTH);
-    return this.#next++;
+    if (this.#free.length === 0) {
+      const first = this.table.grow(TABLE_GROWTH);
+      for (let index = first + TABLE_GROWTH - 1; index >= first; index--) this.#free.push(index);
+    }
+    this.#liveCount++;
+    return this.#free.pop()!;
   }
 
   /** Frees a region whose code is gone. */
   release(tableIndex: number): void {
     this.table.set(tableIndex, null);
     this.#free.push(tableIndex);
+    this.#liveCount--;
   }
 }

@@ -57,7 +57,7 @@ export class RegionCode extends Code {
 }
 
 /** Puts in an i32 constant of this machine, which may be an address above 2 GiB. */
-export function setPlace(buffer: ByteBuffer, at: number, value: number): void {
+function setPlace(buffer: ByteBuffer, at: number, value: number): void {
   buffer.setSigned(at, value | 0, PLACE_BYTES);
 }
 

@@ -1,6 +1,5 @@
 import type { RecordedCode } from './recorded-code.ts';
-import { ArchiveIndex } from './archive-index.ts';
-import { NO_ARCHIVE, type SavedCode } from './region-archive.ts';
+import { type CompiledArchive, NO_ARCHIVE } from './region-archive.ts';
 import { RegionModuleBuilder, type RegionModuleOptions } from './region-module-builder.ts';
 import { UnsettledRegions } from './unsettled-regions.ts';
 
@@ -9,11 +8,10 @@ export interface CompileRequest {
   readonly id: number;
   /** The Enter slot of its first block. */
   readonly slot: number;
-  /** What to compile, or to take from the archive. */
-  readonly code: RecordedCode | SavedCode;
+  readonly code: RecordedCode;
 }
 
-/** Regions in a module, each exported as `r` and its id; without instructions where nothing could be compiled or found. */
+/** Regions in a module, each exported as `r` and its id; without instructions where nothing could be compiled. */
 export interface CompiledModule {
   readonly regions: readonly { readonly id: number; readonly instructionCount: number }[];
   readonly module: WebAssembly.Module;
@@ -26,8 +24,8 @@ export interface RegionCompiler {
   take(): CompiledModule | undefined;
   /** What became of all regions that were compiled and taken, by their ids: those that proved right may be kept for other machines, others must not. */
   settle(outcome: Settlement): void;
-  /** Which regions can be had without compiling, once that is known. */
-  readonly index: ArchiveIndex | undefined;
+  /** Regions that need not be compiled, once they are there. */
+  readonly archive: CompiledArchive | undefined;
 }
 
 /** Regions that had their code to the end of a slice, and those whose code was written meanwhile. */
@@ -44,7 +42,7 @@ export interface Batches {
 
 /** Compiles in the vCPU's own thread. */
 export class OwnThreadCompiler implements RegionCompiler {
-  readonly index: ArchiveIndex;
+  readonly archive: CompiledArchive;
   readonly #builder: RegionModuleBuilder;
   readonly #unsettled: UnsettledRegions;
   readonly #batches: Batches;
@@ -53,7 +51,7 @@ export class OwnThreadCompiler implements RegionCompiler {
 
   constructor(options: RegionModuleOptions, batches: Batches) {
     const { archive = NO_ARCHIVE } = options;
-    this.index = new ArchiveIndex(archive.tables);
+    this.archive = archive.compile();
     this.#builder = new RegionModuleBuilder(options);
     this.#unsettled = new UnsettledRegions(archive);
     this.#batches = batches;

@@ -1,14 +1,12 @@
 import { type FunctionBuilder, ModuleBuilder } from '@hanok/wasm';
 import { Decoder } from '@hanok/x86';
 import { alwaysRaises } from '../always-raised.ts';
-import { NO_SLOT } from '../layout.ts';
 import { MEMORY_MAX_PAGES } from '../machine-memory.ts';
 import { type RecordedCode, recordedSource } from './recorded-code.ts';
-import { NO_ARCHIVE, type RegionArchive, type SavedCode } from './region-archive.ts';
+import type { RegionArchive } from './region-archive.ts';
 import { MemoryUses } from './memory-uses.ts';
 import { regionBlocks } from './region-blocks.ts';
 import type { CompileRequest, CompiledModule } from './region-compiler.ts';
-import { setPlace } from './region-code.ts';
 import { importCallees } from './region-imports.ts';
 import { RegionWriter } from './region-writer.ts';
 import { CodeRuns, entryKey } from './saved-region.ts';
@@ -17,7 +15,7 @@ import type { RegionCallees } from './template-writer.ts';
 import type { UnsettledRegions } from './unsettled-regions.ts';
 import { VectorConstants } from './virtual-locals.ts';
 
-/** Where regions come from: the guest's RAM, the helpers they call, and those that were compiled before. */
+/** Where regions come from: the guest's RAM, the helpers they call; and the archive for those that are new. */
 export interface RegionModuleOptions {
   readonly ram: Uint8Array;
   readonly helperNames: readonly string[];
@@ -44,12 +42,12 @@ export class RegionModuleBuilder {
     this.#templates = new TemplateCache({ callees: importCallees(this.#newModule()), constants: this.#constants, helperNumber });
   }
 
-  /** Compiles regions, or finds them in the archive; what cannot be had (any more) has no instructions and no export. */
+  /** Compiles regions; what cannot be compiled (any more) has no instructions and no export. */
   build(requests: readonly CompileRequest[], unsettled?: UnsettledRegions): CompiledModule {
     const module = this.#newModule();
     const callees = importCallees(module);
     const target = { module, callees, unsettled };
-    const regions = requests.map(({ id, slot, code }) => ({ id, instructionCount: 'candidates' in code ? this.#place(target, code, id) : this.#write(target, code, id, slot) }));
+    const regions = requests.map(({ id, slot, code }) => ({ id, instructionCount: this.#write(target, code, id, slot) }));
     return { regions, module: new WebAssembly.Module(module.toBytes() as Uint8Array<ArrayBuffer>) };
   }
 
@@ -63,20 +61,6 @@ export class RegionModuleBuilder {
     const f = module.function(module.type(['i32'], ['i32']));
     module.export(`r${id}`, 'func', f.index);
     return f;
-  }
-
-  /** Takes a region from the archive. */
-  #place(target: Target, { pages, slots, ...wanted }: SavedCode, id: number): number {
-    const { ram, archive = NO_ARCHIVE } = this.#options;
-    const region = archive.find({ pages, slots, ...wanted }, ram);
-    if (!region) return 0;
-    const f = this.#function(target, id);
-    for (const type of region.locals) f.local(type);
-    const { buffer } = f.code;
-    buffer.bytes(region.code);
-    for (const { at, kind, of } of region.places) setPlace(buffer, at, kind === 'slot' ? (slots.get(of) ?? NO_SLOT) : ram.byteOffset + pages.get(of)!);
-    for (const { offset, likely } of region.hints) f.code.hintAt(offset, likely);
-    return region.instructionCount;
   }
 
   #write(target: Target, code: RecordedCode, id: number, slot: number): number {

@@ -7,7 +7,7 @@ export const ASKED = 0x7fffffff;
 const ASKED_MIN = 0x40000000;
 
 /** Whether a region that is there already is to be made larger. */
-export const isGrown = ({ code }: CompileRequest): boolean => 'isGrown' in code && code.isGrown;
+export const isGrown = ({ code }: CompileRequest): boolean => code.isGrown;
 
 /** What is to be compiled next, and the ids of requests that nobody waits for any more. */
 export interface TakenRequests {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { REGION_WORDS } from '../layout.ts';
 import { ArchiveIndex } from './archive-index.ts';
 import { RegionArchive } from './region-archive.ts';
 import { UnsettledRegions } from './unsettled-regions.ts';
@@ -47,7 +48,8 @@ test('a region comes back from its bytes, and not from a part of them', () => {
   const bytes = encodeRegion(region);
   assert.deepEqual(decodeRegion(bytes), region);
   for (let length = 0; length < bytes.length; length++) assert.throws(() => decodeRegion(bytes.subarray(0, length)), RangeError);
-  assert.deepEqual(summaryOf(bytes), { pages: [0, 1], links: [-20] });
+  const { entry, instructionCount, pages, runs } = region;
+  assert.deepEqual(summaryOf(bytes), { entry, instructionCount, pages, runs, links: [-20] });
 });
 
 test('code is the same only where each byte of it is', () => {
@@ -72,27 +74,21 @@ test('code is the same only where each byte of it is', () => {
 test('an archive gives what it was given, for the same code at the same place', () => {
   const ram = makeRam();
   const kept: Uint8Array[] = [];
-  const invert = (code: Uint8Array) => code.map((byte) => ~byte);
-  const first = new RegionArchive({ keep: (bytes) => void kept.push(bytes), pack: invert, unpack: invert });
+  const first = new RegionArchive((bytes) => void kept.push(bytes));
   first.add(makeRegion(ram));
   first.add(makeRegion(ram));
   assert.equal(kept.length, 1, 'once');
-  const archive = new RegionArchive({ keep: () => assert.fail('it is there'), pack: invert, unpack: invert }, Uint8Array.of(9, ...kept[0]!), [1]);
+  const archive = new RegionArchive(() => assert.fail('it is there'), Uint8Array.of(9, ...kept[0]!), [1]);
   archive.add(makeRegion(ram));
   const index = new ArchiveIndex(archive.tables);
-  assert.deepEqual(index.candidates(ram, 0x3000 + ENTRY, TAG), [{ position: 1, pages: [0, 1], links: [-20] }]);
+  const { entry, instructionCount, pages, runs } = makeRegion(ram);
+  assert.deepEqual(index.candidates(ram, 0x3000 + ENTRY, TAG), [{ position: 1, number: 0, firstWord: 0, entry, instructionCount, pages, runs, links: [-20] }]);
   assert.ok(index.has(ram, 0x3000 + ENTRY, TAG));
   assert.ok(!index.has(ram, 0x3000 + ENTRY, TAG + 1));
   assert.deepEqual(index.candidates(ram, 0x3000 + ENTRY, TAG + 1), []);
-  const wanted = { candidates: [1], entry: ENTRY, blockTag: TAG, pages: PAGES, slots: new Map() };
-  assert.deepEqual(archive.find(wanted, ram), makeRegion(ram));
-  assert.equal(archive.find({ ...wanted, entry: ENTRY - 1 }, ram), undefined);
-  assert.equal(archive.find({ ...wanted, blockTag: TAG + 1 }, ram), undefined);
-  ram[0x1000]! ^= 1;
-  assert.equal(archive.find(wanted, ram), undefined);
 });
 
-test('of many regions each is found by its key, the latest of several first', () => {
+test('of many regions each is found by its key, the latest of several first, with words of its own', () => {
   const region = makeRegion(makeRam());
   const parts = Array.from({ length: 3000 }, (_, number) => encodeRegion({ ...region, key: (number % 1000) * 4096 - 7 }));
   const positions: number[] = [];
@@ -101,16 +97,26 @@ test('of many regions each is found by its key, the latest of several first', ()
     positions.push(sizeBytes);
     sizeBytes += length;
   }
-  const { tables } = new RegionArchive({ keep: () => {}, pack: (code) => code, unpack: (code) => code }, Buffer.concat(parts), positions);
+  const { tables } = new RegionArchive(() => {}, Buffer.concat(parts), positions);
   const index = new ArchiveIndex(tables);
-  for (let key = 0; key < 1000; key++) assert.deepEqual(index.positions(key * 4096 - 7, TAG), [key, key + 1000, key + 2000].map((number) => positions[number]));
-  assert.deepEqual(index.positions(4096, TAG), []);
+  for (let key = 0; key < 1000; key++) {
+    const found = index.withKey(key * 4096 - 7, TAG).map(({ position, number, firstWord }) => ({ position, number, firstWord }));
+    assert.deepEqual(found, [key, key + 1000, key + 2000].map((number) => ({ position: positions[number], number, firstWord: 3 * number })));
+  }
+  assert.deepEqual(index.withKey(4096, TAG), []);
+});
+
+test('regions for whose words there is no room are left out', () => {
+  const region = makeRegion(makeRam());
+  const bytes = encodeRegion(region);
+  const positions = Array.from({ length: REGION_WORDS.count / 3 + 10 }, () => 0);
+  assert.equal(new RegionArchive(undefined, bytes, positions).positions.length, Math.floor(REGION_WORDS.count / 3));
 });
 
 test('compiled regions go into the archive when their code proved right, and are forgotten otherwise', () => {
   const region = makeRegion(makeRam());
   const kept: number[] = [];
-  const archive = new RegionArchive({ keep: (bytes) => void kept.push(decodeRegion(bytes).key), pack: (code) => code, unpack: (code) => code });
+  const archive = new RegionArchive((bytes) => void kept.push(decodeRegion(bytes).key));
   const unsettled = new UnsettledRegions(archive);
   for (const id of [1, 2, 3]) unsettled.add(id, { ...region, key: id });
   unsettled.settle({ kept: [3], dropped: [1] });

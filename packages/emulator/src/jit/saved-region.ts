@@ -97,16 +97,19 @@ export function isSameCode({ runs }: Pick<SavedRegion, 'runs'>, ram: Uint8Array,
   return true;
 }
 
-/** A header of numbers (first the key and the tag), lists of them, and bytes; all numbers have 32 bits, little-endian. */
+/** A header of numbers (first the key and the tag), lists of them, and bytes; all numbers have 32 bits, little-endian. What a vCPU must know is in front. */
 export function encodeRegion(region: SavedRegion): Uint8Array {
   const { entry, blockTag, key, instructionCount, pages, runs, locals, hints, places, code } = region;
   const links = [...new Set(places.filter(({ kind }) => kind === 'slot').map(({ of }) => of))];
-  const words = [
+  const summary = [
     key, blockTag, pages.length, links.length, entry, instructionCount, runs.length, locals.length, hints.length, places.length, code.length,
-    ...pages, ...links, ...runs.flatMap(({ offset, bytes }) => [offset, bytes.length]), ...locals.map((type) => LOCAL_TYPES.indexOf(type)),
-    ...hints.map(({ offset, likely }) => offset * 2 + (likely ? 1 : 0)), ...places.flatMap(({ at, kind, of }) => [at, KINDS.indexOf(kind), of]),
+    ...pages, ...links, ...runs.flatMap(({ offset, bytes }) => [offset, bytes.length]),
   ];
-  const parts = [new Uint8Array(Int32Array.from(words).buffer), ...runs.map(({ bytes }) => bytes), code];
+  const rest = [
+    ...locals.map((type) => LOCAL_TYPES.indexOf(type)), ...hints.map(({ offset, likely }) => offset * 2 + (likely ? 1 : 0)),
+    ...places.flatMap(({ at, kind, of }) => [at, KINDS.indexOf(kind), of]),
+  ];
+  const parts = [bytesOf(summary), ...runs.map(({ bytes }) => bytes), bytesOf(rest), code];
   const all = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
   let at = 0;
   for (const part of parts) {
@@ -116,9 +119,16 @@ export function encodeRegion(region: SavedRegion): Uint8Array {
   return all;
 }
 
-/** What must be known of a region to ask for it: its pages, and the blocks its branches lead to, by their offsets from the entry's page. */
-export interface RegionSummary extends Pick<SavedRegion, 'pages'> {
+const bytesOf = (words: readonly number[]) => new Uint8Array(Int32Array.from(words).buffer);
+
+/** What must be known of a region to enter it: what it was made from, and the blocks its branches lead to, by their offsets from the entry's page. */
+export interface RegionSummary extends Pick<SavedRegion, 'entry' | 'instructionCount' | 'pages' | 'runs'> {
   readonly links: readonly number[];
+}
+
+/** How many of a vCPU's words a region has: one for each page, and one for each block it names. */
+export function wordCountOf(view: DataView, position: number): number {
+  return view.getInt32(position + 8, true) + view.getInt32(position + 12, true);
 }
 
 /** Reads an encoded region from its beginning. */
@@ -145,23 +155,30 @@ class RegionReader {
 
 /** Throws a RangeError where bytes are missing. */
 export function summaryOf(bytes: Uint8Array): RegionSummary {
-  const reader = new RegionReader(bytes);
-  const [, , pageCount, linkCount] = reader.words(HEADER_WORDS) as [number, number, number, number];
-  return { pages: reader.words(pageCount), links: reader.words(linkCount) };
+  return readSummary(new RegionReader(bytes)).summary;
 }
 
 /** Throws a RangeError where bytes are missing. */
 export function decodeRegion(bytes: Uint8Array): SavedRegion {
   const reader = new RegionReader(bytes);
-  const header = reader.words(HEADER_WORDS);
-  const [key, blockTag, pageCount, linkCount, entry, instructionCount, runCount, localCount, hintCount, placeCount, codeBytes] = header as [number, number, number, number, number, number, number, number, number, number, number];
-  const pages = reader.words(pageCount);
-  reader.words(linkCount);
-  const lengths = reader.words(2 * runCount);
+  const { header, summary } = readSummary(reader);
+  const [key, blockTag, , , , , , localCount, hintCount, placeCount, codeBytes] = header;
+  const { entry, instructionCount, pages, runs } = summary;
   const locals = reader.words(localCount).map((index) => LOCAL_TYPES[index]!);
   const hints = reader.words(hintCount).map((hint) => ({ offset: hint >> 1, likely: (hint & 1) !== 0 }));
   const words = reader.words(3 * placeCount);
   const places = Array.from({ length: placeCount }, (_, index): Place => ({ at: words[3 * index]!, kind: KINDS[words[3 * index + 1]!]!, of: words[3 * index + 2]! }));
-  const runs = Array.from({ length: runCount }, (_, index) => ({ offset: lengths[2 * index]!, bytes: reader.take(lengths[2 * index + 1]!) }));
   return { key, blockTag, entry, instructionCount, pages, runs, locals, hints, places, code: reader.take(codeBytes) };
+}
+
+type Header = readonly [number, number, number, number, number, number, number, number, number, number, number];
+
+function readSummary(reader: RegionReader): { readonly header: Header; readonly summary: RegionSummary } {
+  const header = reader.words(HEADER_WORDS) as unknown as Header;
+  const [, , pageCount, linkCount, entry, instructionCount, runCount] = header;
+  const pages = reader.words(pageCount);
+  const links = reader.words(linkCount);
+  const lengths = reader.words(2 * runCount);
+  const runs = Array.from({ length: runCount }, (_, index) => ({ offset: lengths[2 * index]!, bytes: reader.take(lengths[2 * index + 1]!) }));
+  return { header, summary: { entry, instructionCount, pages, links, runs } };
 }

@@ -59,15 +59,6 @@ export class VcpuCode implements CodeSource {
     return start >= 0 ? this.#options.blocks.slotOf(start + (offset & (PAGE_BYTES - 1))) : undefined;
   }
 
-  /** The same, and decodes a block where code has not run yet if its guest-physical address `isWanted`. */
-  ensureSlot(offset: number, isWanted: (gpa: number) => boolean): number | undefined {
-    const start = this.pageStart(Math.floor(offset / PAGE_BYTES));
-    if (start < 0) return undefined;
-    const { blocks, linear } = this.#options;
-    const gpa = start + (offset & (PAGE_BYTES - 1));
-    return isWanted(gpa) ? blocks.ensureSlot(gpa, BigInt.asUintN(64, linear + BigInt(offset))) : blocks.slotOf(gpa);
-  }
-
   hasRegion(offset: number): boolean {
     const slot = this.slotOf(offset);
     return slot !== undefined && slot !== 0 && this.#options.hasRegion(slot);

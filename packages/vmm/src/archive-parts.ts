@@ -1,0 +1,63 @@
+import { readFileSync, utimesSync } from 'node:fs';
+import { crc32 } from 'node:zlib';
+import type { ArchivePart, RegionArchive } from '@hanok/emulator';
+import { moduleWithCode, replaceFile } from './machine-code/code-file.ts';
+import { setArchiveFlags } from './v8-flags.ts';
+
+const HEADER_BYTES = 12;
+/** What follows the parts that have files gets one of its own once it is this part of them, or so large. */
+const GROWTH = 0.25;
+const PART_BYTES = 2 ** 20;
+
+/** Regions of an archive as a module. */
+export interface KeptPart extends ArchivePart {
+  readonly bytes: Uint8Array;
+  /** Where its machine code is to be kept; undefined where the next machine will have more regions in it. */
+  readonly codePath: string | undefined;
+}
+
+/** Files beside an archive's: a part's module behind its CRC-32 and the numbers of its first region and the one after its last; and its machine code. */
+const modulePath = (path: string, number: number) => `${path}.${number}`;
+const codePath = (path: string, number: number) => `${path}.${number}.code`;
+
+/** The modules of an archive that the file at `path` keeps. Most were written by earlier machines, with machine code. */
+export function openParts(path: string, archive: RegionArchive): KeptPart[] {
+  setArchiveFlags();
+  const regionCount = archive.positions.length;
+  const parts: KeptPart[] = [];
+  let first = 0;
+  for (let part = read(path, 0, 0, regionCount); part; part = read(path, parts.length, first, regionCount)) {
+    first += part.regionCount;
+    parts.push(part);
+  }
+  if (first < regionCount) parts.push(compile(path, archive, parts, first));
+  return parts;
+}
+
+function read(path: string, number: number, first: number, regionCount: number): KeptPart | undefined {
+  try {
+    const file = readFileSync(modulePath(path, number));
+    const bytes = new Uint8Array(file.subarray(HEADER_BYTES));
+    const end = file.readUInt32LE(8);
+    if (file.readUInt32LE(0) !== crc32(bytes) || file.readUInt32LE(4) !== first || end <= first || end > regionCount) return undefined;
+    utimesSync(modulePath(path, number), new Date(), new Date());
+    return makePart(bytes, end - first, codePath(path, number));
+  } catch {
+    return undefined;
+  }
+}
+
+/** Compiles the regions behind the last part. */
+function compile(path: string, archive: RegionArchive, before: readonly KeptPart[], first: number): KeptPart {
+  const end = archive.positions.length;
+  const bytes = archive.writePart(first, end);
+  const keptBytes = before.reduce((sum, part) => sum + part.bytes.length, 0);
+  const isKept = bytes.length >= Math.min(PART_BYTES, keptBytes * GROWTH);
+  if (isKept) replaceFile(modulePath(path, before.length), Buffer.concat([Buffer.from(Uint32Array.of(crc32(bytes), first, end).buffer), bytes]));
+  return makePart(bytes, end - first, isKept ? codePath(path, before.length) : undefined);
+}
+
+function makePart(bytes: Uint8Array<ArrayBuffer>, regionCount: number, code: string | undefined): KeptPart {
+  const module = (code === undefined ? undefined : moduleWithCode(code, bytes)) ?? new WebAssembly.Module(bytes);
+  return { module, regionCount, bytes, codePath: code };
+}

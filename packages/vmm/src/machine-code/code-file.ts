@@ -1,0 +1,60 @@
+import { readFileSync, renameSync, utimesSync, writeFileSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { cachedDataVersionTag } from 'node:v8';
+import { crc32 } from 'node:zlib';
+import { ModuleCode } from './module-code.ts';
+
+const HEADER_BYTES = 12;
+/** A file is written anew when there is so much more code than in it. */
+const GROWTH = 1.02;
+
+let opened: { readonly moduleCode: ModuleCode | undefined } | undefined;
+const moduleCode = () => (opened ??= { moduleCode: ModuleCode.open() }).moduleCode;
+
+/**
+ * A module with the machine code that a file keeps for it, behind V8's tag of its version and flags, the CRC-32 of the
+ * module and that of the code. Undefined where there is no such file, or it is damaged or has another tag: V8's flags must
+ * be those that the code was kept with.
+ */
+export function moduleWithCode(path: string, bytes: Uint8Array<ArrayBuffer>): WebAssembly.Module | undefined {
+  try {
+    const file = readFileSync(path);
+    const code = new Uint8Array(file.subarray(HEADER_BYTES));
+    if (!isFor(file, bytes) || file.readUInt32LE(8) !== crc32(code)) return undefined;
+    utimesSync(path, new Date(), new Date());
+    return moduleCode()?.deserialize(code, bytes);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Keeps the machine code that V8 has made for a module meanwhile, unless most of it is kept already. */
+export function keepCode(path: string, module: WebAssembly.Module, bytes: Uint8Array): void {
+  const code = moduleCode()?.serialize(module);
+  if (!code?.length || code.length < sizeOf(path, bytes) * GROWTH) return;
+  const header = Buffer.from(Uint32Array.of(cachedDataVersionTag(), crc32(bytes), crc32(code)).buffer);
+  replaceFile(path, Buffer.concat([header, code]));
+}
+
+const isFor = (file: Buffer, bytes: Uint8Array) => file.readUInt32LE(0) === cachedDataVersionTag() && file.readUInt32LE(4) === crc32(bytes);
+
+/** Of the code that a file keeps for a module, in bytes; 0 where it is for another one. */
+function sizeOf(path: string, bytes: Uint8Array): number {
+  try {
+    const file = readFileSync(path);
+    return isFor(file, bytes) ? file.length - HEADER_BYTES : 0;
+  } catch {
+    return 0;
+  }
+}
+
+/** Writes a file as a whole or not at all. */
+export function replaceFile(path: string, content: Uint8Array): void {
+  try {
+    const temporary = `${path}-${randomBytes(6).toString('hex')}`;
+    writeFileSync(temporary, content);
+    renameSync(temporary, path);
+  } catch {
+    // What cannot be kept is made again, nothing else.
+  }
+}
