@@ -59,4 +59,11 @@ test('a part that is damaged, or of another archive, is made anew with all that 
   rmSync(path);
   addRegions(path, [7], 40_000);
   assert.deepEqual(countsOf(path), [[1, true]]);
+  rmSync(path);
+  addRegions(path, [8, 9], 40_000);
+  const [part] = openParts(path, openRegionFile(path).archive);
+  assert.equal(part!.regionCount, 2);
+  rmSync(path);
+  addRegions(path, [9, 8], 50_000);
+  assert.ok(openParts(path, openRegionFile(path).archive)[0]!.bytes.length > part!.bytes.length);
 });

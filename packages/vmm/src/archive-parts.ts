@@ -1,10 +1,11 @@
 import { readFileSync, utimesSync } from 'node:fs';
 import { crc32 } from 'node:zlib';
 import type { ArchivePart, RegionArchive } from '@hanok/emulator';
+import { RECORD_HEADER_BYTES } from './region-file.ts';
 import { moduleWithCode, replaceFile } from './machine-code/code-file.ts';
 import { setArchiveFlags } from './v8-flags.ts';
 
-const HEADER_BYTES = 12;
+const HEADER_BYTES = 16;
 /** What follows the parts that have files gets one of its own once it is this part of them, or so large. */
 const GROWTH = 0.25;
 const PART_BYTES = 2 ** 20;
@@ -16,7 +17,7 @@ export interface KeptPart extends ArchivePart {
   readonly codePath: string | undefined;
 }
 
-/** Files beside an archive's: a part's module behind its CRC-32 and the numbers of its first region and the one after its last; and its machine code. */
+/** Files beside an archive's: a part's module behind its CRC-32, the numbers of its first region and the one after its last, and `recordsDigest` of them; and its machine code. */
 const modulePath = (path: string, number: number) => `${path}.${number}`;
 const codePath = (path: string, number: number) => `${path}.${number}.code`;
 
@@ -26,7 +27,7 @@ export function openParts(path: string, archive: RegionArchive): KeptPart[] {
   const regionCount = archive.positions.length;
   const parts: KeptPart[] = [];
   let first = 0;
-  for (let part = read(path, 0, 0, regionCount); part; part = read(path, parts.length, first, regionCount)) {
+  for (let part = read(path, archive, 0, 0); part; part = read(path, archive, parts.length, first)) {
     first += part.regionCount;
     parts.push(part);
   }
@@ -34,17 +35,23 @@ export function openParts(path: string, archive: RegionArchive): KeptPart[] {
   return parts;
 }
 
-function read(path: string, number: number, first: number, regionCount: number): KeptPart | undefined {
+function read(path: string, archive: RegionArchive, number: number, first: number): KeptPart | undefined {
   try {
     const file = readFileSync(modulePath(path, number));
     const bytes = new Uint8Array(file.subarray(HEADER_BYTES));
     const end = file.readUInt32LE(8);
-    if (file.readUInt32LE(0) !== crc32(bytes) || file.readUInt32LE(4) !== first || end <= first || end > regionCount) return undefined;
+    if (file.readUInt32LE(0) !== crc32(bytes) || file.readUInt32LE(4) !== first || end <= first || end > archive.positions.length) return undefined;
+    if (file.readUInt32LE(12) !== recordsDigest(archive, first, end)) return undefined;
     utimesSync(modulePath(path, number), new Date(), new Date());
     return makePart(bytes, end - first, codePath(path, number));
   } catch {
     return undefined;
   }
+}
+
+/** Tells records of an archive from others: a CRC-32 of their lengths and CRC-32s. */
+function recordsDigest({ tables, positions }: RegionArchive, first: number, end: number): number {
+  return crc32(Buffer.concat(positions.slice(first, end).map((position) => tables.bytes.subarray(position - RECORD_HEADER_BYTES, position))));
 }
 
 /** Compiles the regions behind the last part. */
@@ -53,7 +60,7 @@ function compile(path: string, archive: RegionArchive, before: readonly KeptPart
   const bytes = archive.writePart(first, end);
   const keptBytes = before.reduce((sum, part) => sum + part.bytes.length, 0);
   const isKept = bytes.length >= Math.min(PART_BYTES, keptBytes * GROWTH);
-  if (isKept) replaceFile(modulePath(path, before.length), Buffer.concat([Buffer.from(Uint32Array.of(crc32(bytes), first, end).buffer), bytes]));
+  if (isKept) replaceFile(modulePath(path, before.length), Buffer.concat([Buffer.from(Uint32Array.of(crc32(bytes), first, end, recordsDigest(archive, first, end)).buffer), bytes]));
   return makePart(bytes, end - first, isKept ? codePath(path, before.length) : undefined);
 }
 

@@ -113,8 +113,8 @@ class EmulatedMachine implements Machine {
   }
 
   #regionFile(): string | undefined {
-    const { cacheFolder, kernel } = this.#config;
-    return cacheFolder === undefined ? undefined : regionFilePath(cacheFolder, kernel);
+    const { cacheFolder } = this.#config;
+    return cacheFolder === undefined ? undefined : regionFilePath(cacheFolder, this.#config);
   }
 
   #keptInterpreter(): BuiltInterpreter | undefined {

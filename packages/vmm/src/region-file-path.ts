@@ -1,13 +1,14 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
+import type { MachineConfig } from './config.ts';
 import { sourcesStamp } from './interpreter-file.ts';
 
-/** Of a kernel: enough to tell it from others. */
-const KERNEL_BYTES = 65_536;
+/** Of a file: enough to tell it from others. */
+const BEGINNING_BYTES = 65_536;
 
-/** Where regions are kept for machines with this kernel, and this version of what compiles them. */
-export function regionFilePath(folder: string, kernel: Uint8Array): string {
-  const beginning = createHash('sha256').update(kernel.subarray(0, KERNEL_BYTES)).digest('hex');
-  const name = createHash('sha256').update(JSON.stringify([kernel.length, beginning, sourcesStamp()])).digest('hex');
+/** Where regions are kept for machines with this kernel and this beginning of an initrd, and this version of what compiles them. */
+export function regionFilePath(folder: string, { kernel, initrd }: Pick<MachineConfig, 'kernel' | 'initrd'>): string {
+  const beginnings = [kernel, initrd ?? new Uint8Array()].map((file) => createHash('sha256').update(file.subarray(0, BEGINNING_BYTES)).digest('hex'));
+  const name = createHash('sha256').update(JSON.stringify([kernel.length, beginnings, sourcesStamp()])).digest('hex');
   return join(folder, 'regions', name);
 }

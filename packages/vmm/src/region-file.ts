@@ -1,10 +1,11 @@
-import { appendFileSync, mkdirSync, readFileSync, rmSync, utimesSync } from 'node:fs';
+import { appendFileSync, mkdirSync, readFileSync, utimesSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { crc32 } from 'node:zlib';
-import { ARCHIVE_BYTES_MAX, NO_ARCHIVE, RegionArchive } from '@hanok/emulator';
+import { NO_ARCHIVE, RegionArchive } from '@hanok/emulator';
 import { dropOldFiles } from './interpreter-file.ts';
 
-const HEADER_BYTES = 8;
+/** Before each region: its length and its CRC-32. */
+export const RECORD_HEADER_BYTES = 8;
 /** How many new regions are written together. */
 const RECORDS_MAX = 256;
 
@@ -17,9 +18,8 @@ export interface RegionFile {
 export const NO_REGION_FILE: RegionFile = { archive: NO_ARCHIVE, flush: () => {} };
 
 /**
- * An archive that a file keeps. New regions are appended, each behind its length and its CRC-32; several machines may do
- * that at once. What follows damage is ignored, and a file that cannot be read or written is none. The machine that finds it
- * full still uses it, but leaves it to the next one to start anew.
+ * An archive that a file keeps. New regions are appended; several machines may do that at once. What follows damage is
+ * ignored, and a file that cannot be read or written is none. A full one gets no more.
  */
 export function openRegionFile(path: string): RegionFile {
   const file = read(path);
@@ -37,8 +37,7 @@ function read(path: string): Uint8Array {
     mkdirSync(dirname(path), { recursive: true });
     dropOldFiles(dirname(path));
     const file = readFileSync(path);
-    if (file.length >= ARCHIVE_BYTES_MAX) rmSync(path);
-    else utimesSync(path, new Date(), new Date());
+    utimesSync(path, new Date(), new Date());
     return file;
   } catch {
     return new Uint8Array();
@@ -62,9 +61,9 @@ function shared(bytes: Uint8Array): Uint8Array {
 
 function record(region: Uint8Array): Uint8Array {
   const header = Uint32Array.of(region.length, crc32(region));
-  const bytes = new Uint8Array(HEADER_BYTES + region.length);
+  const bytes = new Uint8Array(RECORD_HEADER_BYTES + region.length);
   bytes.set(new Uint8Array(header.buffer));
-  bytes.set(region, HEADER_BYTES);
+  bytes.set(region, RECORD_HEADER_BYTES);
   return bytes;
 }
 
@@ -72,8 +71,8 @@ function record(region: Uint8Array): Uint8Array {
 function positionsIn(file: Uint8Array): number[] {
   const view = new DataView(file.buffer, file.byteOffset, file.byteLength);
   const positions: number[] = [];
-  for (let at = 0; at + HEADER_BYTES <= file.length; ) {
-    const start = at + HEADER_BYTES;
+  for (let at = 0; at + RECORD_HEADER_BYTES <= file.length; ) {
+    const start = at + RECORD_HEADER_BYTES;
     const end = start + view.getUint32(at, true);
     if (end > file.length || crc32(file.subarray(start, end)) !== view.getUint32(at + 4, true)) break;
     positions.push(start);
