@@ -1,4 +1,4 @@
-import { type CompilePolicy, type CompileRequest, OwnThreadCompiler, type RegionArchive, TimeStamp, buildInterpreter, EmulatedVcpu, type LocalInterrupts, machineMemory, type VcpuServices, DEFAULT_CPU_MODEL } from '@hanok/emulator';
+import { type CompilePolicy, type CompileRequest, OwnThreadCompiler, type RegionArchive, TimeStamp, buildInterpreter, EmulatedVcpu, type KeptBlocks, type LocalInterrupts, machineMemory, type VcpuServices, DEFAULT_CPU_MODEL } from '@hanok/emulator';
 import { CodePages, ExitCounters, GuestMemory, PostedInterrupts, type VcpuBus } from '@hanok/machine';
 import { INTERPRETER_RAM_BYTES, InterpreterDriver } from './interpreter.ts';
 
@@ -35,6 +35,8 @@ export interface InterpreterDriverOptions {
   readonly compiled?: boolean;
   /** Where what is to be compiled is looked for first. */
   readonly archive?: RegionArchive;
+  /** Blocks that need not be decoded. */
+  readonly keptBlocks?: KeptBlocks;
   /** Pages of the window are apart in RAM. */
   readonly isScattered?: boolean;
   /** Told of what is compiled. */
@@ -42,7 +44,7 @@ export interface InterpreterDriverOptions {
 }
 
 /** An emulated vCPU with nothing but a little RAM around it. */
-export function createInterpreterDriver({ compiled = false, archive, isScattered = false, onRequest }: InterpreterDriverOptions = {}): InterpreterDriver {
+export function createInterpreterDriver({ compiled = false, archive, keptBlocks, isScattered = false, onRequest }: InterpreterDriverOptions = {}): InterpreterDriver {
   const { ramAddress, codePagesAddress, pageCount } = machineMemory(1, INTERPRETER_RAM_BYTES);
   const wasmMemory = new WebAssembly.Memory({ initial: pageCount, maximum: pageCount, shared: true });
   const memory = new GuestMemory(wasmMemory, ramAddress, INTERPRETER_RAM_BYTES);
@@ -70,6 +72,6 @@ export function createInterpreterDriver({ compiled = false, archive, isScattered
     request(wanted);
   };
   const compiles = { compilePolicy: AT_ONCE, regionCompiler: compiler };
-  const vcpu = new EmulatedVcpu({ memory, image, module, codePages, services, interceptExceptions: true, ...(compiled ? compiles : {}) });
+  const vcpu = new EmulatedVcpu({ memory, image, module, codePages, services, interceptExceptions: true, keptBlocks, ...(compiled ? compiles : {}) });
   return new InterpreterDriver(vcpu, memory, compiled, isScattered);
 }

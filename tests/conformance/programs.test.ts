@@ -1,7 +1,7 @@
 /** Random programs with branches, loops and calls, on the emulated processor and on the host's own. HANOK_PROGRAMS_SEED repeats a run. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { RegionArchive } from '@hanok/emulator';
+import { JOURNAL_WORDS, journalWords, KeptBlocks, makeKeptBlocks, RegionArchive } from '@hanok/emulator';
 import type { TestCase, TestResult } from './driver.ts';
 import { createInterpreterDriver } from './emulated.ts';
 import { FX } from './layout.ts';
@@ -43,15 +43,24 @@ function differences(expected: TestResult, actual: TestResult): string[] {
 
 const describe = (program: TestCase) => `program at ${program.codeAddress.toString(16)}: ${hex(program.code)}`;
 
-/** The same programs in another machine, which has the regions of the first: what it compiles itself is little. */
-function runAgain(run: readonly { readonly index: number; readonly program: TestCase; readonly expected: TestResult }[], regions: readonly Uint8Array[], isScattered: boolean): void {
+/** What a machine leaves for others. */
+interface Kept {
+  readonly regions: Uint8Array[];
+  /** New blocks. */
+  readonly journal: Int32Array;
+}
+
+/** The same programs in another machine, which has the regions and blocks of the first: what it compiles and decodes itself is little. */
+function runAgain(run: readonly { readonly index: number; readonly program: TestCase; readonly expected: TestResult }[], { regions, journal }: Kept, isScattered: boolean): void {
   assert.ok(regions.length >= run.length / 2, `${regions.length} regions of ${run.length} programs were kept`);
   let compiledCount = 0;
   const positions = regions.map((_, index) => regions.slice(0, index).reduce((sum, { length }) => sum + length, 0));
   const archive = new RegionArchive(() => void compiledCount++, Buffer.concat(regions), positions);
-  const other = createInterpreterDriver({ compiled: true, archive, isScattered });
+  const ownJournal = new Int32Array(JOURNAL_WORDS);
+  const other = createInterpreterDriver({ compiled: true, archive, isScattered, keptBlocks: new KeptBlocks(makeKeptBlocks(undefined, journal), ownJournal) });
   for (const { index, program, expected } of run) assert.deepEqual(differences(expected, other.run(program)), [], `${index}, from the archive: ${describe(program)}`);
   assert.ok(compiledCount < regions.length / 2, `${compiledCount} regions were compiled although ${regions.length} were kept`);
+  assert.ok(journalWords(ownJournal) < journalWords(journal) / 2, `${journalWords(ownJournal)} words of blocks were decoded although ${journalWords(journal)} were kept`);
 }
 
 const unavailable = nativeOracleUnavailable();
@@ -66,15 +75,15 @@ if (unavailable) {
   for (const [name, generate, programs, isScattered] of kinds) {
     test(`${name} agree with the host processor, HANOK_PROGRAMS_SEED=${seed}, ${programs} programs`, () => {
       const random = new Random(seed);
-      const regions: Uint8Array[] = [];
-      const subject = createInterpreterDriver({ compiled: true, archive: new RegionArchive((region) => void regions.push(region)), isScattered });
+      const kept: Kept = { regions: [], journal: new Int32Array(JOURNAL_WORDS) };
+      const subject = createInterpreterDriver({ compiled: true, archive: new RegionArchive((region) => void kept.regions.push(region)), isScattered, keptBlocks: new KeptBlocks(undefined, kept.journal) });
       const run = Array.from({ length: programs }, (_, index) => {
         const program = generate(random);
         const expected = reference.run(program);
         assert.deepEqual(differences(expected, subject.run(program)), [], `${index}: ${describe(program)}`);
         return { index, program, expected };
       });
-      runAgain(run.reverse(), regions, isScattered);
+      runAgain(run.reverse(), kept, isScattered);
     });
   }
 }

@@ -6,6 +6,7 @@ import { BlockIndex } from './block-index.ts';
 import type { CpuState } from './cpu-state.ts';
 import type { InterpreterTables } from './interpreter.ts';
 import type { HotCode } from './jit/hot-code.ts';
+import { KeptBlocks } from './kept-blocks.ts';
 import { endsRegion } from './jit/traits.ts';
 import { ARENA, BLOCK_HASH, BLOCK_TAG, CPU, CROSS, ENTER, SLOT, SPECIAL } from './layout.ts';
 import type { Mmu } from './mmu.ts';
@@ -23,6 +24,19 @@ interface Block {
   readonly endSlot: number;
   readonly address: number;
   readonly tag: number;
+}
+
+export interface BlockCacheOptions {
+  readonly memory: GuestMemory;
+  readonly image: InterpreterTables;
+  readonly codePages: CodePages;
+  readonly vcpu: number;
+  readonly hotCode: HotCode;
+  /** By default none is kept. */
+  readonly keptBlocks?: KeptBlocks | undefined;
+  readonly onUnknown: (unknown: UnknownEncoding) => void;
+  /** Whether an instruction breakpoint stands at a linear address. */
+  readonly breaksAt: (linear: bigint) => boolean;
 }
 
 /** Decodes guest code into slots, finds it again by physical address, and drops it when its page is written. */
@@ -44,16 +58,17 @@ export class BlockCache {
   readonly #crossing = new Uint8Array(32);
   readonly #onUnknown: (unknown: UnknownEncoding) => void;
   readonly #hotCode: HotCode;
-  /** Whether an instruction breakpoint stands at a linear address. */
+  readonly #kept: KeptBlocks;
   readonly #breaksAt: (linear: bigint) => boolean;
   #next: number;
   #mmu: Mmu | undefined;
   /** How often code was dropped because its page was written. */
   dropCount = 0;
 
-  constructor(state: CpuState, memory: GuestMemory, image: InterpreterTables, codePages: CodePages, vcpu: number, hotCode: HotCode, onUnknown: (unknown: UnknownEncoding) => void, breaksAt: (linear: bigint) => boolean) {
+  constructor(state: CpuState, { memory, image, codePages, vcpu, hotCode, keptBlocks = new KeptBlocks(undefined), onUnknown, breaksAt }: BlockCacheOptions) {
     this.#state = state;
     this.#memory = memory;
+    this.#kept = keptBlocks;
     this.#codePages = codePages;
     this.#vcpu = vcpu;
     this.#onUnknown = onUnknown;
@@ -193,7 +208,16 @@ export class BlockCache {
     const first = this.#next;
     const breaks = !step && (tag & BLOCK_TAG.break) !== 0;
     const linear = (BigInt(mode === 64 ? linearHigh >>> 0 : 0) << 32n) | BigInt(linearLow >>> 0);
-    if (mode === 64 && !step && !breaks) this.#enter(at & 0xfff, gpa);
+    const isPlain = mode === 64 && !step && !breaks;
+    if (isPlain) {
+      this.#enter(at & 0xfff, gpa);
+      const end = this.#kept.copy(this.#ram, gpa, tag, this.#words, this.#next);
+      if (end !== this.#next) {
+        this.#next = end;
+        return -1;
+      }
+    }
+    const slots = this.#next;
     for (let count = 0; count < max && at < pageEnd; count++) {
       if (breaks && this.#breaksAt(linear + BigInt(at - gpa))) {
         if (count > 0) break;
@@ -221,12 +245,14 @@ export class BlockCache {
       at += decoded.lengthBytes;
       if (decoded.row.options.ends) {
         this.#special(SPECIAL.Relookup, at, gpa);
+        if (isPlain) this.#kept.note(this.#ram, gpa, at - gpa, tag, this.#words, slots, this.#next);
         return -1;
       }
       // Compiled code leaves after such instructions; it can take over again right behind them.
       if (mode === 64 && endsRegion(decoded)) break;
     }
     this.#special(SPECIAL.Continue, at, gpa);
+    if (isPlain) this.#kept.note(this.#ram, gpa, at - gpa, tag, this.#words, slots, this.#next);
     return -1;
   }
 

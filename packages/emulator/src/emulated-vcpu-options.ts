@@ -3,6 +3,7 @@ import type { ActivityRecorder } from './activity.ts';
 import type { InterpreterTables } from './interpreter.ts';
 import type { CompilePolicy } from './jit/hot-code.ts';
 import type { RegionCompiler } from './jit/region-compiler.ts';
+import type { KeptBlocks } from './kept-blocks.ts';
 import type { VcpuServices } from './system-services.ts';
 
 export interface EmulatedVcpuOptions {
@@ -25,6 +26,8 @@ export interface EmulatedVcpuOptions {
   readonly compilePolicy?: CompilePolicy;
   /** Who compiles it; by default this vCPU's own thread. */
   readonly regionCompiler?: RegionCompiler;
+  /** What need not be decoded again; by default nothing. */
+  readonly keptBlocks?: KeptBlocks | undefined;
   /** Told what this vCPU does; `module` must be one that records activity. */
   readonly activity?: ActivityRecorder | undefined;
 }

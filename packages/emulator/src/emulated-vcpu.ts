@@ -78,7 +78,8 @@ export class EmulatedVcpu implements Vcpu {
     this.#regions = new RegionCache(memory.memory);
     this.#debug = new DebugUnit(this.state);
     this.#hotCode = new HotCode(this.state, ram, this.#regions, options);
-    this.#blocks = new BlockCache(this.state, memory, options.image, codePages, index, this.#hotCode, unknownReporter((line) => this.#services.log(line)), (linear) => this.#debug.executeHits(linear) !== 0n);
+    const [onUnknown, breaksAt] = [unknownReporter((line) => this.#services.log(line)), (linear: bigint) => this.#debug.executeHits(linear) !== 0n];
+    this.#blocks = new BlockCache(this.state, { ...options, vcpu: index, hotCode: this.#hotCode, onUnknown, breaksAt });
     this.#tally = new ExitTally(this.#services.exits, EXIT_KINDS);
     this.#mmu = new Mmu(this.state, memory, noticingBus(this.#tally.counting(this.#services.bus), this.#services, this.state), { codePages, gate, vcpu: index }, (page) => this.#blocks.dropPage(page));
     this.#blocks.connect(this.#mmu);

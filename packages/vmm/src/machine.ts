@@ -101,6 +101,7 @@ class EmulatedMachine implements Machine {
       interpreter: (this.#interpreter ??= this.#keptInterpreter()),
       cacheFolder: this.#config.cacheFolder,
       regionFile: this.#regionFile(),
+      blockFile: this.#regionFile()?.concat('.blocks'),
       onInterpreter: (interpreter) => void (this.#interpreter = interpreter),
       onLog: (line) => this.#config.onLog?.(line),
       onShutdown: () => void this.#restart(),
@@ -134,6 +135,7 @@ class EmulatedMachine implements Machine {
   /** Keeps the machine code that V8 made of what other machines will have too. */
   #keepCode(): void {
     this.#keepInterpreterCode?.();
+    this.#threads?.keepBlocks();
     setArchiveFlags();
     for (const { codePath, module, bytes } of this.#threads?.archiveParts ?? []) if (codePath !== undefined) keepCode(codePath, module, bytes);
   }

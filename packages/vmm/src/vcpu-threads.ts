@@ -1,7 +1,8 @@
 import { once } from 'node:events';
 import { MessageChannel, type Worker } from 'node:worker_threads';
-import { machineMemory, postedInterruptsOf } from '@hanok/emulator/shared';
+import { JOURNAL_WORDS, machineMemory, postedInterruptsOf } from '@hanok/emulator/shared';
 import { CodePages, type GuestMemory, type PostedInterrupts, VcpuGate, type VcpuBus, type VcpuState } from '@hanok/machine';
+import { keepBlocks } from './block-file.ts';
 import { InterruptRouter } from './interrupt-router.ts';
 import type { KeptPart } from './archive-parts.ts';
 import { startThread } from './machine-threads.ts';
@@ -14,6 +15,7 @@ export interface VcpuThreadsOptions extends Pick<SharedParts, 'vcpuCount' | 'exi
   readonly memory: GuestMemory;
   readonly bus: VcpuBus;
   readonly regionFile: string | undefined;
+  readonly blockFile: string | undefined;
   /** From an earlier run of the same machine. */
   readonly interpreter: BuiltInterpreter | undefined;
   onInterpreter(interpreter: BuiltInterpreter): void;
@@ -39,6 +41,7 @@ export class VcpuThreads {
   #interpreter: BuiltInterpreter | undefined;
   #stopped = false;
   #compiler: Worker | undefined;
+  readonly #journal = new SharedArrayBuffer(JOURNAL_WORDS * 4);
   #archiveParts: readonly KeptPart[] = [];
 
   constructor(options: VcpuThreadsOptions) {
@@ -79,8 +82,19 @@ export class VcpuThreads {
 
   #startVcpu(index: number, initial: Partial<VcpuState> | undefined): void {
     const port = this.#channels[index]!.port1;
-    const data: VcpuWorkerData = { shared: this.#shared, index, interpreter: this.#interpreter, compiler: { port, requests: this.#compileRequests }, initial };
+    const data: VcpuWorkerData = { shared: this.#shared, index, interpreter: this.#interpreter, compiler: { port, requests: this.#compileRequests }, blocks: index === 0 ? this.#blocks() : undefined, initial };
     this.#keep(startThread('vcpu', data, [port])).on('message', (message: VcpuWorkerMessage) => this.#hear(message));
+  }
+
+  /** Only for the first vCPU, since that is what boots. */
+  #blocks(): VcpuWorkerData['blocks'] {
+    const { blockFile } = this.#options;
+    return blockFile === undefined ? undefined : { path: blockFile, journal: this.#journal };
+  }
+
+  /** Keeps what this machine decoded. */
+  keepBlocks(): void {
+    if (this.#options.blockFile !== undefined) keepBlocks(this.#options.blockFile, new Int32Array(this.#journal));
   }
 
   /** Starts what works with the interpreter. */
