@@ -32,6 +32,14 @@ test('each level says what it has, and what it says exists', () => {
   for (const [, , , instruction] of [...LEVEL_2, ...EXTENSIONS]) assert.ok(names.has(instruction), instruction);
 });
 
+test('each model can be told not to follow the branch history, so that Linux need not clear it', () => {
+  for (const model of CPU_MODELS.values()) {
+    assert.ok(model.cpuid(7, 0, PLACE)[0]! >= 2);
+    assert.deepEqual(model.cpuid(7, 1, PLACE), [0, 0, 0, 0]);
+    assert.deepEqual(model.cpuid(7, 2, PLACE), [0, 0, 0, 1 << 4]);
+  }
+});
+
 test('no model claims the AVX state or registers that do not exist', () => {
   for (const model of CPU_MODELS.values()) {
     for (const feature of [[1, ECX, 12, 'FMA'], [1, ECX, 28, 'AVX'], [1, ECX, 29, 'F16C'], [7, EBX, 5, 'AVX2'], [7, EBX, 16, 'AVX512F']] as const) assert.equal(has(model, feature), false, feature[3]);

@@ -53,6 +53,8 @@ const LEAF1_EDX = bits(
   0 /* FPU */, 2 /* DE */, 3 /* PSE */, 4 /* TSC */, 5 /* MSR */, 6 /* PAE */, 7 /* MCE */, 8 /* CX8 */, 9 /* APIC */, 11 /* SEP */, 12 /* MTRR */, 13 /* PGE */,
   14 /* MCA */, 15 /* CMOV */, 16 /* PAT */, 17 /* PSE-36 */, 19 /* CLFSH */, 23 /* MMX */, 24 /* FXSR */, 25 /* SSE */, 26 /* SSE2 */,
 );
+/** Linux runs a loop at each system call of a virtual machine with an Intel processor, BHI_NO or not, unless it can set BHI_DIS_S. */
+const LEAF7_2_EDX = bits(4 /* BHI_CTRL */);
 const EXTENDED_EDX = bits(11 /* SYSCALL */, 20 /* NX */, 26 /* 1-GiB pages */, 27 /* RDTSCP */, 29 /* long mode */);
 
 const VENDOR = 'GenuineIntel';
@@ -89,7 +91,7 @@ const defineLeaves = (registers: Readonly<Record<FeatureRegister, number>>, xsav
   [2, () => [0x00feff01, 0, 0, 0]],
   [4, (subleaf, place) => cacheLeaf(subleaf, place)],
   [6, () => [bits(2 /* ARAT */), 0, 0, 0]],
-  [7, (subleaf) => (subleaf === 0 ? [0, registers.leaf7Ebx, registers.leaf7Ecx, registers.leaf7Edx] : [0, 0, 0, 0])],
+  [7, (subleaf) => (subleaf === 0 ? [2, registers.leaf7Ebx, registers.leaf7Ecx, registers.leaf7Edx] : [0, 0, 0, subleaf === 2 ? LEAF7_2_EDX : 0])],
   [0xb, (subleaf, place) => topologyLeaf(subleaf, place)],
   [0xd, (subleaf) => (xsave ? (STATE_LEAVES[subleaf] ?? [0, 0, 0, 0]) : [0, 0, 0, 0])],
   [0x15, () => [1, TSC_HZ / CRYSTAL_HZ, CRYSTAL_HZ, 0]],

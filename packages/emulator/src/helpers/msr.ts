@@ -22,7 +22,8 @@ const ARCH_CAPABILITIES = [0, 1, 3, 4, 5, 6, 8, 13, 14, 15, 20, 24, 26, 27, 62].
 /** Plain registers: what they hold after reset, and the bits that can be written. */
 export const PLAIN_MSRS: ReadonlyMap<number, { reset: bigint; writable: bigint }> = new Map([
   [MSR.PlatformId, { reset: 0n, writable: 0n }],
-  [MSR.SpecCtrl, { reset: 0n, writable: 7n }],
+  // IBRS, STIBP, SSBD, BHI_DIS_S.
+  [MSR.SpecCtrl, { reset: 0n, writable: 0x407n }],
   [MSR.PredCmd, { reset: 0n, writable: 1n }],
   [MSR.FlushCmd, { reset: 0n, writable: 1n }],
   // Recent enough for every workaround that looks at the microcode revision.
