@@ -102,11 +102,18 @@ export class BlockCache {
     this.#next = this.#state.blockAddress + ARENA.offset;
   }
 
+  /** After each slice: drops the code of pages that others wrote. */
+  takeWritten(): void {
+    this.#codePages.takeWritten(this.#vcpu, (page) => this.dropPage(page));
+    this.#kept.settle();
+  }
+
   /** Drops all code on a physical page. Slots that still execute find their way back through the lookup. */
   dropPage(page: number): void {
     // The list stays: see BlockIndex.
     const blocks = this.#blocksByPage.get(page)?.splice(0);
     this.#codePages.unmark(page, this.#vcpu);
+    this.#kept.unsettle();
     this.#hotCode.dropPage(page);
     if (!blocks?.length) return;
     this.dropCount++;

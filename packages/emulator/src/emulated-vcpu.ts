@@ -41,7 +41,6 @@ export class EmulatedVcpu implements Vcpu {
   readonly #options: EmulatedVcpuOptions;
   readonly #services: VcpuServices;
   readonly #gate: VcpuGate;
-  readonly #index: number;
   readonly #blocks: BlockCache;
   readonly #regions: RegionCache;
   readonly #hotCode: HotCode;
@@ -70,7 +69,7 @@ export class EmulatedVcpu implements Vcpu {
     this.#services = services;
     const recorder = (this.#recorder = options.activity ?? NO_RECORDER);
     const gate = (this.#gate = options.gate ?? soloGate());
-    const index = (this.#index = options.index ?? 0);
+    const index = options.index ?? 0;
     const buffer = memory.memory.buffer as ArrayBufferLike;
     this.state = new CpuState(buffer, vcpuBlockAddress(index), VCPU_BLOCK_BYTES);
     this.#msrs = new MsrFile(this.state);
@@ -296,7 +295,7 @@ export class EmulatedVcpu implements Vcpu {
   #takeAttention(): boolean {
     const { posted, interrupts } = this.#services;
     const called = posted.takeAttention();
-    this.#options.codePages.takeWritten(this.#index, (page) => this.#blocks.dropPage(page));
+    this.#blocks.takeWritten();
     if (called) {
       interrupts.collect(posted);
       this.#activity.collect(posted, () => this.#initialize());

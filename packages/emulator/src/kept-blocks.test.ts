@@ -16,6 +16,7 @@ function journalOf(ram: Uint8Array, gpas: readonly number[], words = 10_000): In
   const journal = new Int32Array(words);
   const blocks = new KeptBlocks(undefined, journal);
   gpas.forEach((gpa, number) => blocks.note(ram, gpa, CODE_BYTES, TAG, slotsOf(number), 0, SLOT_WORDS * 4));
+  blocks.settle();
   return journal;
 }
 
@@ -70,4 +71,20 @@ test('a journal that is full takes no more', () => {
   assert.ok(journalWords(journal) < 60);
   assert.deepEqual(copyOf(words, ram, GPA + 16), slotsOf(1));
   assert.equal(copyOf(words, ram, GPA + 32), undefined);
+});
+
+test('blocks of a slice in which code was written are not kept', () => {
+  const ram = makeRam(0);
+  const journal = new Int32Array(1000);
+  const blocks = new KeptBlocks(undefined, journal);
+  const note = (gpa: number, number: number) => blocks.note(ram, gpa, CODE_BYTES, TAG, slotsOf(number), 0, SLOT_WORDS * 4);
+  note(GPA, 0);
+  blocks.settle();
+  note(GPA + 16, 1);
+  blocks.unsettle();
+  note(GPA + 32, 2);
+  blocks.settle();
+  note(GPA + 48, 3);
+  const words = makeKeptBlocks(undefined, journal);
+  assert.deepEqual([0, 16, 32, 48].map((offset) => copyOf(words, ram, GPA + offset)), [slotsOf(0), undefined, slotsOf(2), undefined]);
 });

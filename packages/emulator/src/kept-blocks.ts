@@ -19,6 +19,8 @@ export class KeptBlocks {
   readonly #words: Int32Array;
   readonly #recordsAt: number;
   readonly #journal: Int32Array | undefined;
+  /** Where the next record of the journal begins. */
+  #next = JOURNAL_START;
 
   /**
    * @param words what `makeKeptBlocks` made
@@ -62,13 +64,13 @@ export class KeptBlocks {
     return slot + count * 4;
   }
 
-  /** Notes a block that was decoded from `codeBytes` at an address to the slots from `slot` to `end`. */
+  /** Notes a block that was decoded from `codeBytes` at an address to the slots from `slot` to `end`; it is kept once it is settled. */
   note(ram: Uint8Array, gpa: number, codeBytes: number, tag: number, source: Int32Array, slot: number, end: number): void {
     const journal = this.#journal;
     if (!journal) return;
     const codeWords = (codeBytes + 3) >> 2;
     const slotWords = (end - slot) >> 2;
-    const start = journal[0]!;
+    const start = this.#next;
     const next = start + RECORD.headerWords + codeWords + slotWords;
     if (next > journal.length) return;
     journal[start + RECORD.hash] = hashOf(ram, gpa, gpa - (gpa % PAGE_BYTES) + PAGE_BYTES, tag);
@@ -77,9 +79,20 @@ export class KeptBlocks {
     journal[start + RECORD.codeBytes] = codeBytes;
     journal[start + RECORD.slotWords] = slotWords;
     const code = start + RECORD.headerWords;
+    journal.fill(0, code, code + codeWords);
     for (let at = 0; at < codeBytes; at++) journal[code + (at >> 2)]! |= ram[gpa + at]! << ((at & 3) * 8);
     for (let index = 0; index < slotWords; index++) journal[code + codeWords + index] = source[(slot >> 2) + index]!;
-    journal[0] = next;
+    this.#next = next;
+  }
+
+  /** After a slice: no page was written that blocks were decoded from, so that they are what their code says. */
+  settle(): void {
+    if (this.#journal) this.#journal[0] = this.#next;
+  }
+
+  /** Some page was written: forgets the blocks of this slice, any of which may have been decoded from what was there before. */
+  unsettle(): void {
+    if (this.#journal) this.#next = this.#journal[0]!;
   }
 }
 

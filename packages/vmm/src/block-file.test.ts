@@ -13,6 +13,7 @@ function journalOf(count: number): Int32Array {
   const journal = new Int32Array(20_000);
   const blocks = new KeptBlocks(undefined, journal);
   for (let number = 0; number < count; number++) blocks.note(CODE, number * 16, 4, 0, Int32Array.of(number), 0, 4);
+  blocks.settle();
   return journal;
 }
 

@@ -44,6 +44,7 @@ function compileAll(): boolean {
   for (const { port, queue, unsettled } of queues) {
     const { requests, unwanted } = queue.take(BATCH_REGIONS);
     if (requests.length === 0 && unwanted.length === 0) continue;
+    setRegionFlags();
     const build = () => builder.build(requests, unsettled);
     const { module, regions } = canDoWithoutBaseline && requests.some(isGrown) ? withoutBaseline(build) : build();
     port.postMessage({ module, regions: [...regions, ...unwanted.map((id) => ({ id, instructionCount: 0 }))] } satisfies FromCompiler);
@@ -53,7 +54,6 @@ function compileAll(): boolean {
 }
 
 openArchive();
-setRegionFlags();
 while (Atomics.load(control, COMPILE_STOP) === 0) {
   const seen = Atomics.load(control, COMPILE_REQUESTS);
   receive();
