@@ -7,11 +7,12 @@ import type { VcpuCode } from './vcpu-code.ts';
 const PAGE_BYTES = 4096;
 /** How often a block is looked for whose pages are not all mapped. */
 const TRIES_MAX = 3;
+/** Links at most: a guest that moves its code about must not fill the host's memory. Those that are forgotten lead through the lookup. */
+const LINKS_MAX = REGION_WORDS.count;
 
 /** A region of the archive where this machine has its code: its place in the table, and where in RAM its pages start. */
 export interface FoundRegion {
   readonly tableIndex: number;
-  readonly instructionCount: number;
   readonly pageStarts: readonly number[];
 }
 
@@ -35,6 +36,7 @@ export class ArchivedCode {
   #nextUse = 1;
   /** By the blocks they lead to. */
   readonly #links = new BlockIndex<Link[]>();
+  #linkCount = 0;
   /** Tries in vain, by Enter slots. */
   readonly #tries = new Map<number, number>();
 
@@ -74,7 +76,7 @@ export class ArchivedCode {
     return undefined;
   }
 
-  #use({ number, firstWord, pages, links, instructionCount }: Candidate, source: VcpuCode): FoundRegion {
+  #use({ number, firstWord, pages, links }: Candidate, source: VcpuCode): FoundRegion {
     const use = this.#nextUse++;
     this.#uses.set(number, use);
     const pageStarts = pages.map((page) => source.pageStart(page));
@@ -86,13 +88,14 @@ export class ArchivedCode {
       this.#words[word] = source.slotOf(offset) || NO_SLOT;
       this.#noteLink(source, offset, { region: number, use, word });
     });
-    return { tableIndex: this.#firstIndex + number, instructionCount, pageStarts };
+    return { tableIndex: this.#firstIndex + number, pageStarts };
   }
 
   #noteLink(source: VcpuCode, offset: number, link: Link): void {
     const start = source.pageStart(Math.floor(offset / PAGE_BYTES));
     if (start < 0) return;
     const gpa = start + (offset & (PAGE_BYTES - 1));
+    if (this.#linkCount++ === LINKS_MAX) this.#forgetLinks();
     const known = this.#links.get(gpa, source.blockTag);
     if (known) known.push(link);
     else this.#links.set(gpa, source.blockTag, [link]);
@@ -104,6 +107,7 @@ export class ArchivedCode {
     if (!links) return;
     const used = links.filter(({ region, use }) => this.#uses.get(region) === use);
     for (const { word } of used) this.#words[word] = slot;
+    this.#linkCount -= links.length - used.length;
     links.splice(0, links.length, ...used);
   }
 
@@ -117,6 +121,11 @@ export class ArchivedCode {
 
   clear(): void {
     this.#tries.clear();
+    this.#forgetLinks();
+  }
+
+  #forgetLinks(): void {
     this.#links.clear();
+    this.#linkCount = 0;
   }
 }
