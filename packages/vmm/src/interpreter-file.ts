@@ -1,14 +1,13 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { InterpreterImage, InterpreterTables } from '@hanok/emulator';
+import { dropOldFiles } from './old-files.ts';
 
 /** The packages that the interpreter is made of. */
 const SOURCES = ['@hanok/emulator', '@hanok/x86', '@hanok/wasm'];
 const DIGEST_BYTES = 32;
-/** A file that is not of this version goes after so many days; until then another copy of Hanok may use it. */
-const KEPT_DAYS = 7;
 
 interface Header extends Omit<InterpreterTables, 'handlers'> {
   /** Entries of one row's table. */
@@ -53,15 +52,6 @@ export class InterpreterFile {
     } catch {
       // A cache that cannot be written costs the time to build it again, nothing else.
     }
-  }
-}
-
-/** Removes files of a folder that nobody has used for long: those of other versions, most likely. */
-export function dropOldFiles(folder: string): void {
-  const oldMs = Date.now() - KEPT_DAYS * 86_400_000;
-  for (const name of readdirSync(folder)) {
-    const path = join(folder, name);
-    if (statSync(path).mtimeMs < oldMs) rmSync(path, { force: true });
   }
 }
 

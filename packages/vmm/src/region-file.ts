@@ -2,7 +2,7 @@ import { appendFileSync, mkdirSync, readFileSync, utimesSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { NO_ARCHIVE, RegionArchive } from '@hanok/emulator';
-import { dropOldFiles } from './interpreter-file.ts';
+import { dropOldFiles } from './old-files.ts';
 
 /** Before each region: its length and its CRC-32. */
 export const RECORD_HEADER_BYTES = 8;
