@@ -54,8 +54,7 @@ interface Kept {
 function runAgain(run: readonly { readonly index: number; readonly program: TestCase; readonly expected: TestResult }[], { regions, journal }: Kept, isScattered: boolean): void {
   assert.ok(regions.length >= run.length / 2, `${regions.length} regions of ${run.length} programs were kept`);
   let compiledCount = 0;
-  const positions = regions.map((_, index) => regions.slice(0, index).reduce((sum, { length }) => sum + length, 0));
-  const archive = new RegionArchive(() => void compiledCount++, Buffer.concat(regions), positions);
+  const archive = new RegionArchive(() => void compiledCount++, regions);
   const ownJournal = new Int32Array(JOURNAL_WORDS);
   const other = createInterpreterDriver({ compiled: true, archive, isScattered, keptBlocks: new KeptBlocks(makeKeptBlocks(undefined, journal), ownJournal) });
   for (const { index, program, expected } of run) assert.deepEqual(differences(expected, other.run(program)), [], `${index}, from the archive: ${describe(program)}`);

@@ -22,7 +22,7 @@ function addRegions(path: string, keys: readonly number[], sizeBytes: number): v
   flush();
 }
 
-const countsOf = (path: string) => openParts(path, openRegionFile(path).archive).map(({ regionCount, codePath }) => [regionCount, codePath !== undefined]);
+const countsOf = (path: string) => openParts(path, openRegionFile(path)).map(({ regionCount, codePath }) => [regionCount, codePath !== undefined]);
 
 function temporaryPath(t: TestContext): string {
   const folder = mkdtempSync(join(tmpdir(), 'hanok-parts-'));
@@ -49,7 +49,7 @@ test('parts get files of their own as the archive grows', (t) => {
 test('a part that is damaged, or of another archive, is made anew with all that follows it', (t) => {
   const path = temporaryPath(t);
   addRegions(path, [1, 2, 3], 40_000);
-  openParts(path, openRegionFile(path).archive);
+  openParts(path, openRegionFile(path));
   addRegions(path, [4], 20_000);
   assert.deepEqual(countsOf(path), [[3, true], [1, true]]);
   const file = readFileSync(`${path}.0`);
@@ -61,9 +61,9 @@ test('a part that is damaged, or of another archive, is made anew with all that 
   assert.deepEqual(countsOf(path), [[1, true]]);
   rmSync(path);
   addRegions(path, [8, 9], 40_000);
-  const [part] = openParts(path, openRegionFile(path).archive);
+  const [part] = openParts(path, openRegionFile(path));
   assert.equal(part!.regionCount, 2);
   rmSync(path);
   addRegions(path, [9, 8], 50_000);
-  assert.ok(openParts(path, openRegionFile(path).archive)[0]!.bytes.length > part!.bytes.length);
+  assert.ok(openParts(path, openRegionFile(path))[0]!.sizeBytes > part!.sizeBytes);
 });

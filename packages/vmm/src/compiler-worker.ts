@@ -14,7 +14,8 @@ const SETTLEMENTS_MAX = 200;
 
 const { memory, memoryBytes, vcpuCount, helperNames, connections, requests, regionFile, canDoWithoutBaseline } = await threadData<CompilerWorkerData>();
 const ram = new Uint8Array(memory.buffer as ArrayBufferLike, machineMemory(vcpuCount, memoryBytes).ramAddress, memoryBytes);
-const { archive, flush } = regionFile === undefined ? NO_REGION_FILE : openRegionFile(regionFile);
+const file = regionFile === undefined ? NO_REGION_FILE : openRegionFile(regionFile);
+const { archive, flush } = file;
 const builder = new RegionModuleBuilder({ ram, helperNames });
 const control = new Int32Array(requests);
 const queues = connections.map((port) => ({ port, queue: new RequestQueue(memory.buffer as ArrayBufferLike), unsettled: new UnsettledRegions(archive) }));
@@ -22,7 +23,7 @@ const settlements: (() => void)[] = [];
 
 /** Gives the vCPUs what was compiled before. */
 function openArchive(): void {
-  const parts = regionFile === undefined ? [] : openParts(regionFile, archive);
+  const parts = regionFile === undefined ? [] : openParts(regionFile, file);
   const compiled = { tables: archive.tables, parts: parts.map(({ module, regionCount }) => ({ module, regionCount })) };
   for (const { port } of queues) port.postMessage({ archive: compiled } satisfies FromCompiler);
   parentPort!.postMessage(parts);

@@ -1,3 +1,4 @@
+import { crc32 } from 'node:zlib';
 import { findKernelSymbols, loadKernel } from '@hanok/boot';
 import { machineMemory } from '@hanok/emulator/shared';
 import { ExitCounters, GuestMemory, VCPU_COUNT_MAX, type VcpuBus, type VcpuState } from '@hanok/machine';
@@ -125,9 +126,10 @@ class EmulatedMachine implements Machine {
     const image = file.read();
     if (!image) return undefined;
     const built = builtInterpreter(image, file.codePath);
+    const digest = crc32(image.bytes);
     this.#keepInterpreterCode = () => {
       setInterpreterFlags();
-      keepCode(file.codePath, built.module, image.bytes);
+      keepCode(file.codePath, built.module, digest);
     };
     return built;
   }
@@ -137,7 +139,7 @@ class EmulatedMachine implements Machine {
     this.#keepInterpreterCode?.();
     this.#threads?.keepBlocks();
     setArchiveFlags();
-    for (const { codePath, module, bytes } of this.#threads?.archiveParts ?? []) if (codePath !== undefined) keepCode(codePath, module, bytes);
+    for (const { codePath, module, digest } of this.#threads?.archiveParts ?? []) if (codePath !== undefined) keepCode(codePath, module, digest);
   }
 
   /** A reset: devices to power-on state, the kernel loaded anew, new vCPUs. */

@@ -5,17 +5,18 @@ import { NO_ARCHIVE, RegionArchive } from '@hanok/emulator';
 import { dropOldFiles } from './old-files.ts';
 
 /** Before each region: its length and its CRC-32. */
-export const RECORD_HEADER_BYTES = 8;
+const HEADER_BYTES = 8;
 /** How many new regions are written together. */
 const RECORDS_MAX = 256;
 
-/** An archive, and what writes to its file what it got. */
+/** An archive, the CRC-32s of its regions, and what writes to its file what it got. */
 export interface RegionFile {
   readonly archive: RegionArchive;
+  readonly digests: readonly number[];
   flush(): void;
 }
 
-export const NO_REGION_FILE: RegionFile = { archive: NO_ARCHIVE, flush: () => {} };
+export const NO_REGION_FILE: RegionFile = { archive: NO_ARCHIVE, digests: [], flush: () => {} };
 
 /**
  * An archive that a file keeps. New regions are appended; several machines may do that at once. What follows damage is
@@ -29,7 +30,8 @@ export function openRegionFile(path: string): RegionFile {
     records.push(record(region));
     if (records.length === RECORDS_MAX) flush();
   };
-  return { archive: new RegionArchive(keep, shared(file), positionsIn(file)), flush };
+  const { regions, digests } = regionsIn(file);
+  return { archive: new RegionArchive(keep, regions), digests, flush };
 }
 
 function read(path: string): Uint8Array {
@@ -53,30 +55,26 @@ function append(path: string, records: readonly Uint8Array[]): void {
   }
 }
 
-function shared(bytes: Uint8Array): Uint8Array {
-  const copy = new Uint8Array(new SharedArrayBuffer(bytes.length));
-  copy.set(bytes);
-  return copy;
-}
-
 function record(region: Uint8Array): Uint8Array {
   const header = Uint32Array.of(region.length, crc32(region));
-  const bytes = new Uint8Array(RECORD_HEADER_BYTES + region.length);
+  const bytes = new Uint8Array(HEADER_BYTES + region.length);
   bytes.set(new Uint8Array(header.buffer));
-  bytes.set(region, RECORD_HEADER_BYTES);
+  bytes.set(region, HEADER_BYTES);
   return bytes;
 }
 
-/** Where regions begin, up to the first that is not whole. */
-function positionsIn(file: Uint8Array): number[] {
+/** Up to the first that is not whole. */
+function regionsIn(file: Uint8Array): { readonly regions: Uint8Array[]; readonly digests: number[] } {
   const view = new DataView(file.buffer, file.byteOffset, file.byteLength);
-  const positions: number[] = [];
-  for (let at = 0; at + RECORD_HEADER_BYTES <= file.length; ) {
-    const start = at + RECORD_HEADER_BYTES;
+  const [regions, digests]: [Uint8Array[], number[]] = [[], []];
+  for (let at = 0; at + HEADER_BYTES <= file.length; ) {
+    const start = at + HEADER_BYTES;
     const end = start + view.getUint32(at, true);
-    if (end > file.length || crc32(file.subarray(start, end)) !== view.getUint32(at + 4, true)) break;
-    positions.push(start);
+    const digest = view.getUint32(at + 4, true);
+    if (end > file.length || crc32(file.subarray(start, end)) !== digest) break;
+    regions.push(file.subarray(start, end));
+    digests.push(digest);
     at = end;
   }
-  return positions;
+  return { regions, digests };
 }

@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { setTimeout } from 'node:timers/promises';
 import { MessageChannel, type Worker } from 'node:worker_threads';
 import { JOURNAL_WORDS, machineMemory, postedInterruptsOf } from '@hanok/emulator/shared';
 import { CodePages, type GuestMemory, type PostedInterrupts, VcpuGate, type VcpuBus, type VcpuState } from '@hanok/machine';
@@ -41,6 +42,7 @@ export class VcpuThreads {
   #interpreter: BuiltInterpreter | undefined;
   #stopped = false;
   #compiler: Worker | undefined;
+  #compilerEnd: Promise<unknown> | undefined;
   readonly #journal = new SharedArrayBuffer(JOURNAL_WORDS * 4);
   #archiveParts: readonly KeptPart[] = [];
 
@@ -104,6 +106,7 @@ export class VcpuThreads {
     const connections = this.#channels.map(({ port2 }) => port2);
     const data: CompilerWorkerData = { memory, memoryBytes, vcpuCount, helperNames, connections, requests: this.#compileRequests, regionFile: this.#options.regionFile, canDoWithoutBaseline: canDoWithoutBaseline() };
     this.#compiler = this.#keep(startThread('compiler', data, connections));
+    this.#compilerEnd = once(this.#compiler, 'exit').catch(() => {});
     this.#compiler.on('message', (parts: readonly KeptPart[]) => void (this.#archiveParts = parts));
     for (let index = 1; index < vcpuCount; index++) this.#startVcpu(index, undefined);
   }
@@ -135,14 +138,12 @@ export class VcpuThreads {
 
   /** Lets the thread that compiles keep what it has, but not for long. */
   async #stopCompiler(): Promise<void> {
-    const compiler = this.#compiler;
-    if (!compiler) return;
+    if (!this.#compiler) return;
     const requests = new Int32Array(this.#compileRequests);
     Atomics.store(requests, COMPILE_STOP, 1);
     wakeCompiler(requests);
-    const timer = setTimeout(() => void compiler.terminate(), COMPILER_STOP_MS);
-    await once(compiler, 'exit');
-    clearTimeout(timer);
+    await Promise.race([this.#compilerEnd, setTimeout(COMPILER_STOP_MS, undefined, { ref: false })]);
+    await this.#compiler.terminate();
   }
 
   /** Regions that this machine took from the archive. */

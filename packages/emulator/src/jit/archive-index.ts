@@ -1,22 +1,26 @@
-import { entryKey, type RegionSummary, summaryOf, wordCountOf } from './saved-region.ts';
+import { entryKey, type RegionSummary, summaryBytes, summaryOf, wordCountOf } from './saved-region.ts';
 
 /** Of a table's entries: what a region is found by; one more than its position, 0 where there is none; its number; and that of its first word. */
 const ENTRY_WORDS = 4;
 
-/** An open hash table: those of one key stand in the order in which they were kept. */
-export function makeTable(bytes: Uint8Array, positions: readonly number[]): Int32Array {
-  const entryCount = 2 ** Math.ceil(Math.log2(2 * positions.length + 2));
+/** Encoded regions without their code, and an open hash table: those of one key stand in the order in which they were kept. */
+export function makeTables(regions: readonly Uint8Array[]): ArchiveTables {
+  const summaries = regions.map((region) => region.subarray(0, summaryBytes(region)));
+  const bytes = new Uint8Array(new SharedArrayBuffer(summaries.reduce((sum, { length }) => sum + length, 0)));
+  const entryCount = 2 ** Math.ceil(Math.log2(2 * regions.length + 2));
   const table = new Int32Array(new SharedArrayBuffer(entryCount * ENTRY_WORDS * 4));
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  let word = 0;
-  positions.forEach((position, number) => {
-    const key = tagged(view.getInt32(position, true), view.getInt32(position + 4, true));
+  let [position, word] = [0, 0];
+  summaries.forEach((summary, number) => {
+    const view = new DataView(summary.buffer, summary.byteOffset);
+    const key = tagged(view.getInt32(0, true), view.getInt32(4, true));
     let at = firstPlace(table, key);
     while (table[at + 1] !== 0) at = nextPlace(table, at);
     table.set([key, position + 1, number, word], at);
-    word += wordCountOf(view, position);
+    bytes.set(summary, position);
+    position += summary.length;
+    word += wordCountOf(summary);
   });
-  return table;
+  return { bytes, table };
 }
 
 const tagged = (key: number, blockTag: number) => key ^ Math.imul(blockTag, 0x9e3779b1);
@@ -28,8 +32,7 @@ const CANDIDATES_MAX = 4;
 
 /** A region that may be the code at an entry. */
 export interface Candidate extends RegionSummary {
-  /** Where it begins in the archive, and which of its regions it is. */
-  readonly position: number;
+  /** Which of the archive's regions it is. */
   readonly number: number;
   /** The first of its words (REGION_WORDS). */
   readonly firstWord: number;
@@ -37,7 +40,7 @@ export interface Candidate extends RegionSummary {
 
 /** What a vCPU may know of an archive: plain data, and all threads may have the same. */
 export interface ArchiveTables {
-  /** Regions, encoded. */
+  /** What `summaryOf` reads of regions. */
   readonly bytes: Uint8Array;
   /** Where they are. */
   readonly table: Int32Array;
@@ -58,8 +61,7 @@ export class ArchiveIndex {
     const found: Candidate[] = [];
     for (let at = firstPlace(table, wanted); table[at + 1] !== 0; at = nextPlace(table, at)) {
       if (table[at] !== wanted) continue;
-      const position = table[at + 1]! - 1;
-      found.push({ position, number: table[at + 2]!, firstWord: table[at + 3]!, ...summaryOf(bytes.subarray(position)) });
+      found.push({ number: table[at + 2]!, firstWord: table[at + 3]!, ...summaryOf(bytes.subarray(table[at + 1]! - 1)) });
     }
     return found;
   }

@@ -10,11 +10,11 @@ const CPU_PARAMETER = 0;
 const I32_CONST_BYTES = 1;
 
 /**
- * The module of regions of an archive, the first of which has its words from `firstWord` on. It is the same for all machines: what differs from one to another, and from vCPU to
+ * The module of encoded regions of an archive, the first of which has its words from `firstWord` on. It is the same for all machines: what differs from one to another, and from vCPU to
  * vCPU, is read from words of the vCPU's block (REGION_WORDS), where modules that a machine compiles itself have constants.
  * Instantiated, it puts its functions into the table `regions`, from the index `firstRegion` on.
  */
-export function writeArchiveModule(bytes: Uint8Array, positions: readonly number[], firstWord: number): Uint8Array {
+export function writeArchiveModule(regions: readonly Uint8Array[], firstWord: number): Uint8Array {
   const module = new ModuleBuilder();
   module.importMemory('env', 'memory', { minPages: 1, maxPages: MEMORY_MAX_PAGES, shared: true });
   importCallees(module);
@@ -22,9 +22,9 @@ export function writeArchiveModule(bytes: Uint8Array, positions: readonly number
   const first = module.importGlobal('env', 'firstRegion', 'i32', false);
   const type = module.type(['i32'], ['i32']);
   let word = firstWord;
-  const functions = positions.map((position) => {
+  const functions = regions.map((region) => {
     const f = module.function(type);
-    word += writeRegion(f, decodeRegion(bytes.subarray(position)), word);
+    word += writeRegion(f, decodeRegion(region), word);
     return f.index;
   });
   module.elements(table, new Code().globalGet(first), functions);

@@ -26,7 +26,7 @@ function makeMachine(): { readonly ram: Uint8Array; readonly words: Int32Array; 
     places, code: new Uint8Array(18),
   };
   const code = new ArchivedCode(ram, 0);
-  code.open(new RegionArchive(undefined, encodeRegion(region), [0]).tables, 1, FIRST_INDEX);
+  code.open(new RegionArchive(undefined, [encodeRegion(region)]).tables, 1, FIRST_INDEX);
   return { ram, words: new Int32Array(buffer, REGION_WORDS.offset, REGION_WORDS.count), code };
 }
 

@@ -68,7 +68,7 @@ export class ArchivedCode {
   /** The region for the block of an Enter slot, ready to be entered; undefined where there is none, or not yet. */
   find(slot: number, source: VcpuCode): FoundRegion | undefined {
     const { entryGpa, blockTag } = source;
-    const free = this.#index!.candidates(this.#ram, entryGpa, blockTag).filter(({ number, entry }) => !this.#uses.has(number) && entry === entryGpa % PAGE_BYTES);
+    const free = this.#index!.candidates(this.#ram, entryGpa, blockTag).filter((one) => !this.#uses.has(one.number) && one.entry === entryGpa % PAGE_BYTES && one.blockTag === blockTag);
     const mapped = free.filter(({ pages }) => pages.every((page) => source.pageStart(page) >= 0));
     const found = mapped.find((candidate) => isSameCode(candidate, this.#ram, (page) => source.pageStart(page)));
     if (found) return this.#use(found, source);

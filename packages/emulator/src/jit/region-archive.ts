@@ -1,7 +1,7 @@
 import { REGION_WORDS } from '../layout.ts';
-import { ArchiveIndex, type ArchiveTables, makeTable } from './archive-index.ts';
+import { ArchiveIndex, type ArchiveTables, makeTables } from './archive-index.ts';
 import { writeArchiveModule } from './archive-module.ts';
-import { decodeRegion, digestOf, encodeRegion, type SavedRegion, wordCountOf } from './saved-region.ts';
+import { digestOf, encodeRegion, type RegionSummary, type SavedRegion, wordCountOf } from './saved-region.ts';
 
 /** Bytes of all regions of an archive: then it gets no more. */
 export const ARCHIVE_BYTES_MAX = 32 * 2 ** 20;
@@ -22,8 +22,9 @@ export interface CompiledArchive {
 export class RegionArchive {
   readonly tables: ArchiveTables;
   readonly #index: ArchiveIndex;
-  /** Where in the tables' bytes its regions begin. */
-  readonly positions: readonly number[];
+  /** Its regions with their code, until that is not needed any more. */
+  #regions: readonly Uint8Array[];
+  readonly regionCount: number;
   /** `digestOf` what it was given. */
   readonly #added = new Set<number>();
   readonly #keep: ((region: Uint8Array) => void) | undefined;
@@ -32,24 +33,30 @@ export class RegionArchive {
   /**
    * Without `keep` it takes nothing.
    * @param keep given each new region, so that another archive may have it
-   * @param bytes what was kept before, each region from one of `positions` on
+   * @param regions what was kept before
    */
-  constructor(keep: ((region: Uint8Array) => void) | undefined, bytes: Uint8Array = new Uint8Array(), positions: readonly number[] = []) {
+  constructor(keep: ((region: Uint8Array) => void) | undefined, regions: readonly Uint8Array[] = []) {
     this.#keep = keep;
-    this.#sizeBytes = bytes.length;
-    this.positions = withWords(bytes, positions);
-    this.tables = { bytes, table: makeTable(bytes, this.positions) };
+    this.#sizeBytes = regions.reduce((sum, { length }) => sum + length, 0);
+    this.#regions = withWords(regions);
+    this.regionCount = this.#regions.length;
+    this.tables = makeTables(this.#regions);
     this.#index = new ArchiveIndex(this.tables);
   }
 
   /** The module of the regions from number `first` to before `end`. */
   writePart(first: number, end: number): Uint8Array<ArrayBuffer> {
-    return writeArchiveModule(this.tables.bytes, this.positions.slice(first, end), wordsOf(this.tables.bytes, this.positions.slice(0, first))) as Uint8Array<ArrayBuffer>;
+    return writeArchiveModule(this.#regions.slice(first, end), wordsOf(this.#regions.slice(0, first))) as Uint8Array<ArrayBuffer>;
+  }
+
+  /** No part will be written any more. */
+  dropCode(): void {
+    this.#regions = [];
   }
 
   /** All regions that it began with in one part. */
   compile(): CompiledArchive {
-    const regionCount = this.positions.length;
+    const { regionCount } = this;
     const parts = regionCount > 0 ? [{ module: new WebAssembly.Module(this.writePart(0, regionCount)), regionCount }] : [];
     return { tables: this.tables, parts };
   }
@@ -65,25 +72,21 @@ export class RegionArchive {
 
   #has(region: SavedRegion): boolean {
     if (this.#added.has(digestOf(region))) return true;
-    return this.#index.withKey(region.key, region.blockTag).some(({ position }) => isSame(decodeRegion(this.tables.bytes.subarray(position)), region));
+    return this.#index.withKey(region.key, region.blockTag).some((known) => isSame(known, region));
   }
 }
 
 /** How many words (REGION_WORDS) regions have together. */
-function wordsOf(bytes: Uint8Array, positions: readonly number[]): number {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  return positions.reduce((sum, position) => sum + wordCountOf(view, position), 0);
-}
+const wordsOf = (regions: readonly Uint8Array[]) => regions.reduce((sum, region) => sum + wordCountOf(region), 0);
 
 /** The first regions, for whose words a vCPU has room. */
-function withWords(bytes: Uint8Array, positions: readonly number[]): readonly number[] {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+function withWords(regions: readonly Uint8Array[]): readonly Uint8Array[] {
   let words = 0;
-  const end = positions.findIndex((position) => (words += wordCountOf(view, position)) > REGION_WORDS.count);
-  return end < 0 ? positions : positions.slice(0, end);
+  const end = regions.findIndex((region) => (words += wordCountOf(region)) > REGION_WORDS.count);
+  return end < 0 ? regions : regions.slice(0, end);
 }
 
-function isSame(a: SavedRegion, b: SavedRegion): boolean {
+function isSame(a: RegionSummary, b: SavedRegion): boolean {
   const areEqual = (x: Uint8Array, y: Uint8Array) => x.length === y.length && x.every((byte, index) => byte === y[index]);
   return a.entry === b.entry && a.blockTag === b.blockTag && a.runs.length === b.runs.length
     && a.runs.every(({ offset, bytes }, index) => offset === b.runs[index]!.offset && areEqual(bytes, b.runs[index]!.bytes));

@@ -4,7 +4,7 @@ import { REGION_WORDS } from '../layout.ts';
 import { ArchiveIndex } from './archive-index.ts';
 import { RegionArchive } from './region-archive.ts';
 import { UnsettledRegions } from './unsettled-regions.ts';
-import { CodeRuns, decodeRegion, encodeRegion, entryKey, isSameCode, type SavedRegion, summaryOf } from './saved-region.ts';
+import { CodeRuns, decodeRegion, encodeRegion, entryKey, isSameCode, type SavedRegion, summaryBytes, summaryOf } from './saved-region.ts';
 
 const ENTRY = 0xff0;
 const TAG = 0x41;
@@ -48,8 +48,10 @@ test('a region comes back from its bytes, and not from a part of them', () => {
   const bytes = encodeRegion(region);
   assert.deepEqual(decodeRegion(bytes), region);
   for (let length = 0; length < bytes.length; length++) assert.throws(() => decodeRegion(bytes.subarray(0, length)), RangeError);
-  const { entry, instructionCount, pages, runs } = region;
-  assert.deepEqual(summaryOf(bytes), { entry, instructionCount, pages, runs, links: [-20] });
+  const { entry, blockTag, pages, runs } = region;
+  const summary = { entry, blockTag, pages, runs, links: [-20] };
+  assert.deepEqual(summaryOf(bytes), summary);
+  assert.deepEqual(summaryOf(bytes.subarray(0, summaryBytes(bytes))), summary);
 });
 
 test('code is the same only where each byte of it is', () => {
@@ -78,11 +80,11 @@ test('an archive gives what it was given, for the same code at the same place', 
   first.add(makeRegion(ram));
   first.add(makeRegion(ram));
   assert.equal(kept.length, 1, 'once');
-  const archive = new RegionArchive(() => assert.fail('it is there'), Uint8Array.of(9, ...kept[0]!), [1]);
+  const archive = new RegionArchive(() => assert.fail('it is there'), kept);
   archive.add(makeRegion(ram));
   const index = new ArchiveIndex(archive.tables);
-  const { entry, instructionCount, pages, runs } = makeRegion(ram);
-  assert.deepEqual(index.candidates(ram, 0x3000 + ENTRY, TAG), [{ position: 1, number: 0, firstWord: 0, entry, instructionCount, pages, runs, links: [-20] }]);
+  const { entry, blockTag, pages, runs } = makeRegion(ram);
+  assert.deepEqual(index.candidates(ram, 0x3000 + ENTRY, TAG), [{ number: 0, firstWord: 0, entry, blockTag, pages, runs, links: [-20] }]);
   assert.ok(index.has(ram, 0x3000 + ENTRY, TAG));
   assert.ok(!index.has(ram, 0x3000 + ENTRY, TAG + 1));
   assert.deepEqual(index.candidates(ram, 0x3000 + ENTRY, TAG + 1), []);
@@ -91,17 +93,11 @@ test('an archive gives what it was given, for the same code at the same place', 
 test('of many regions each is found by its key, the latest of several first, with words of its own', () => {
   const region = makeRegion(makeRam());
   const parts = Array.from({ length: 3000 }, (_, number) => encodeRegion({ ...region, key: (number % 1000) * 4096 - 7 }));
-  const positions: number[] = [];
-  let sizeBytes = 0;
-  for (const { length } of parts) {
-    positions.push(sizeBytes);
-    sizeBytes += length;
-  }
-  const { tables } = new RegionArchive(() => {}, Buffer.concat(parts), positions);
+  const { tables } = new RegionArchive(() => {}, parts);
   const index = new ArchiveIndex(tables);
   for (let key = 0; key < 1000; key++) {
-    const found = index.withKey(key * 4096 - 7, TAG).map(({ position, number, firstWord }) => ({ position, number, firstWord }));
-    assert.deepEqual(found, [key, key + 1000, key + 2000].map((number) => ({ position: positions[number], number, firstWord: 3 * number })));
+    const found = index.withKey(key * 4096 - 7, TAG).map(({ number, firstWord }) => ({ number, firstWord }));
+    assert.deepEqual(found, [key, key + 1000, key + 2000].map((number) => ({ number, firstWord: 3 * number })));
   }
   assert.deepEqual(index.withKey(4096, TAG), []);
 });
@@ -109,8 +105,7 @@ test('of many regions each is found by its key, the latest of several first, wit
 test('regions for whose words there is no room are left out', () => {
   const places = Array.from({ length: REGION_WORDS.count / 10 - 2 }, (_, of) => ({ at: 6 * of + 1, kind: 'slot', of }) as const);
   const bytes = encodeRegion({ ...makeRegion(makeRam()), places });
-  const positions = Array.from({ length: 20 }, () => 0);
-  assert.equal(new RegionArchive(undefined, bytes, positions).positions.length, 10);
+  assert.equal(new RegionArchive(undefined, Array.from({ length: 20 }, () => bytes)).regionCount, 10);
 });
 
 test('compiled regions go into the archive when their code proved right, and are forgotten otherwise', () => {

@@ -122,20 +122,21 @@ export function encodeRegion(region: SavedRegion): Uint8Array {
 const bytesOf = (words: readonly number[]) => new Uint8Array(Int32Array.from(words).buffer);
 
 /** What must be known of a region to enter it: what it was made from, and the blocks its branches lead to, by their offsets from the entry's page. */
-export interface RegionSummary extends Pick<SavedRegion, 'entry' | 'instructionCount' | 'pages' | 'runs'> {
+export interface RegionSummary extends Pick<SavedRegion, 'entry' | 'blockTag' | 'pages' | 'runs'> {
   readonly links: readonly number[];
 }
 
 /** How many of a vCPU's words a region has: one for each page, and one for each block it names. */
-export function wordCountOf(view: DataView, position: number): number {
-  return view.getInt32(position + 8, true) + view.getInt32(position + 12, true);
+export function wordCountOf(region: Uint8Array): number {
+  const [, , pageCount, linkCount] = new RegionReader(region).words(4);
+  return pageCount! + linkCount!;
 }
 
 /** Reads an encoded region from its beginning. */
 class RegionReader {
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
-  #at = 0;
+  at = 0;
 
   constructor(bytes: Uint8Array) {
     this.#bytes = bytes;
@@ -143,11 +144,11 @@ class RegionReader {
   }
 
   words(count: number): number[] {
-    return Array.from({ length: count }, () => this.#view.getInt32((this.#at += 4) - 4, true));
+    return Array.from({ length: count }, () => this.#view.getInt32((this.at += 4) - 4, true));
   }
 
   take(count: number): Uint8Array {
-    const taken = this.#bytes.subarray(this.#at, (this.#at += count));
+    const taken = this.#bytes.subarray(this.at, (this.at += count));
     if (taken.length !== count) throw new RangeError('a saved region is cut short');
     return taken;
   }
@@ -158,12 +159,19 @@ export function summaryOf(bytes: Uint8Array): RegionSummary {
   return readSummary(new RegionReader(bytes)).summary;
 }
 
+/** How many bytes `summaryOf` reads. */
+export function summaryBytes(bytes: Uint8Array): number {
+  const reader = new RegionReader(bytes);
+  readSummary(reader);
+  return reader.at;
+}
+
 /** Throws a RangeError where bytes are missing. */
 export function decodeRegion(bytes: Uint8Array): SavedRegion {
   const reader = new RegionReader(bytes);
   const { header, summary } = readSummary(reader);
-  const [key, blockTag, , , , , , localCount, hintCount, placeCount, codeBytes] = header;
-  const { entry, instructionCount, pages, runs } = summary;
+  const [key, , , , , instructionCount, , localCount, hintCount, placeCount, codeBytes] = header;
+  const { entry, blockTag, pages, runs } = summary;
   const locals = reader.words(localCount).map((index) => LOCAL_TYPES[index]!);
   const hints = reader.words(hintCount).map((hint) => ({ offset: hint >> 1, likely: (hint & 1) !== 0 }));
   const words = reader.words(3 * placeCount);
@@ -175,10 +183,10 @@ type Header = readonly [number, number, number, number, number, number, number, 
 
 function readSummary(reader: RegionReader): { readonly header: Header; readonly summary: RegionSummary } {
   const header = reader.words(HEADER_WORDS) as unknown as Header;
-  const [, , pageCount, linkCount, entry, instructionCount, runCount] = header;
+  const [, blockTag, pageCount, linkCount, entry, , runCount] = header;
   const pages = reader.words(pageCount);
   const links = reader.words(linkCount);
   const lengths = reader.words(2 * runCount);
   const runs = Array.from({ length: runCount }, (_, index) => ({ offset: lengths[2 * index]!, bytes: reader.take(lengths[2 * index + 1]!) }));
-  return { header, summary: { entry, instructionCount, pages, links, runs } };
+  return { header, summary: { entry, blockTag, pages, links, runs } };
 }

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { setFlagsFromString } from 'node:v8';
+import { crc32 } from 'node:zlib';
 import { ModuleBuilder } from '@hanok/wasm';
 import { keepCode, moduleWithCode } from './code-file.ts';
 import { ModuleCode } from './module-code.ts';
@@ -56,7 +57,7 @@ if (!moduleCode) {
   test('code that was kept with other flags is not taken', (t) => {
     const path = temporaryPath(t);
     const bytes = countingModule(2);
-    keepCode(path, optimized(moduleCode, bytes), bytes);
+    keepCode(path, optimized(moduleCode, bytes), crc32(bytes));
     setFlagsFromString('--wasm-tiering-budget=12345678');
     assert.equal(moduleWithCode(path, bytes), undefined);
     setFlagsFromString('--wasm-tiering-budget=13000000');
@@ -67,7 +68,7 @@ if (!moduleCode) {
     const path = temporaryPath(t);
     const bytes = countingModule(3);
     assert.equal(moduleWithCode(path, bytes), undefined);
-    keepCode(path, optimized(moduleCode, bytes), bytes);
+    keepCode(path, optimized(moduleCode, bytes), crc32(bytes));
     const module = moduleWithCode(path, bytes);
     assert.ok(module);
     assert.equal(countOf(module)(17), 20);
@@ -88,15 +89,15 @@ if (!moduleCode) {
     const path = temporaryPath(t);
     const bytes = countingModule(5);
     const module = optimized(moduleCode, bytes);
-    keepCode(path, module, bytes);
+    keepCode(path, module, crc32(bytes));
     const { ino } = statSync(path);
-    keepCode(path, module, bytes);
+    keepCode(path, module, crc32(bytes));
     assert.equal(statSync(path).ino, ino);
     const other = countingModule(6);
-    keepCode(path, new WebAssembly.Module(other), other);
+    keepCode(path, new WebAssembly.Module(other), crc32(other));
     assert.equal(statSync(path).ino, ino, 'nothing is optimized');
-    keepCode(path, optimized(moduleCode, other), other);
+    keepCode(path, optimized(moduleCode, other), crc32(other));
     assert.notEqual(statSync(path).ino, ino);
-    keepCode(join(path, 'not-a-folder'), module, bytes);
+    keepCode(join(path, 'not-a-folder'), module, crc32(bytes));
   });
 }

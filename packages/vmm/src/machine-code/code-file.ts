@@ -20,7 +20,7 @@ export function moduleWithCode(path: string, bytes: Uint8Array<ArrayBuffer>): We
   try {
     const file = readFileSync(path);
     const code = new Uint8Array(file.subarray(HEADER_BYTES));
-    if (!isFor(file, bytes) || file.readUInt32LE(8) !== crc32(code)) return undefined;
+    if (!isFor(file, crc32(bytes)) || file.readUInt32LE(8) !== crc32(code)) return undefined;
     utimesSync(path, new Date(), new Date());
     return moduleCode()?.deserialize(code, bytes);
   } catch {
@@ -28,21 +28,21 @@ export function moduleWithCode(path: string, bytes: Uint8Array<ArrayBuffer>): We
   }
 }
 
-/** Keeps the machine code that V8 has made for a module meanwhile, unless most of it is kept already. */
-export function keepCode(path: string, module: WebAssembly.Module, bytes: Uint8Array): void {
+/** Keeps the machine code that V8 has made meanwhile for a module, whose bytes have this CRC-32, unless most of it is kept already. */
+export function keepCode(path: string, module: WebAssembly.Module, digest: number): void {
   const code = moduleCode()?.serialize(module);
-  if (!code?.length || code.length < sizeOf(path, bytes) * GROWTH) return;
-  const header = Buffer.from(Uint32Array.of(cachedDataVersionTag(), crc32(bytes), crc32(code)).buffer);
+  if (!code?.length || code.length < sizeOf(path, digest) * GROWTH) return;
+  const header = Buffer.from(Uint32Array.of(cachedDataVersionTag(), digest, crc32(code)).buffer);
   replaceFile(path, Buffer.concat([header, code]));
 }
 
-const isFor = (file: Buffer, bytes: Uint8Array) => file.readUInt32LE(0) === cachedDataVersionTag() && file.readUInt32LE(4) === crc32(bytes);
+const isFor = (file: Buffer, digest: number) => file.readUInt32LE(0) === cachedDataVersionTag() && file.readUInt32LE(4) === digest;
 
 /** Of the code that a file keeps for a module, in bytes; 0 where it is for another one. */
-function sizeOf(path: string, bytes: Uint8Array): number {
+function sizeOf(path: string, digest: number): number {
   try {
     const file = readFileSync(path);
-    return isFor(file, bytes) ? file.length - HEADER_BYTES : 0;
+    return isFor(file, digest) ? file.length - HEADER_BYTES : 0;
   } catch {
     return 0;
   }
