@@ -59,10 +59,11 @@ while (Atomics.load(control, COMPILE_STOP) === 0) {
   const seen = Atomics.load(control, COMPILE_REQUESTS);
   receive();
   const compiled = compileAll();
-  if (compiled && settlements.length < SETTLEMENTS_MAX) continue;
+  while (settlements.length > SETTLEMENTS_MAX) settlements.shift()!();
+  if (compiled) continue;
   const settle = settlements.shift();
   if (settle) settle();
-  else if (!compiled) {
+  else {
     flush();
     Atomics.wait(control, COMPILE_REQUESTS, seen);
   }
