@@ -1,8 +1,9 @@
 import { readFileSync, utimesSync } from 'node:fs';
 import { crc32 } from 'node:zlib';
 import type { ArchivePart } from '@hanok/emulator';
-import { moduleWithCode, replaceFile } from './machine-code/code-file.ts';
+import { moduleWithCode } from './machine-code/code-file.ts';
 import type { RegionFile } from './region-file.ts';
+import { replaceFile } from './replace-file.ts';
 import { setArchiveFlags } from './v8-flags.ts';
 
 const HEADER_BYTES = 16;

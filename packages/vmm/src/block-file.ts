@@ -1,7 +1,7 @@
 import { readFileSync, statSync, utimesSync } from 'node:fs';
 import { crc32 } from 'node:zlib';
 import { journalWords, makeKeptBlocks } from '@hanok/emulator/shared';
-import { replaceFile } from './machine-code/code-file.ts';
+import { replaceFile } from './replace-file.ts';
 
 const HEADER_BYTES = 16;
 /** A file gets no more once it is so large. */

@@ -1,9 +1,10 @@
-import { createHash, randomBytes } from 'node:crypto';
-import { mkdirSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { InterpreterImage, InterpreterTables } from '@hanok/emulator';
 import { dropOldFiles } from './old-files.ts';
+import { replaceFile } from './replace-file.ts';
 
 /** The packages that the interpreter is made of. */
 const SOURCES = ['@hanok/emulator', '@hanok/x86', '@hanok/wasm'];
@@ -46,9 +47,7 @@ export class InterpreterFile {
     try {
       mkdirSync(this.#folder, { recursive: true });
       dropOldFiles(this.#folder);
-      const temporary = join(this.#folder, `.${this.#name}-${randomBytes(6).toString('hex')}`);
-      writeFileSync(temporary, encode(image));
-      renameSync(temporary, join(this.#folder, this.#name));
+      replaceFile(join(this.#folder, this.#name), encode(image));
     } catch {
       // A cache that cannot be written costs the time to build it again, nothing else.
     }

@@ -2,7 +2,7 @@ import { Code, type FunctionBuilder, ModuleBuilder } from '@hanok/wasm';
 import { REGION_WORDS } from '../layout.ts';
 import { MEMORY_MAX_PAGES } from '../machine-memory.ts';
 import { importCallees } from './region-imports.ts';
-import { decodeRegion, type Place, type SavedRegion } from './saved-region.ts';
+import { decodeRegion, linksOf, type Place, type SavedRegion } from './saved-region.ts';
 import { PLACE_BYTES } from './template-code.ts';
 
 /** The parameter of each region. */
@@ -10,8 +10,8 @@ const CPU_PARAMETER = 0;
 const I32_CONST_BYTES = 1;
 
 /**
- * The module of encoded regions of an archive, the first of which has its words from `firstWord` on. It is the same for all machines: what differs from one to another, and from vCPU to
- * vCPU, is read from words of the vCPU's block (REGION_WORDS), where modules that a machine compiles itself have constants.
+ * The module of encoded regions of an archive, the first of which has its words from `firstWord` on. It is the same for
+ * all machines: what differs from one to another, and from vCPU to vCPU, is read from words of the vCPU's block (REGION_WORDS), where modules that a machine compiles itself have constants.
  * Instantiated, it puts its functions into the table `regions`, from the index `firstRegion` on.
  */
 export function writeArchiveModule(regions: readonly Uint8Array[], firstWord: number): Uint8Array {
@@ -35,7 +35,7 @@ export function writeArchiveModule(regions: readonly Uint8Array[], firstWord: nu
 function writeRegion(f: FunctionBuilder, { locals, pages, places, hints, code: body }: SavedRegion, firstWord: number): number {
   for (const type of locals) f.local(type);
   const { code } = f;
-  const links = [...new Set(places.filter(({ kind }) => kind === 'slot').map(({ of }) => of))];
+  const links = linksOf(places);
   const wordOf = ({ kind, of }: Place) => firstWord + (kind === 'page' ? pages.indexOf(of) : pages.length + links.indexOf(of));
   let from = 0;
   let hint = 0;

@@ -100,7 +100,7 @@ export function isSameCode({ runs }: Pick<SavedRegion, 'runs'>, ram: Uint8Array,
 /** A header of numbers (first the key and the tag), lists of them, and bytes; all numbers have 32 bits, little-endian. What a vCPU must know is in front. */
 export function encodeRegion(region: SavedRegion): Uint8Array {
   const { entry, blockTag, key, instructionCount, pages, runs, locals, hints, places, code } = region;
-  const links = [...new Set(places.filter(({ kind }) => kind === 'slot').map(({ of }) => of))];
+  const links = linksOf(places);
   const summary = [
     key, blockTag, pages.length, links.length, entry, instructionCount, runs.length, locals.length, hints.length, places.length, code.length,
     ...pages, ...links, ...runs.flatMap(({ offset, bytes }) => [offset, bytes.length]),
@@ -125,6 +125,9 @@ const bytesOf = (words: readonly number[]) => new Uint8Array(Int32Array.from(wor
 export interface RegionSummary extends Pick<SavedRegion, 'entry' | 'blockTag' | 'pages' | 'runs'> {
   readonly links: readonly number[];
 }
+
+/** The blocks that places name, by their offsets from the entry's page. */
+export const linksOf = (places: readonly Place[]): number[] => [...new Set(places.filter(({ kind }) => kind === 'slot').map(({ of }) => of))];
 
 /** How many of a vCPU's words a region has: one for each page, and one for each block it names. */
 export function wordCountOf(region: Uint8Array): number {

@@ -1,7 +1,7 @@
-import { readFileSync, renameSync, utimesSync, writeFileSync } from 'node:fs';
-import { randomBytes } from 'node:crypto';
+import { readFileSync, utimesSync } from 'node:fs';
 import { cachedDataVersionTag } from 'node:v8';
 import { crc32 } from 'node:zlib';
+import { replaceFile } from '../replace-file.ts';
 import { ModuleCode } from './module-code.ts';
 
 const HEADER_BYTES = 12;
@@ -45,16 +45,5 @@ function sizeOf(path: string, digest: number): number {
     return isFor(file, digest) ? file.length - HEADER_BYTES : 0;
   } catch {
     return 0;
-  }
-}
-
-/** Writes a file as a whole or not at all. */
-export function replaceFile(path: string, content: Uint8Array): void {
-  try {
-    const temporary = `${path}-${randomBytes(6).toString('hex')}`;
-    writeFileSync(temporary, content);
-    renameSync(temporary, path);
-  } catch {
-    // What cannot be kept is made again, nothing else.
   }
 }
