@@ -19,12 +19,13 @@ const FORWARDED_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'];
  * Runs the program at `entry` (a path from the project's root) with `args` and ends this process the way it ended.
  * @param {string} entry
  * @param {string[]} args
+ * @param {(root: string) => Promise<string>} [prepared] gives a file that does the same and starts sooner
  */
-export async function launch(entry, args) {
+export async function launch(entry, args, prepared) {
   try {
     installDependencies();
     const node = findNode();
-    const file = join(ROOT, entry);
+    const file = (prepared && (await prepare(prepared))) ?? join(ROOT, entry);
     const isStarted = node === process.execPath && process.execArgv.some((flag) => flag.startsWith(COMPILER_THREADS_FLAG));
     if (isStarted) {
       process.argv.splice(1, process.argv.length, file, ...args);
@@ -35,6 +36,20 @@ export async function launch(entry, args) {
   } catch (error) {
     process.stderr.write(`hanok: ${process.env.HANOK_DEBUG === '1' ? error.stack : error.message}\n`);
     process.exitCode = 1;
+  }
+}
+
+/**
+ * Where that file cannot be made, as in a folder that nobody may write, the program does without. So it does for those who
+ * want to see its sources in what it reports.
+ * @param {(root: string) => Promise<string>} prepared
+ */
+async function prepare(prepared) {
+  if (process.env.HANOK_DEBUG === '1') return undefined;
+  try {
+    return await prepared(ROOT);
+  } catch {
+    return undefined;
   }
 }
 

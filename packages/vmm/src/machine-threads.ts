@@ -2,14 +2,14 @@ import { parentPort, type Transferable, Worker } from 'node:worker_threads';
 import { setThreadFlags } from './v8-flags.ts';
 
 /** The programs of a machine's threads; each gets its data as its first message. */
-const PROGRAMS = { vcpu: './vcpu-worker.ts', compiler: './compiler-worker.ts' } as const;
+const PROGRAMS = { vcpu: new URL('./vcpu-worker.ts', import.meta.url), compiler: new URL('./compiler-worker.ts', import.meta.url) } as const;
 type Program = keyof typeof PROGRAMS;
 
 const spares = new Map<Program, Worker>();
 
 function create(program: Program): Worker {
   setThreadFlags();
-  return new Worker(new URL(PROGRAMS[program], import.meta.url), { execArgv: [] });
+  return new Worker(PROGRAMS[program], { execArgv: [] });
 }
 
 /** Starts the first threads of a machine that is going to be made, so that they load their code meanwhile; they keep no process alive. */

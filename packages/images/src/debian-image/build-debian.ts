@@ -60,7 +60,7 @@ export async function buildDebian(options: BuildDebianOptions): Promise<DebianIm
   const cache = new ImageCache(options.cacheDirectory ?? defaultCacheDirectory(environment), onNotice);
   const store = new ImageStore(cache, onNotice);
   const files = await guestFiles();
-  const scripts = await Promise.all(['configure-init.sh', 'configure.sh'].map(async (name) => await readFile(new URL(`./guest/${name}`, import.meta.url), 'utf8')));
+  const scripts = await Promise.all([new URL('./guest/configure-init.sh', import.meta.url), new URL('./guest/configure.sh', import.meta.url)].map((file) => readFile(file, 'utf8')));
   const variant = sha256Hex(JSON.stringify([BUILDER_VERSION, suite, namedPackages(packages), files, scripts]));
   const name = `debian-${suite}`;
   const recordPath = cache.path('images', `${name}-${variant.slice(0, 16)}.json`);
