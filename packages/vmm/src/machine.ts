@@ -37,7 +37,7 @@ class EmulatedMachine implements Machine {
   #sampler: SamplerThread | undefined;
   #profile: MachineProfile | undefined;
   #interpreter: BuiltInterpreter | undefined;
-  /** Of the machine's first run; a reset loads the kernel anew. */
+  /** Until the machine is started; a reset loads the kernel anew. */
   #first: Partial<VcpuState> | undefined;
   #finish: (end: MachineEnd) => void = () => {};
   #isEnding = false;
@@ -67,6 +67,7 @@ class EmulatedMachine implements Machine {
       onPowerOff: () => void this.#end({ reason: 'power-off' }),
       onReset: () => void this.#restart(),
     });
+    this.#threads = this.#makeThreads();
     this.#first = this.#load();
   }
 
@@ -78,10 +79,17 @@ class EmulatedMachine implements Machine {
   }
 
   start(): void {
-    if (!this.#threads) this.#run();
+    if (this.#first) this.#run(this.#first);
+    this.#first = undefined;
   }
 
-  #run(): void {
+  #run(state: Partial<VcpuState>): void {
+    if (this.#compiled) this.#sampler = new SamplerThread(this.#memory.memory, this.#vcpuCount);
+    this.#threads?.start(state);
+  }
+
+  /** They make themselves ready while the kernel is loaded. */
+  #makeThreads(): VcpuThreads {
     const { ports, mmio } = this.#board;
     const bus: VcpuBus = {
       readPort: (port, width) => ports.read(port, width),
@@ -89,7 +97,8 @@ class EmulatedMachine implements Machine {
       readMmio: (gpa, width) => mmio.read(gpa, width),
       writeMmio: (gpa, value, width) => mmio.write(gpa, value, width),
     };
-    const threads = new VcpuThreads({
+    const regionFile = this.#regionFile();
+    return new VcpuThreads({
       memory: this.#memory,
       vcpuCount: this.#vcpuCount,
       exits: this.#exits,
@@ -101,17 +110,13 @@ class EmulatedMachine implements Machine {
       bus,
       interpreter: (this.#interpreter ??= this.#keptInterpreter()),
       cacheFolder: this.#config.cacheFolder,
-      regionFile: this.#regionFile(),
-      blockFile: this.#regionFile()?.concat('.blocks'),
+      regionFile,
+      blockFile: regionFile?.concat('.blocks'),
       onInterpreter: (interpreter) => void (this.#interpreter = interpreter),
       onLog: (line) => this.#config.onLog?.(line),
       onShutdown: () => void this.#restart(),
       onCrash: (error) => void this.#end({ reason: 'crashed', detail: error.stack ?? error.message }),
     });
-    this.#threads = threads;
-    if (this.#compiled) this.#sampler = new SamplerThread(this.#memory.memory, this.#vcpuCount);
-    threads.start(this.#first ?? this.#load());
-    this.#first = undefined;
   }
 
   #regionFile(): string | undefined {
@@ -157,7 +162,8 @@ class EmulatedMachine implements Machine {
     if (this.#isEnding) return;
     this.#board.reset();
     this.#memory.slice(0, this.#memory.sizeBytes)!.fill(0);
-    this.#run();
+    this.#threads = this.#makeThreads();
+    this.#run(this.#load());
   }
 
   async #end(end: MachineEnd): Promise<void> {
