@@ -40,6 +40,8 @@ const HASH_FACTOR = 0x01000193;
 const LOCAL_TYPES: readonly ValueType[] = ['i32', 'i64', 'f32', 'f64', 'v128'];
 const KINDS: readonly Place['kind'][] = ['slot', 'page'];
 const HEADER_WORDS = 11;
+/** Where in the header some of its words are. */
+const [PAGE_COUNT_AT, LINK_COUNT_AT, RUN_COUNT_AT] = [8, 12, 24];
 
 /** A number that entries with other code hardly share: a hash of where in its page the entry is, and of its first bytes. */
 export function entryKey(ram: Uint8Array, gpa: number): number {
@@ -131,8 +133,8 @@ export const linksOf = (places: readonly Place[]): number[] => [...new Set(place
 
 /** How many of a vCPU's words a region has: one for each page, and one for each block it names. */
 export function wordCountOf(region: Uint8Array): number {
-  const [, , pageCount, linkCount] = new RegionReader(region).words(4);
-  return pageCount! + linkCount!;
+  const header = new DataView(region.buffer, region.byteOffset, region.byteLength);
+  return header.getInt32(PAGE_COUNT_AT, true) + header.getInt32(LINK_COUNT_AT, true);
 }
 
 /** Reads an encoded region from its beginning. */
@@ -162,11 +164,14 @@ export function summaryOf(bytes: Uint8Array): RegionSummary {
   return readSummary(new RegionReader(bytes)).summary;
 }
 
-/** How many bytes `summaryOf` reads. */
+/** How many bytes `summaryOf` reads; without reading them, since that is asked of each region of an archive. */
 export function summaryBytes(bytes: Uint8Array): number {
-  const reader = new RegionReader(bytes);
-  readSummary(reader);
-  return reader.at;
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const lengths = HEADER_WORDS * 4 + wordCountOf(bytes) * 4;
+  const runCount = view.getInt32(RUN_COUNT_AT, true);
+  let end = lengths + 8 * runCount;
+  for (let run = 0; run < runCount; run++) end += view.getInt32(lengths + 8 * run + 4, true);
+  return end;
 }
 
 /** Throws a RangeError where bytes are missing. */
