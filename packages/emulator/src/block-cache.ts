@@ -1,6 +1,7 @@
 import type { CodePages, GuestMemory } from '@hanok/machine';
 import { type Decoded, Decoder, type ModeBits, type Row } from '@hanok/x86';
 import { type AlwaysRaised, alwaysRaises } from './always-raised.ts';
+import { joinHalves } from './halves.ts';
 import { hashPlace } from './hash-place.ts';
 import { BlockIndex } from './block-index.ts';
 import type { CpuState } from './cpu-state.ts';
@@ -214,7 +215,6 @@ export class BlockCache {
     let at = gpa;
     const first = this.#next;
     const breaks = !step && (tag & BLOCK_TAG.break) !== 0;
-    const linear = (BigInt(mode === 64 ? linearHigh >>> 0 : 0) << 32n) | BigInt(linearLow >>> 0);
     const isPlain = mode === 64 && !step && !breaks;
     if (isPlain) {
       this.#enter(at & 0xfff, gpa);
@@ -226,7 +226,7 @@ export class BlockCache {
     }
     const slots = this.#next;
     for (let count = 0; count < max && at < pageEnd; count++) {
-      if (breaks && this.#breaksAt(linear + BigInt(at - gpa))) {
+      if (breaks && this.#breaksAt(joinHalves(linearLow, mode === 64 ? linearHigh : 0) + BigInt(at - gpa))) {
         if (count > 0) break;
         this.#special(SPECIAL.Break, at);
       }
@@ -266,7 +266,7 @@ export class BlockCache {
   /** `bytes` at `gpa` are no instruction; the run began at `start` on the same page. */
   #reportUnknown(bytes: Uint8Array, start: number, gpa: number, linearLow: number, linearHigh: number): void {
     const mode = this.#state.mode as ModeBits;
-    const page = (BigInt(mode === 64 ? linearHigh >>> 0 : 0) << 32n) | BigInt((linearLow & ~0xfff) >>> 0);
+    const page = joinHalves(linearLow & ~0xfff, mode === 64 ? linearHigh : 0);
     this.#onUnknown({ bytes, address: page | BigInt(gpa & 0xfff), mode, before: this.#ram.slice(start, gpa) });
   }
 

@@ -11,3 +11,9 @@ export function highHalf(value: bigint): number {
   whole[0] = value;
   return words[1]!;
 }
+/** The other way; the halves may be negative, as WebAssembly gives them. */
+export function joinHalves(low: number, high: number): bigint {
+  words[0] = low;
+  words[1] = high;
+  return whole[0]!;
+}

@@ -1,7 +1,7 @@
 import type { CodePages, GuestMemory, VcpuBus, VcpuGate } from '@hanok/machine';
 import { ALIGNED_TLB, type CpuState } from './cpu-state.ts';
 import type { DebugUnit } from './debug-unit.ts';
-import { highHalf, lowHalf } from './halves.ts';
+import { highHalf, joinHalves, lowHalf } from './halves.ts';
 import { RESTART_FAULT } from './helper.ts';
 import { CPU, STACK_ACCESS, TLB, vcpuBlockAddress } from './layout.ts';
 import { type AccessKind, isCanonicalHalf, nextPage, PageWalker } from './page-walker.ts';
@@ -97,13 +97,13 @@ export class Mmu {
   /** True with an exception recorded where an access breaks alignment, or hits a breakpoint outside a single step. */
   #refused(low: number, high: number, sizeBytes: number, write: boolean): boolean {
     if (sizeBytes <= 8 && isCanonicalHalf(high) && !this.isAligned(low, sizeBytes)) return true;
-    if (!this.watch?.accessed((BigInt(high >>> 0) << 32n) | BigInt(low >>> 0), sizeBytes, write)) return false;
+    if (!this.watch?.accessed(joinHalves(low, high), sizeBytes, write)) return false;
     this.#state.setWord(CPU.faultVector, RESTART_FAULT);
     return true;
   }
 
   #isWatched(low: number, high: number): boolean {
-    return this.watch !== undefined && this.watch.watchesPage((BigInt(high >>> 0) << 32n) | BigInt(low >>> 0));
+    return this.watch !== undefined && this.watch.watchesPage(joinHalves(low, high));
   }
 
   /** Where in wasm memory the TLB says that an access of the host's on the guest's behalf goes, or 0. */
@@ -239,7 +239,7 @@ export class Mmu {
 
   /** The import `regionFetch`: the same as an address of wasm memory, or 0. */
   regionFetch(low: number, high: number): number {
-    const start = this.codePageStart((BigInt(high >>> 0) << 32n) | BigInt(low >>> 0));
+    const start = this.codePageStart(joinHalves(low, high));
     return start < 0 ? 0 : this.#memory.baseBytes + start;
   }
 

@@ -1,7 +1,7 @@
 import type { Code, ModuleBuilder } from '@hanok/wasm';
 import { CPU, FILL_LOG, GLOBAL_ENTRY, TLB, TLB_TABLE_BYTES } from './layout.ts';
 import { pushTlbOffset } from './memory-emit.ts';
-import { MANY_PLACES, WRITER_PLACE } from './write-entries.ts';
+import { MANY_PLACES, WRITER_PLACE, WRITERS_BYTES } from './write-entries.ts';
 
 const PAGE_BYTES = 4096;
 /** The half of a page's word in `CodePages` that says who has translated code of it. */
@@ -78,24 +78,31 @@ function allowWrites(code: Code, page: number, word: number, refused: () => void
 
 /** Notes in `WriteEntries` where in the tables the page may be written by; a place that has become another page's counts no more. */
 function noteWriter(code: Code, page: number, place: number, known: number): void {
-  const pushNote = () => code.localGet(page).i32(2).op('i32.shl').localGet(CPU_LOCAL).memory('i32.load', CPU.writeEntries).op('i32.add');
+  const places = [0, 4];
+  const pushNote = () => code.localGet(page).i32(Math.log2(WRITERS_BYTES)).op('i32.shl').localGet(CPU_LOCAL).memory('i32.load', CPU.writeEntries).op('i32.add');
   const pushPlace = () => code.localGet(place).i32(WRITER_PLACE).op('i32.add');
-  pushNote().memory('i32.load').localTee(known);
-  pushPlace().op('i32.ne').if();
-  pushNote();
-  code.i32(MANY_PLACES);
-  pushPlace();
-  code.localGet(known).i32(MANY_PLACES).op('i32.eq').if('i32').i32(1).op('else').localGet(known).if('i32');
-  code.i32(0);
-  for (let table = 0; table < TLB.tableCount; table++) {
-    const entry = () => code.localGet(CPU_LOCAL).localGet(known).op('i32.add');
-    const offset = TLB.offset + table * TLB_TABLE_BYTES - WRITER_PLACE;
-    entry().memory('i32.load', offset + TLB.page).i32(GLOBAL_ENTRY - 1).op('i32.and').localGet(page).op('i32.eq');
-    entry().memory('i64.load', offset + TLB.tagWrite).i64(-1).op('i64.ne').op('i32.and').op('i32.or');
+  code.block(); // left when it is noted
+  for (const offset of places) {
+    pushNote().memory('i32.load', offset);
+    pushPlace().op('i32.eq').brIf(0);
   }
-  code.op('else').i32(0).op('end').op('end');
-  code.op('select').memory('i32.store');
-  code.op('end');
+  pushNote().memory('i32.load').i32(MANY_PLACES).op('i32.eq').brIf(0);
+  for (const offset of places) {
+    pushNote().memory('i32.load', offset).localTee(known).if('i32');
+    code.i32(0);
+    for (let table = 0; table < TLB.tableCount; table++) pushWrites(code, page, known, TLB.offset + table * TLB_TABLE_BYTES - WRITER_PLACE);
+    code.op('else').i32(0).op('end').op('i32.eqz').if();
+    pushNote();
+    pushPlace().memory('i32.store', offset).br(1).op('end');
+  }
+  pushNote().i32(MANY_PLACES).memory('i32.store').op('end');
+}
+
+/** Adds to what is on the stack whether the entry of one table at a place lets the page be written. */
+function pushWrites(code: Code, page: number, place: number, offset: number): void {
+  const entry = () => code.localGet(CPU_LOCAL).localGet(place).op('i32.add');
+  entry().memory('i32.load', offset + TLB.page).i32(GLOBAL_ENTRY - 1).op('i32.and').localGet(page).op('i32.eq');
+  entry().memory('i64.load', offset + TLB.tagWrite).i64(-1).op('i64.ne').op('i32.and').op('i32.or');
 }
 
 /** Defines (cpu, halves of the linear address, page, FILL bits): the same for the host, which has no i64. */

@@ -97,9 +97,14 @@ export class Tlb {
 
   /** Takes from this vCPU the right to write a physical page without a look. */
   forbidWrites(page: number): void {
-    const place = this.#writeEntries.take(page);
-    if (place === MANY_PLACES) this.forbidWritesOf(this.#state.blockAddress, page);
-    if (place === MANY_PLACES || place === NO_PLACE) return;
+    const [first, second] = [this.#writeEntries.take(page, 0), this.#writeEntries.take(page, 1)];
+    if (first === MANY_PLACES) this.forbidWritesOf(this.#state.blockAddress, page);
+    else if (first !== NO_PLACE) this.#forgetWritesAt(first, page);
+    if (second !== NO_PLACE) this.#forgetWritesAt(second, page);
+  }
+
+  /** Takes the right to write a page from the entries at one place. */
+  #forgetWritesAt(place: number, page: number): void {
     const first = (this.#state.blockAddress + TLB.offset + place - WRITER_PLACE) >> 2;
     for (let table = 0; table < TLB.tableCount; table++) this.#forgetWrites(first + (table * TLB_TABLE_BYTES) / 4, page);
   }
