@@ -1,7 +1,6 @@
 import { BlockIndex } from '../block-index.ts';
 import { NO_SLOT, REGION_WORDS } from '../layout.ts';
 import { ArchiveIndex, type ArchiveTables, type Candidate } from './archive-index.ts';
-import { isSameCode } from './saved-region.ts';
 import type { VcpuCode } from './vcpu-code.ts';
 
 const PAGE_BYTES = 4096;
@@ -68,26 +67,33 @@ export class ArchivedCode {
   /** The region for the block of an Enter slot, ready to be entered; undefined where there is none, or not yet. */
   find(slot: number, source: VcpuCode): FoundRegion | undefined {
     const { entryGpa, blockTag } = source;
-    const free = this.#index!.candidates(this.#ram, entryGpa, blockTag).filter((one) => !this.#uses.has(one.number) && one.entry === entryGpa % PAGE_BYTES && one.blockTag === blockTag);
-    const mapped = free.filter(({ pages }) => pages.every((page) => source.pageStart(page) >= 0));
-    const found = mapped.find((candidate) => isSameCode(candidate, this.#ram, (page) => source.pageStart(page)));
-    if (found) return this.#use(found, source);
-    this.#tries.set(slot, mapped.length === free.length ? TRIES_MAX : (this.#tries.get(slot) ?? 0) + 1);
+    const pageStart = (page: number) => source.pageStart(page);
+    let areMapped = true;
+    for (const candidate of this.#index!.candidates(this.#ram, entryGpa, blockTag)) {
+      if (this.#uses.has(candidate.number) || !candidate.beginsAt(entryGpa % PAGE_BYTES, blockTag)) continue;
+      if (!isMapped(candidate, pageStart)) areMapped = false;
+      else if (candidate.hasCode(this.#ram, pageStart)) return this.#use(candidate, source);
+    }
+    this.#tries.set(slot, areMapped ? TRIES_MAX : (this.#tries.get(slot) ?? 0) + 1);
     return undefined;
   }
 
-  #use({ number, firstWord, pages, links }: Candidate, source: VcpuCode): FoundRegion {
+  #use(region: Candidate, source: VcpuCode): FoundRegion {
+    const { number, firstWord, pageCount, linkCount } = region;
     const use = this.#nextUse++;
     this.#uses.set(number, use);
-    const pageStarts = pages.map((page) => source.pageStart(page));
-    pageStarts.forEach((start, index) => {
+    const pageStarts: number[] = [];
+    for (let index = 0; index < pageCount; index++) {
+      const start = source.pageStart(region.page(index));
+      pageStarts.push(start);
       this.#words[firstWord + index] = this.#ram.byteOffset + start;
-    });
-    links.forEach((offset, index) => {
-      const word = firstWord + pages.length + index;
+    }
+    for (let index = 0; index < linkCount; index++) {
+      const offset = region.link(index);
+      const word = firstWord + pageCount + index;
       this.#words[word] = source.slotOf(offset) || NO_SLOT;
       this.#noteLink(source, offset, { region: number, use, word });
-    });
+    }
     return { tableIndex: this.#firstIndex + number, pageStarts };
   }
 
@@ -128,4 +134,9 @@ export class ArchivedCode {
     this.#links.clear();
     this.#linkCount = 0;
   }
+}
+
+function isMapped(region: Candidate, pageStart: (page: number) => number): boolean {
+  for (let index = 0; index < region.pageCount; index++) if (pageStart(region.page(index)) < 0) return false;
+  return true;
 }

@@ -72,7 +72,7 @@ export class RegionArchive {
 
   #has(region: SavedRegion): boolean {
     if (this.#added.has(digestOf(region))) return true;
-    return this.#index.withKey(region.key, region.blockTag).some((known) => isSame(known, region));
+    return this.#index.withKey(region.key, region.blockTag).some(({ summary }) => isSame(summary, region));
   }
 }
 

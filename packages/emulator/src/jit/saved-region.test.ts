@@ -4,7 +4,7 @@ import { REGION_WORDS } from '../layout.ts';
 import { ArchiveIndex } from './archive-index.ts';
 import { RegionArchive } from './region-archive.ts';
 import { UnsettledRegions } from './unsettled-regions.ts';
-import { CodeRuns, decodeRegion, encodeRegion, entryKey, isSameCode, type SavedRegion, summaryBytes, summaryOf } from './saved-region.ts';
+import { CodeRuns, decodeRegion, encodeRegion, entryKey, type SavedRegion, summaryBytes, summaryOf } from './saved-region.ts';
 
 const ENTRY = 0xff0;
 const TAG = 0x41;
@@ -57,7 +57,8 @@ test('a region comes back from its bytes, and not from a part of them', () => {
 test('code is the same only where each byte of it is', () => {
   const ram = makeRam();
   const region = makeRegion(ram);
-  const isSame = () => isSameCode(region, ram, (page) => PAGES.get(page));
+  const [candidate] = new ArchiveIndex(new RegionArchive(undefined, [encodeRegion(region)]).tables).withKey(region.key, TAG);
+  const isSame = () => candidate!.hasCode(ram, (page) => PAGES.get(page) ?? -1);
   assert.ok(isSame());
   for (const { offset, bytes } of region.runs) {
     for (let index = 0; index < bytes.length; index++) {
@@ -70,7 +71,7 @@ test('code is the same only where each byte of it is', () => {
   }
   ram[0x3000 + ENTRY + 8]! ^= 0xff; // between the runs
   assert.ok(isSame());
-  assert.ok(!isSameCode(region, ram, (page) => (page === 0 ? 0x3000 : undefined)));
+  assert.ok(!candidate!.hasCode(ram, (page) => (page === 0 ? 0x3000 : -1)));
 });
 
 test('an archive gives what it was given, for the same code at the same place', () => {
@@ -84,7 +85,10 @@ test('an archive gives what it was given, for the same code at the same place', 
   archive.add(makeRegion(ram));
   const index = new ArchiveIndex(archive.tables);
   const { entry, blockTag, pages, runs } = makeRegion(ram);
-  assert.deepEqual(index.candidates(ram, 0x3000 + ENTRY, TAG), [{ number: 0, firstWord: 0, entry, blockTag, pages, runs, links: [-20] }]);
+  const candidates = index.candidates(ram, 0x3000 + ENTRY, TAG);
+  assert.deepEqual(candidates.map(({ number, firstWord, summary }) => ({ number, firstWord, summary })), [{ number: 0, firstWord: 0, summary: { entry, blockTag, pages, runs, links: [-20] } }]);
+  assert.ok(candidates[0]!.beginsAt(ENTRY, TAG));
+  assert.ok(!candidates[0]!.beginsAt(ENTRY + 1, TAG));
   assert.ok(index.has(ram, 0x3000 + ENTRY, TAG));
   assert.ok(!index.has(ram, 0x3000 + ENTRY, TAG + 1));
   assert.deepEqual(index.candidates(ram, 0x3000 + ENTRY, TAG + 1), []);

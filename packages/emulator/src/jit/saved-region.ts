@@ -40,8 +40,8 @@ const HASH_FACTOR = 0x01000193;
 const LOCAL_TYPES: readonly ValueType[] = ['i32', 'i64', 'f32', 'f64', 'v128'];
 const KINDS: readonly Place['kind'][] = ['slot', 'page'];
 const HEADER_WORDS = 11;
-/** Where in the header some of its words are. */
-const [PAGE_COUNT_AT, LINK_COUNT_AT, RUN_COUNT_AT] = [8, 12, 24];
+/** Where in the header some of its words are; pages, links, offsets and lengths of runs follow, then the runs' bytes. */
+export const SUMMARY = { blockTag: 1, pageCount: 2, linkCount: 3, entry: 4, runCount: 6, headerWords: HEADER_WORDS } as const;
 
 /** A number that entries with other code hardly share: a hash of where in its page the entry is, and of its first bytes. */
 export function entryKey(ram: Uint8Array, gpa: number): number {
@@ -87,18 +87,6 @@ export class CodeRuns {
   }
 }
 
-/** Whether RAM holds the code that a region was made from, its pages being where `pageStart` says. */
-export function isSameCode({ runs }: Pick<SavedRegion, 'runs'>, ram: Uint8Array, pageStart: (page: number) => number | undefined): boolean {
-  for (const { offset, bytes } of runs) {
-    const page = Math.floor(offset / PAGE_BYTES);
-    const start = pageStart(page);
-    if (start === undefined) return false;
-    const at = start + offset - page * PAGE_BYTES;
-    for (let index = 0; index < bytes.length; index++) if (ram[at + index] !== bytes[index]) return false;
-  }
-  return true;
-}
-
 /** A header of numbers (first the key and the tag), lists of them, and bytes; all numbers have 32 bits, little-endian. What a vCPU must know is in front. */
 export function encodeRegion(region: SavedRegion): Uint8Array {
   const { entry, blockTag, key, instructionCount, pages, runs, locals, hints, places, code } = region;
@@ -134,7 +122,7 @@ export const linksOf = (places: readonly Place[]): number[] => [...new Set(place
 /** How many of a vCPU's words a region has: one for each page, and one for each block it names. */
 export function wordCountOf(region: Uint8Array): number {
   const header = new DataView(region.buffer, region.byteOffset, region.byteLength);
-  return header.getInt32(PAGE_COUNT_AT, true) + header.getInt32(LINK_COUNT_AT, true);
+  return header.getInt32(4 * SUMMARY.pageCount, true) + header.getInt32(4 * SUMMARY.linkCount, true);
 }
 
 /** Reads an encoded region from its beginning. */
@@ -168,7 +156,7 @@ export function summaryOf(bytes: Uint8Array): RegionSummary {
 export function summaryBytes(bytes: Uint8Array): number {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const lengths = HEADER_WORDS * 4 + wordCountOf(bytes) * 4;
-  const runCount = view.getInt32(RUN_COUNT_AT, true);
+  const runCount = view.getInt32(4 * SUMMARY.runCount, true);
   let end = lengths + 8 * runCount;
   for (let run = 0; run < runCount; run++) end += view.getInt32(lengths + 8 * run + 4, true);
   return end;
