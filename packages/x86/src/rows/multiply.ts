@@ -68,6 +68,9 @@ const IMUL_REGISTER = insn('IMUL', {
   },
 });
 
+/** What a division leaves: hosts divide for longer than they multiply. */
+const remainderOf = (e: Emit, dividend: Value, quotient: Value, divisor: Value) => e.sub(dividend, e.mul(quotient, divisor));
+
 /** AX by a byte: quotient to AL, remainder to AH. */
 function divideAx(e: Emit, o: Operands, signed: boolean): void {
   const divisor = signed ? o.readSigned(0) : o.read(0);
@@ -75,7 +78,7 @@ function divideAx(e: Emit, o: Operands, signed: boolean): void {
   const dividend = signed ? e.signExtend(e.register(0), 16) : e.register(0, 16);
   const quotient = e.op(signed ? 'i64.div_s' : 'i64.div_u', dividend, divisor);
   e.if(e.ne(quotient, signed ? e.signExtend(quotient, 8) : e.zeroExtend(quotient, 8)), () => e.fault(Vector.DE));
-  const remainder = e.op(signed ? 'i64.rem_s' : 'i64.rem_u', dividend, divisor);
+  const remainder = remainderOf(e, dividend, quotient, divisor);
   e.setRegister(0, e.or(e.zeroExtend(quotient, 8), e.shl(e.zeroExtend(remainder, 8), e.constant(8))), 16);
 }
 
@@ -93,7 +96,7 @@ function dividePair(e: Emit, o: Operands, signed: boolean): void {
   }
   const quotient = e.op(signed ? 'i64.div_s' : 'i64.div_u', dividend, divisor);
   e.if(e.ne(quotient, signed ? e.signExtend(quotient, bits) : e.zeroExtend(quotient, bits)), () => e.fault(Vector.DE));
-  const remainder = e.op(signed ? 'i64.rem_s' : 'i64.rem_u', dividend, divisor);
+  const remainder = remainderOf(e, dividend, quotient, divisor);
   e.setRegister(0, quotient, bits);
   e.setRegister(2, remainder, bits);
 }
@@ -109,8 +112,9 @@ function divideWide(e: Emit, o: Operands, signed: boolean): void {
   e.if(
     e.op('i32.and', fits, e.op('i32.eqz', overflows)),
     () => {
-      e.setRegister(0, e.op(signed ? 'i64.div_s' : 'i64.div_u', low, divisor));
-      e.setRegister(2, e.op(signed ? 'i64.rem_s' : 'i64.rem_u', low, divisor));
+      const quotient = e.op(signed ? 'i64.div_s' : 'i64.div_u', low, divisor);
+      e.setRegister(0, quotient);
+      e.setRegister(2, remainderOf(e, low, quotient, divisor));
     },
     () => void e.helper(signed ? 'divide-signed-128' : 'divide-unsigned-128', high, low, divisor),
   );
