@@ -255,6 +255,9 @@ export class Emitter implements Emit {
   flagsSub(a: Value, b: Value, r: Value): void {
     this.#flagsOperands(FLAG_KIND.Sub, a, b, r);
   }
+  flagsProduct(a: Value, b: Value, r: Value): void {
+    this.#flagsOperands(FLAG_KIND.Product, a, b, r);
+  }
   flagsLogic(r: Value): void {
     this.#setFlagKind(FLAG_KIND.Logic);
     this.storeState('i64.store', CPU.flagResult, r);
@@ -262,8 +265,7 @@ export class Emitter implements Emit {
   flagsResult(r: Value, given: Partial<Record<'CF' | 'OF' | 'AF', Value>>): void {
     let word = this.constant32(0);
     for (const name of ['CF', 'AF', 'OF'] as const) {
-      const shift = Math.log2(FLAG_MASK[name]);
-      word = this.op('i32.or', word, this.op('i32.shl', given[name] ?? this.flag(name), this.constant32(shift)));
+      word = this.op('i32.or', word, this.op('i32.shl', given[name] ?? this.flag(name), this.constant32(Math.log2(FLAG_MASK[name]))));
     }
     // The word is built before the kind changes, because it may read the flags as they were.
     const kept = this.node('i32', 'effect', [word], (l) => l.push(word));

@@ -94,18 +94,48 @@ function parity(code: Code): void {
 
 /** The functions that work flags out of how they were made. */
 export function defineFlagFunctions(module: ModuleBuilder): Pick<Callees, 'flag' | 'flagsImage'> {
-  const { Explicit, Add, Sub, Logic } = FLAG_KIND;
+  const { Explicit, Add, Sub, Logic, Product } = FLAG_KIND;
+  const productOverflow = defineProductOverflow(module);
+  const isCut = (code: Code) => void code.localGet(0).call(productOverflow);
   const CF = flagFunction(module, 'CF', [
     [Sub, (code) => void (a(code, 0), b(code, 0).op('i64.lt_u'))],
     [Add, (code) => void (result(code, 0), a(code, 0).op('i64.lt_u'))],
     [Logic, none],
+    [Product, isCut],
   ], bitOfWord(0));
-  const OF = flagFunction(module, 'OF', [[Sub, (code) => overflow(code, true)], [Add, (code) => overflow(code, false)], [Logic, none]], bitOfWord(11));
-  const AF = flagFunction(module, 'AF', [[Sub, auxiliary], [Add, auxiliary], [Logic, none]], bitOfWord(4));
+  const OF = flagFunction(module, 'OF', [[Sub, (code) => overflow(code, true)], [Add, (code) => overflow(code, false)], [Logic, none], [Product, isCut]], bitOfWord(11));
+  const AF = flagFunction(module, 'AF', [[Sub, auxiliary], [Add, auxiliary], [Logic, none], [Product, none]], bitOfWord(4));
   const SF = flagFunction(module, 'SF', [[Explicit, bitOfWord(7)]], sign);
   const PF = flagFunction(module, 'PF', [[Explicit, bitOfWord(2)]], parity);
   const L = flagFunction(module, 'L', [[Logic, sign]], (code) => void code.localGet(0).call(SF).localGet(0).call(OF).op('i32.ne'));
   return { flag: { CF, PF, AF, SF, OF, L }, flagsImage: defineImage(module, { CF, PF, AF, SF, OF }) };
+}
+
+/** Defines (cpu) → i32: whether the product of the operands, 128 bits of it, is more than the result. */
+function defineProductOverflow(module: ModuleBuilder): number {
+  const f = module.function(module.type(['i32'], ['i32']));
+  f.name = 'product is cut';
+  const [x, y, middle, cross] = [f.local('i64'), f.local('i64'), f.local('i64'), f.local('i64')];
+  const { code } = f;
+  const low = (local: number) => code.localGet(local).i64(0xffffffff).op('i64.and');
+  const high = (local: number) => code.localGet(local).i64(32).op('i64.shr_s');
+  a(code, 0).localSet(x);
+  b(code, 0).localSet(y);
+  high(x);
+  low(y).op('i64.mul');
+  low(x);
+  low(y).op('i64.mul').i64(32).op('i64.shr_u').op('i64.add').localSet(middle);
+  low(x);
+  high(y).op('i64.mul');
+  low(middle).op('i64.add').localSet(cross);
+  high(x);
+  high(y).op('i64.mul');
+  high(middle).op('i64.add');
+  high(cross).op('i64.add');
+  result(code, 0).i64(63).op('i64.shr_s').op('i64.ne');
+  code.localGet(x).localGet(y).op('i64.mul');
+  result(code, 0).op('i64.ne').op('i32.or');
+  return f.index;
 }
 
 function defineImage(module: ModuleBuilder, functions: Record<'CF' | 'PF' | 'AF' | 'SF' | 'OF', number>): number {

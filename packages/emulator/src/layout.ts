@@ -273,8 +273,8 @@ export const FILL_LOG = { local: 0x10a000, global: 0x10c000, entryCount: 0x800 }
 
 export const TLB_TABLE_BYTES = TLB.entryCount * TLB.entryBytes;
 
-/** How the lazily held flags were made. Explicit: all six are in flagWord; partial: ZF, SF, PF from flagResult. */
-export const FLAG_KIND = { Explicit: 0, Partial: 1, Add: 2, Sub: 3, Logic: 4 } as const;
+/** How the lazily held flags were made. Explicit: all six are in flagWord; partial: ZF, SF, PF from flagResult; product: of signed factors. */
+export const FLAG_KIND = { Explicit: 0, Partial: 1, Add: 2, Sub: 3, Logic: 4, Product: 5 } as const;
 
 /** Beside the size of an access that goes to the slow path: it is one of the stack segment. */
 export const STACK_ACCESS = 0x100;

@@ -177,6 +177,8 @@ export interface Emit {
   flagsAdd(a: Value, b: Value, r: Value): void;
   /** After a - b = r, likewise. */
   flagsSub(a: Value, b: Value, r: Value): void;
+  /** After a * b = r, likewise: CF = OF = r is not the whole product, ZF, SF, PF from r, AF = 0. */
+  flagsProduct(a: Value, b: Value, r: Value): void;
   /** ZF, SF, PF from r (sign-extended), CF = OF = AF = 0. */
   flagsLogic(r: Value): void;
   /** ZF, SF, PF from r (sign-extended); the others as given (conditions). Those not given keep their value. */

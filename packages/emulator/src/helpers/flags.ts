@@ -19,6 +19,7 @@ function arithmeticFlags(state: CpuState): bigint {
   if (kind === FLAG_KIND.Logic) return flags;
   const a = state.get(CPU.flagA);
   const b = state.get(CPU.flagB);
+  if (kind === FLAG_KIND.Product) return flags | (BigInt.asIntN(64, a) * BigInt.asIntN(64, b) === BigInt.asIntN(64, result) ? 0n : 0x801n);
   const isSub = kind === FLAG_KIND.Sub;
   flags |= (isSub ? a < b : result < a) ? 1n : 0n;
   flags |= (a ^ b ^ result) & 0x10n;

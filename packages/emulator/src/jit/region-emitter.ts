@@ -186,6 +186,9 @@ export class RegionEmitter extends MemoryEmitter {
   override flagsSub(a: Value, b: Value, r: Value): void {
     this.#setFlags('sub', [a, b, r], (l) => this.#flags.setOperands(l, a, b, r));
   }
+  override flagsProduct(a: Value, b: Value, r: Value): void {
+    this.#setFlags('product', [a, b, r], (l) => this.#flags.setOperands(l, a, b, r));
+  }
   override flagsLogic(r: Value): void {
     this.#setFlags('logic', [r], (l) => this.#flags.setResult(l, r));
   }

@@ -5,12 +5,12 @@ import type { Lowering } from '../ir.ts';
 import { CPU, FLAG_KIND } from '../layout.ts';
 import { LOCAL } from './virtual-locals.ts';
 
-const { Explicit, Partial, Add, Sub, Logic } = FLAG_KIND;
+const { Explicit, Partial, Add, Sub, Logic, Product } = FLAG_KIND;
 
 /** How the flags are held at a place in a region: in the state block, as some kind in locals, or as the local `kind` says. */
-export type FlagState = 'memory' | 'dynamic' | 'explicit' | 'partial' | 'add' | 'sub' | 'logic';
+export type FlagState = 'memory' | 'dynamic' | 'explicit' | 'partial' | 'add' | 'sub' | 'logic' | 'product';
 
-const KIND: Record<Exclude<FlagState, 'memory' | 'dynamic'>, number> = { explicit: Explicit, partial: Partial, add: Add, sub: Sub, logic: Logic };
+const KIND: Record<Exclude<FlagState, 'memory' | 'dynamic'>, number> = { explicit: Explicit, partial: Partial, add: Add, sub: Sub, logic: Logic, product: Product };
 /** The local `kind` holds a FLAG_KIND plus one, and zero while the flags are in the state block. */
 const IN_MEMORY = 0;
 
@@ -59,7 +59,7 @@ export class RegionFlags {
     else code.i32(KIND[state]);
     code.memory('i32.store', CPU.flagKind);
     code.localGet(cpu).localGet(LOCAL.flagResult).memory('i64.store', CPU.flagResult);
-    if (isDynamic || state === 'add' || state === 'sub') {
+    if (isDynamic || state === 'add' || state === 'sub' || state === 'product') {
       code.localGet(cpu).localGet(LOCAL.flagA).memory('i64.store', CPU.flagA);
       code.localGet(cpu).localGet(LOCAL.flagB).memory('i64.store', CPU.flagB);
     }
@@ -90,7 +90,12 @@ export class RegionFlags {
     else if (name === 'PF') this.#parity(l, state);
     else if (name === 'SF') this.#sign(l, state);
     else if (state === 'explicit' || state === 'partial') this.#bitOfWord(l, name);
-    else if (state === 'logic') code.i32(0);
+    else if (state === 'logic' || (state === 'product' && name === 'AF')) code.i32(0);
+    else if (state === 'product') {
+      // Seldom asked: multiplications are followed by what sets other flags.
+      this.store(l, state);
+      code.localGet(l.cpu).call(l.callees.flag[name]);
+    }
     else this.#ofArithmetic(l, name, state);
   }
 

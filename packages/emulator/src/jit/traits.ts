@@ -34,6 +34,9 @@ class ProbeEmitter extends Emitter {
   override flagsSub(): void {
     this.#sets();
   }
+  override flagsProduct(): void {
+    this.#sets();
+  }
   override flagsLogic(): void {
     this.#sets();
   }

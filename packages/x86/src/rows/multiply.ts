@@ -61,10 +61,9 @@ const IMUL_REGISTER = insn('IMUL', {
   body(e, o) {
     const a = o.readSigned(o.count - 2);
     const b = o.readSigned(o.count - 1);
-    const product = e.mul(a, b);
-    const low = e.signExtend(product, o.bits);
+    const low = e.signExtend(e.mul(a, b), o.bits);
     o.write(0, low);
-    productFlags(e, low, o.bits === 64 ? e.ne(highProductS(e, a, b), e.shrS(low, e.constant(63))) : e.ne(product, low));
+    e.flagsProduct(a, b, low);
   },
 });
 
