@@ -31,7 +31,7 @@ export async function launch(entry, args, prepared) {
       process.argv.splice(1, process.argv.length, file, ...args);
       await import(pathToFileURL(file).href);
     } else {
-      runChild(node, [`${COMPILER_THREADS_FLAG}=${compilerThreads()}`, NO_INLINING_FLAG, file, ...args]);
+      become(node, [`${COMPILER_THREADS_FLAG}=${compilerThreads()}`, NO_INLINING_FLAG, file, ...args]);
     }
   } catch (error) {
     process.stderr.write(`hanok: ${process.env.HANOK_DEBUG === '1' ? error.stack : error.message}\n`);
@@ -96,13 +96,25 @@ function compilerThreads() {
 }
 
 /**
- * Runs `node` in this process's place: same streams, signals passed on, same end.
+ * Runs `node` in this process's place. A Node from 22.15 on can do that literally, so that there is no second one that waits
+ * in 45 MiB of memory.
  * @param {string} node
  * @param {string[]} args
  */
-function runChild(node, args) {
+function become(node, args) {
   // Types stripped and code compiled once serve the next start: it is 0.3 s shorter.
   const env = { NODE_COMPILE_CACHE: join(ROOT, 'node_modules', '.cache', 'compile'), ...process.env };
+  if (process.execve && process.platform !== 'win32') process.execve(node, [node, ...args], env);
+  else runChild(node, args, env);
+}
+
+/**
+ * The same with another process: same streams, signals passed on, same end.
+ * @param {string} node
+ * @param {string[]} args
+ * @param {Record<string, string | undefined>} env
+ */
+function runChild(node, args, env) {
   const child = spawn(node, args, { stdio: 'inherit', env });
   for (const signal of FORWARDED_SIGNALS) {
     if (signal in constants.signals) process.on(signal, () => child.kill(signal));
