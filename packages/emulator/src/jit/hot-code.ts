@@ -46,6 +46,8 @@ const ARCHIVE_COUNT = 2;
 const LOOK_AGAIN_COUNT = 64;
 /** How many times as often a block must run again whose code had to go for want of room. */
 const EVICTED_FACTOR = 8;
+/** Groups of a region may miss GROUP_MISSES_MAX times in so many slices: then they cost a twentieth of what they save elsewhere. */
+const MISSES_SLICES = 8;
 /** Stands for a count that is never reached. */
 const NEVER = 0x7fff_ffff;
 /** Where an entry of REGION_HASH has the Enter slot. */
@@ -101,6 +103,9 @@ export class HotCode {
   #unwanted: number[] = [];
   /** Enter slots of regions in which groups of accesses miss all the time. */
   readonly #ungrouped = new Set<number>();
+  /** After how many slices groups of a region had missed so often, by Enter slots. */
+  readonly #missedAt = new Map<number, number>();
+  #sliceCount = 0;
   readonly #archived: ArchivedCode;
   #mmu: Mmu | undefined;
   #blocks: BlockCache | undefined;
@@ -197,6 +202,7 @@ export class HotCode {
 
   /** After each slice: takes what is compiled and still what it was. */
   takeCompiled(): void {
+    this.#sliceCount++;
     this.#settle();
     if (this.#unanswered === 0 && this.#archived.isOpen) return;
     for (let module = this.#compiler.take(); module; module = this.#compiler.take()) {
@@ -273,8 +279,14 @@ export class HotCode {
     return true;
   }
 
-  /** The import `ungroup`: the region is compiled again with each access on its own. */
+  /** The import `ungroup`: where that comes soon after the last time, the region is compiled again with each access on its own. */
   ungroup(slot: number): void {
+    const before = this.#missedAt.get(slot) ?? Number.NEGATIVE_INFINITY;
+    this.#missedAt.set(slot, this.#sliceCount);
+    if (this.#sliceCount - before > MISSES_SLICES) {
+      this.#view.setInt32(slot + ENTER.missesLeft, GROUP_MISSES_MAX, true);
+      return;
+    }
     this.#ungrouped.add(slot);
     this.dropRegion(slot);
     this.#setCountdown(slot, 1);
@@ -310,6 +322,7 @@ export class HotCode {
     this.#pending.clear();
     this.#archived.clear();
     this.#ungrouped.clear();
+    this.#missedAt.clear();
     const { offset, entryCount, entryBytes } = REGION_HASH;
     new Uint8Array(this.#view.buffer, this.#state.blockAddress + offset, entryCount * entryBytes).fill(0);
   }
