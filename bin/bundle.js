@@ -20,9 +20,10 @@ const NEIGHBOR = /new URL\('(\.[^']*)', import\.meta\.url\)/g;
 export async function bundledProgram(root) {
   const folder = join(root, 'node_modules', '.cache', 'bundle');
   const bundle = join(folder, stampOf(join(root, 'packages')));
-  if (existsSync(bundle)) utimesSync(bundle, new Date(), new Date());
+  const program = join(bundle, `${nameOf(PROGRAMS[0])}.js`);
+  if (existsSync(program)) utimesSync(bundle, new Date(), new Date());
   else await makeBundle(root, bundle);
-  return join(bundle, `${nameOf(PROGRAMS[0])}.js`);
+  return program;
 }
 
 /** @param {string} program */
@@ -65,6 +66,7 @@ async function makeBundle(root, bundle) {
       plugins: [{ name: 'neighbors', transform: (code, id) => code.replace(NEIGHBOR, (_, name) => neighbor(root, id, name)) }],
       output: { dir: unfinished, format: 'esm', chunkFileNames: '[name]-[hash].js' },
     });
+    rmSync(bundle, { recursive: true, force: true });
     renameSync(unfinished, bundle);
   } finally {
     rmSync(unfinished, { recursive: true, force: true });

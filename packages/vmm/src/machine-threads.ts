@@ -1,13 +1,9 @@
-import { on } from 'node:events';
 import { parentPort, type Transferable, Worker } from 'node:worker_threads';
 import { setThreadFlags } from './v8-flags.ts';
 
 /** The programs of a machine's threads; each gets its data as its first message. */
 const PROGRAMS = { vcpu: new URL('./vcpu-worker.ts', import.meta.url), compiler: new URL('./compiler-worker.ts', import.meta.url) } as const;
 type Program = keyof typeof PROGRAMS;
-
-/** What this thread is handed, in a thread of a machine. */
-const handed = parentPort ? on(parentPort, 'message') : undefined;
 
 const spares = new Map<Program, Worker>();
 
@@ -35,8 +31,7 @@ export function startThread(program: Program, data: unknown, transferList: reado
   return worker;
 }
 
-/** In such a thread: the next thing it is handed, at first what it was started with. */
-export async function threadData<Data>(): Promise<Data> {
-  const { value } = await handed!.next();
-  return value![0];
+/** In such a thread: what it was started with. */
+export function threadData<Data>(): Promise<Data> {
+  return new Promise((resolve) => void parentPort!.once('message', resolve));
 }

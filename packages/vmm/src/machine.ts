@@ -37,7 +37,7 @@ class EmulatedMachine implements Machine {
   #sampler: SamplerThread | undefined;
   #profile: MachineProfile | undefined;
   #interpreter: BuiltInterpreter | undefined;
-  /** Until the machine is started; a reset loads the kernel anew. */
+  /** Of the machine's first run; a reset loads the kernel anew. */
   #first: Partial<VcpuState> | undefined;
   #finish: (end: MachineEnd) => void = () => {};
   #isEnding = false;
@@ -67,7 +67,6 @@ class EmulatedMachine implements Machine {
       onPowerOff: () => void this.#end({ reason: 'power-off' }),
       onReset: () => void this.#restart(),
     });
-    this.#threads = this.#makeThreads();
     this.#first = this.#load();
   }
 
@@ -79,17 +78,10 @@ class EmulatedMachine implements Machine {
   }
 
   start(): void {
-    if (this.#first) this.#run(this.#first);
-    this.#first = undefined;
+    if (!this.#threads) this.#run();
   }
 
-  #run(state: Partial<VcpuState>): void {
-    if (this.#compiled) this.#sampler = new SamplerThread(this.#memory.memory, this.#vcpuCount);
-    this.#threads?.start(state);
-  }
-
-  /** They make themselves ready while the kernel is loaded. */
-  #makeThreads(): VcpuThreads {
+  #run(): void {
     const { ports, mmio } = this.#board;
     const bus: VcpuBus = {
       readPort: (port, width) => ports.read(port, width),
@@ -98,7 +90,7 @@ class EmulatedMachine implements Machine {
       writeMmio: (gpa, value, width) => mmio.write(gpa, value, width),
     };
     const regionFile = this.#regionFile();
-    return new VcpuThreads({
+    const threads = new VcpuThreads({
       memory: this.#memory,
       vcpuCount: this.#vcpuCount,
       exits: this.#exits,
@@ -117,6 +109,10 @@ class EmulatedMachine implements Machine {
       onShutdown: () => void this.#restart(),
       onCrash: (error) => void this.#end({ reason: 'crashed', detail: error.stack ?? error.message }),
     });
+    this.#threads = threads;
+    if (this.#compiled) this.#sampler = new SamplerThread(this.#memory.memory, this.#vcpuCount);
+    threads.start(this.#first ?? this.#load());
+    this.#first = undefined;
   }
 
   #regionFile(): string | undefined {
@@ -162,8 +158,7 @@ class EmulatedMachine implements Machine {
     if (this.#isEnding) return;
     this.#board.reset();
     this.#memory.slice(0, this.#memory.sizeBytes)!.fill(0);
-    this.#threads = this.#makeThreads();
-    this.#run(this.#load());
+    this.#run();
   }
 
   async #end(end: MachineEnd): Promise<void> {

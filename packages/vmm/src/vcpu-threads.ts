@@ -28,7 +28,7 @@ export interface VcpuThreadsOptions extends Pick<SharedParts, 'vcpuCount' | 'exi
 
 const COMPILER_STOP_MS = 200;
 
-/** The threads of a machine's vCPUs from a power-on or reset to the next, and what they share with Dom0. They get ready at once. */
+/** The threads of a machine's vCPUs from a power-on or reset to the next, and what they share with Dom0. */
 export class VcpuThreads {
   readonly router: InterruptRouter;
   readonly codePages: CodePages;
@@ -72,19 +72,19 @@ export class VcpuThreads {
     this.router = new InterruptRouter(this.#shared.apicDirectory, this.#posted);
     this.codePages = new CodePages(memory.memory.buffer as ArrayBufferLike, machineMemory(vcpuCount, memory.sizeBytes).codePagesAddress, memory.sizeBytes, vcpuCount, (vcpu) => this.#posted[vcpu]!.wake());
     this.codePages.clear();
-    this.#startVcpu(0);
-    if (this.#interpreter) this.#startOthers(this.#interpreter);
-    serveMailboxes(this.#shared.mailboxes, vcpuCount, options.bus, () => this.#stopped).catch((error: Error) => options.onCrash(error));
   }
 
-  /** The first vCPU runs on from that state; the others wait for its start-up IPI. */
+  /** Starts the first vCPU in that state; the others wait for its start-up IPI. */
   start(initial: Partial<VcpuState>): void {
-    this.#workers[0]!.postMessage(initial);
+    const { vcpuCount, bus } = this.#options;
+    this.#startVcpu(0, initial);
+    if (this.#interpreter) this.#startOthers(this.#interpreter);
+    serveMailboxes(this.#shared.mailboxes, vcpuCount, bus, () => this.#stopped).catch((error: Error) => this.#options.onCrash(error));
   }
 
-  #startVcpu(index: number): void {
+  #startVcpu(index: number, initial: Partial<VcpuState> | undefined): void {
     const port = this.#channels[index]!.port1;
-    const data: VcpuWorkerData = { shared: this.#shared, index, interpreter: this.#interpreter, compiler: { port, requests: this.#compileRequests }, blocks: index === 0 ? this.#blocks() : undefined };
+    const data: VcpuWorkerData = { shared: this.#shared, index, interpreter: this.#interpreter, compiler: { port, requests: this.#compileRequests }, blocks: index === 0 ? this.#blocks() : undefined, initial };
     this.#keep(startThread('vcpu', data, [port])).on('message', (message: VcpuWorkerMessage) => this.#hear(message));
   }
 
@@ -108,7 +108,7 @@ export class VcpuThreads {
     this.#compiler = this.#keep(startThread('compiler', data, connections));
     this.#compilerEnd = once(this.#compiler, 'exit').catch(() => {});
     this.#compiler.on('message', (parts: readonly KeptPart[]) => void (this.#archiveParts = parts));
-    for (let index = 1; index < vcpuCount; index++) this.#startVcpu(index);
+    for (let index = 1; index < vcpuCount; index++) this.#startVcpu(index, undefined);
   }
 
   #keep(worker: Worker): Worker {

@@ -1,4 +1,5 @@
 import type { CompiledCode, InterpreterImage, InterpreterTables } from '@hanok/emulator';
+import type { VcpuState } from '@hanok/machine';
 import type { MessagePort } from 'node:worker_threads';
 import { moduleWithCode } from './machine-code/code-file.ts';
 import { setInterpreterFlags } from './v8-flags.ts';
@@ -39,7 +40,7 @@ export interface SharedParts {
   readonly paravirt: boolean;
 }
 
-/** What Dom0 hands to a vCPU's thread. The first one's state to begin with follows, when the kernel is loaded; the others wait for a start-up IPI. */
+/** What Dom0 hands to a vCPU's thread. */
 export interface VcpuWorkerData {
   readonly shared: SharedParts;
   readonly index: number;
@@ -48,6 +49,8 @@ export interface VcpuWorkerData {
   readonly compiler: CompilerConnection;
   /** Where decoded blocks are kept for later machines, if they are, and this one's new ones. */
   readonly blocks: { readonly path: string; readonly journal: SharedArrayBuffer } | undefined;
+  /** State to begin with; without one the vCPU waits for a start-up IPI. */
+  readonly initial: Partial<VcpuState> | undefined;
 }
 
 /** What Dom0 hands to the thread that compiles regions for all vCPUs. */

@@ -3,7 +3,7 @@ import { parentPort } from 'node:worker_threads';
 import { FIRMWARE_MSRS } from '@hanok/boot/firmware-msrs';
 import { IO_APIC_BASE, LOCAL_APIC_BASE, LOCAL_APIC_SIZE_BYTES, LocalApic } from '@hanok/devices/vcpu-devices';
 import { ActivityWord, buildInterpreter, CPU_MODELS, EmulatedVcpu, KeptBlocks, machineMemory, NO_RECORDER, type ParavirtHost, postedInterruptsOf, TimeStamp } from '@hanok/emulator';
-import { CodePages, ExitCounters, GuestMemory, VcpuGate, type VcpuBus, type VcpuState } from '@hanok/machine';
+import { CodePages, ExitCounters, GuestMemory, VcpuGate, type VcpuBus } from '@hanok/machine';
 import { readBlocks } from './block-file.ts';
 import { InterpreterFile } from './interpreter-file.ts';
 import { InterruptRouter } from './interrupt-router.ts';
@@ -23,8 +23,7 @@ const RUN_INSTRUCTIONS = 2_000_000;
 /** How long a vCPU that yields leaves the host's processor to others, unless it is needed sooner. */
 const YIELD_MS = 0.05;
 
-const { shared, index, interpreter, compiler, blocks } = await threadData<VcpuWorkerData>();
-const isFirst = index === 0;
+const { shared, index, interpreter, compiler, blocks, initial } = await threadData<VcpuWorkerData>();
 const { vcpuCount } = shared;
 const clock = new RealClock(shared.startNs);
 const layout = machineMemory(vcpuCount, shared.memoryBytes);
@@ -46,7 +45,7 @@ if (!model) throw new Error(`no CPU model ${shared.cpuModel}; there are ${[...CP
 const timeStamp = new TimeStamp(() => clock.nowNs(), model.tscHz);
 const apic = new LocalApic({
   id: index,
-  bootProcessor: isFirst,
+  bootProcessor: index === 0,
   physicalAddressBits: 40,
   crystalHz: CRYSTAL_HZ,
   tscHz: model.tscHz,
@@ -109,7 +108,7 @@ const vcpu = new EmulatedVcpu({
   regionCompiler: new RemoteCompiler(compiler),
   activity,
   keptBlocks: blocks && new KeptBlocks(readBlocks(blocks.path), new Int32Array(blocks.journal)),
-  waitsForStartup: !isFirst,
+  waitsForStartup: initial === undefined,
   services: {
     bus,
     interrupts: apic,
@@ -130,7 +129,7 @@ const vcpu = new EmulatedVcpu({
   },
 });
 vcpu.setState({ msrs: FIRMWARE_MSRS });
-if (isFirst) vcpu.setState(await threadData<Partial<VcpuState>>());
+if (initial) vcpu.setState(initial);
 activity.during('between slices', runUntilStopped);
 
 function runUntilStopped(): void {
