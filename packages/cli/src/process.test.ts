@@ -7,6 +7,8 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
 const PROGRAM = fileURLToPath(new URL('testing/main.ts', import.meta.url));
+/** With machines of its own. */
+const REAL_PROGRAM = fileURLToPath(new URL('../../../bin/hanok.js', import.meta.url));
 
 interface Ended {
   readonly code: number | null;
@@ -61,6 +63,12 @@ test('SIGINT, SIGTERM and SIGHUP end a command with 128 + signal, without a word
 test('a reader that goes away ends the command as SIGPIPE would', async () => {
   const end = await run(process.execPath, [PROGRAM, 'run', '--', 'yes'], after('y', (child) => void child.stdout.destroy()));
   assert.deepEqual([end.code, end.stderr], [141, '']);
+});
+
+test('a file that is no kernel is an error of one line, and nothing stays behind', async () => {
+  const end = await run(process.execPath, [REAL_PROGRAM, 'run', '--kernel', REAL_PROGRAM], () => {});
+  assert.equal(end.code, 1);
+  assert.match(end.stderr, /^hanok: kernel: this is no x86 Linux kernel; [^\n]*\n$/);
 });
 
 /** Runs the program on a terminal of its own; gives its status and the terminal's settings before and after. */
