@@ -13,9 +13,9 @@ export const LOAD_OPS: Readonly<Record<IntegerBits, { unsigned: MemoryOp; signed
 };
 export const STORE_OPS: Readonly<Record<IntegerBits, MemoryOp>> = { 8: 'i64.store8', 16: 'i64.store16', 32: 'i64.store32', 64: 'i64.store' };
 
-/** Turns the linear address on the stack into the offset of its entry in a TLB. */
+/** Turns the linear address on the stack into the offset of its entry in a TLB, which its lower half says; cutting it first costs nothing. */
 export function pushTlbOffset(code: Code): Code {
-  return code.i64(12 - Math.log2(TLB.entryBytes)).op('i64.shr_u').op('i32.wrap_i64').i32((TLB.entryCount - 1) * TLB.entryBytes).op('i32.and');
+  return code.op('i32.wrap_i64').i32(12 - Math.log2(TLB.entryBytes)).op('i32.shr_u').i32((TLB.entryCount - 1) * TLB.entryBytes).op('i32.and');
 }
 
 /** Leaves the address of the linear address's TLB entry in a new local. */
