@@ -59,7 +59,9 @@ function runAgain(run: readonly { readonly index: number; readonly program: Test
   const other = createInterpreterDriver({ compiled: true, archive, isScattered, keptBlocks: new KeptBlocks(makeKeptBlocks(undefined, journal), ownJournal) });
   for (const { index, program, expected } of run) assert.deepEqual(differences(expected, other.run(program)), [], `${index}, from the archive: ${describe(program)}`);
   assert.ok(compiledCount < regions.length / 2, `${compiledCount} regions were compiled although ${regions.length} were kept`);
-  assert.ok(journalWords(ownJournal) < journalWords(journal) / 2, `${journalWords(ownJournal)} words of blocks were decoded although ${journalWords(journal)} were kept`);
+  // Many programs fill the first journal: what came later is decoded again.
+  const isWhole = journalWords(journal) < JOURNAL_WORDS * 0.9;
+  if (isWhole) assert.ok(journalWords(ownJournal) < journalWords(journal) / 2, `${journalWords(ownJournal)} words of blocks were decoded although ${journalWords(journal)} were kept`);
 }
 
 const unavailable = nativeOracleUnavailable();
