@@ -45,14 +45,15 @@ function registerOrder(image: Uint8Array, index: number): bigint {
   return (BigInt(view.getUint16(8, true)) << 63n) + (view.getBigUint64(0, true) & ((1n << 63n) - 1n));
 }
 
-/** The manual leaves the results of these operands open: beyond ±1 and beyond ±(1 - √2/2); and what is said of them below. */
+/** The manual leaves the results of these operands open: beyond ±1 and beyond ±(1 - √2/2), and those of UNSAID_UNDERFLOW and SINES. */
 function isOpen(row: Row, image: Uint8Array): boolean {
   const { name } = row.insn;
   const view = new DataView(image.buffer, image.byteOffset);
   const exponent = view.getUint16(FX.registers + 8, true) & 0x7fff;
   if (exponent === 0x7fff) return false;
-  if (UNSAID_UNDERFLOW.has(name)) return exponent === 0 && (view.getUint16(FX.control, true) & UNDERFLOW) === 0 && hostIsAmd();
-  if (SINES.has(name)) return exponent === 1 && view.getBigUint64(FX.registers, true) === SMALLEST_SIGNIFICAND;
+  const significand = view.getBigUint64(FX.registers, true);
+  if (UNSAID_UNDERFLOW.has(name)) return exponent === 0 && significand !== 0n && (view.getUint16(FX.control, true) & UNDERFLOW) === 0 && hostIsAmd();
+  if (SINES.has(name)) return exponent === 1 && significand === SMALLEST_SIGNIFICAND;
   return name === 'F2XM1' ? exponent >= 0x3fff : name === 'FYL2XP1' && exponent >= 0x3ffd;
 }
 
