@@ -36,6 +36,14 @@ export const AMD_RULES: readonly Rule[] = [
     mark: (open, _, expected) => { if (expected.exception) open.flags |= CF | PF | AF | ZF | SF | OF; },
   },
   {
+    names: ['CMPS'],
+    cites: 'SDM vol. 2A, CMPS; APM vol. 3, CMPSx: which of two accesses to pages that are not there is reported is not said; AMD reports the first where that one crosses into the page and the second lies in it',
+    mark(open, { form, test }, expected) {
+      const apart = BigInt.asIntN(32, test.gpr[RSI]! - test.gpr[RDI]!);
+      open.exceptionOrder ||= expected.exception?.vector === Vector.PF && apart > 0n && apart < BigInt(form.bits / 8);
+    },
+  },
+  {
     names: ['PUSH'],
     cites: 'SDM vol. 2B, PUSH: of four bytes for a segment register processors may write two or all',
     mark(open, { form, test }, expected) {
