@@ -18,8 +18,8 @@ export const POLICIES: Readonly<Record<'interpreter' | 'regions' | 'short region
   regions: { hotCount: 1, doublingsMax: 0, batchRegions: 1, batchSlices: 1 },
   // They go on in one another by links.
   'short regions': { hotCount: 2, doublingsMax: 0, batchRegions: 1, batchSlices: 1, regionInstructionsMax: 3 },
-  // They are made again as soon as they go on in one another.
-  'growing regions': { hotCount: 2, doublingsMax: 0, batchRegions: 1, batchSlices: 1, regionInstructionsMax: 3, growCount: 2 },
+  // They are made again as soon as they go on in one another, with what was seen to run there.
+  'growing regions': { hotCount: 2, doublingsMax: 0, batchRegions: 1, batchSlices: 1, regionInstructionsMax: 3, growCount: 2, traceBlocks: 4 },
 };
 
 let built: { image: ReturnType<typeof buildInterpreter>; module: WebAssembly.Module } | undefined;

@@ -25,7 +25,7 @@ export const HELPER_ACTIVITY = 'instruction';
 const IMPORT_ACTIVITIES: Readonly<Record<Exclude<keyof EngineImports, 'helper'>, Activity>> = {
   fetchMiss: 'TLB miss', read: 'TLB miss', write: 'TLB miss', modify: 'TLB miss', lock: 'TLB miss', unlock: 'TLB miss',
   regionFetch: 'TLB miss', regionRead: 'TLB miss', regionWrite: 'TLB miss', regionModify: 'TLB miss', regionLock: 'TLB miss',
-  decode: 'decoding', cross: 'decoding', nowNs: 'clock', hot: 'finding regions', ungroup: 'finding regions', grow: 'finding regions', raise: 'exception', segmentLinear: 'segment check',
+  decode: 'decoding', cross: 'decoding', nowNs: 'clock', hot: 'finding regions', ungroup: 'finding regions', grow: 'finding regions', entered: 'finding regions', raise: 'exception', segmentLinear: 'segment check',
 };
 
 export type ActivityName = Activity | `${typeof HELPER_ACTIVITY} ${string}`;

@@ -15,7 +15,7 @@ import type { EngineImports, InterpreterExports } from './interpreter.ts';
 import { HotCode } from './jit/hot-code.ts';
 import { type CompiledCode, RegionCache } from './jit/region-cache.ts';
 import { HELPER_END, LAST_OF_REGION } from './jit/template-writer.ts';
-import { BLOCK_TAG, CPU, REGION_OVERRUN_MAX, RUN_END, STATUS, VCPU_BLOCK_BYTES, vcpuBlockAddress } from './layout.ts';
+import { BLOCK_TAG, CPU, RUN_END, STATUS, VCPU_BLOCK_BYTES, vcpuBlockAddress } from './layout.ts';
 import { Mmu } from './mmu.ts';
 import { KvmParavirt } from './paravirt/kvm-paravirt.ts';
 import { segmentLinear } from './segment-check.ts';
@@ -128,6 +128,7 @@ export class EmulatedVcpu implements Vcpu {
       hot: (slot) => this.#hotCode.note(slot),
       ungroup: (slot) => this.#hotCode.ungroup(slot),
       grow: (slot) => this.#hotCode.grow(slot),
+      entered: (slot) => this.#hotCode.entered(slot),
       regionFetch: (low, high) => this.#mmu.regionFetch(low, high),
       regionRead: (low, high, sizeBytes) => this.#mmu.regionRead(low, high, sizeBytes),
       regionWrite: (low, high, sizeBytes) => this.#mmu.regionWrite(low, high, sizeBytes),
@@ -279,7 +280,7 @@ export class EmulatedVcpu implements Vcpu {
     state.setWord(CPU.blockTag, tag | (single ? BLOCK_TAG.step : 0) | (this.#debug.breaksOnExecution ? BLOCK_TAG.break : 0));
     state.setWord(CPU.pauses, 0);
     const budget = single ? 1 : Math.min(left, this.#sliceLength.instructions);
-    state.setWord(CPU.regionBudget, left - budget > REGION_OVERRUN_MAX ? 0 : REGION_OVERRUN_MAX);
+    state.setWord(CPU.regionBudget, this.#hotCode.growth.regionBudget(left - budget));
     const end = this.#run(state.blockAddress, budget);
     const count = budget - (state.word(CPU.budget) | 0);
     state.view.setFloat64(CPU.instructionCount, state.view.getFloat64(CPU.instructionCount, true) + count, true);

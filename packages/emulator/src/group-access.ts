@@ -42,8 +42,8 @@ function writeAccess(f: FunctionBuilder, lookup: number, countMiss: number): voi
   code.localGet(CPU_LOCAL).localGet(LINEAR).localGet(SIZE).i32(1).op('i32.sub').op('i64.extend_i32_u').op('i64.add').call(lookup).localTee(second).op('i32.eqz').brIf(1);
   pushAddend(entry);
   pushAddend(second).op('i32.ne').brIf(1).op('end');
-  code.localGet(SLOT).memory('i32.load', ENTER.missesLeft).i32(GROUP_MISSES_MAX).op('i32.lt_s').if();
-  code.localGet(SLOT).localGet(SLOT).memory('i32.load', ENTER.missesLeft).i32(1).op('i32.add').memory('i32.store', ENTER.missesLeft).op('end');
+  code.localGet(SLOT).memory('i32.load16_u', ENTER.missesLeft).i32(GROUP_MISSES_MAX).op('i32.lt_s').if();
+  code.localGet(SLOT).localGet(SLOT).memory('i32.load16_u', ENTER.missesLeft).i32(1).op('i32.add').memory('i32.store16', ENTER.missesLeft).op('end');
   pushAddend(entry).localGet(LINEAR).op('i32.wrap_i64').op('i32.add').op('return').op('end');
   code.localGet(SLOT).call(countMiss).i32(0);
 }
@@ -66,7 +66,7 @@ function defineCountMiss(module: ModuleBuilder, ungroup: number): number {
   f.name = 'count miss';
   const left = f.local('i32');
   const { code } = f;
-  code.localGet(0).localGet(0).memory('i32.load', ENTER.missesLeft).i32(1).op('i32.sub').localTee(left).memory('i32.store', ENTER.missesLeft);
+  code.localGet(0).localGet(0).memory('i32.load16_u', ENTER.missesLeft).i32(1).op('i32.sub').localTee(left).memory('i32.store16', ENTER.missesLeft);
   code.localGet(left).op('i32.eqz').if().localGet(0).call(ungroup).op('end');
   return f.index;
 }

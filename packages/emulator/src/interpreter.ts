@@ -123,6 +123,7 @@ export interface EngineImports {
   ungroup(slot: number): void;
   /** The region of an Enter slot has been entered from others so often that a larger one is worth while. */
   grow(slot: number): void;
+  entered(slot: number): void;
   /** Slow memory access of compiled code: as above, but 0 wherever the interpreter must run the instruction. */
   regionRead(linearLow: number, linearHigh: number, sizeBytes: number): number;
   regionWrite(linearLow: number, linearHigh: number, sizeBytes: number): number;
@@ -167,6 +168,7 @@ export interface ImportIndices {
   readonly raise: number;
   readonly hot: number;
   readonly grow: number;
+  readonly entered: number;
 }
 
 function buildModule(hot: readonly Handler[], cold: readonly Handler[], recordsActivity: boolean): Uint8Array {
@@ -175,7 +177,7 @@ function buildModule(hot: readonly Handler[], cold: readonly Handler[], recordsA
   const i32s = (count: number) => Array.from({ length: count }, () => 'i32' as const);
   const host = (name: keyof EngineImports, parameters: number) => module.importFunction('engine', name, module.type(i32s(parameters), ['i32']));
   const grow = module.importFunction('engine', 'grow', module.type(['i32'], []));
-  const imports = { grow, fetchMiss: host('fetchMiss', 2), decode: host('decode', 3), cross: host('cross', 1), raise: host('raise', 1), hot: module.importFunction('engine', 'hot', module.type(['i32'], [])) };
+  const imports = { grow, entered: module.importFunction('engine', 'entered', module.type(['i32'], [])), fetchMiss: host('fetchMiss', 2), decode: host('decode', 3), cross: host('cross', 1), raise: host('raise', 1), hot: module.importFunction('engine', 'hot', module.type(['i32'], [])) };
   const helper = host('helper', 3);
   const [read, write, modify, lock, unlock] = [host('read', 3), host('write', 3), host('modify', 3), host('lock', 3), host('unlock', 3)];
   const regionAccesses = ([['regionRead', 'read'], ['regionWrite', 'write'], ['regionModify', 'modify'], ['regionLock', 'lock']] as const).map(([name, access]) => ({ name, access, target: host(name, 3) }));

@@ -122,6 +122,8 @@ export const CPU = {
   fillCount: 0xfb8,
   loggedLocalFills: 0xfbc,
   loggedGlobalFills: 0xfc0,
+  /** A multiple of four, another one whenever translations may have changed (`code-epoch.ts`). */
+  codeEpoch: 0xfc4,
 } as const;
 
 /**
@@ -205,10 +207,12 @@ export const ENTER = {
   region: SLOT.immediate,
   /** u32: guest-physical page. */
   page: SLOT.immediate + 4,
-  /** i32: how often groups of accesses may miss before the region is compiled without (`defineGroupAccess`). */
-  missesLeft: SLOT.operand1,
+  /** u16: how often groups of accesses may miss before the region is compiled without (`defineGroupAccess`). */
+  missesLeft: SLOT.operand0,
+  /** i64: where and under which translations the region's pages were last found to be its own (`code-epoch.ts`). */
+  checked: SLOT.operand1,
   /** i32: how often the region may still be entered before it is worth making it larger. */
-  entriesLeft: SLOT.base,
+  entriesLeft: SLOT.segmentBase,
 } as const;
 
 /** Fields of a Cross slot, which stands before an instruction that goes on on another page. */
@@ -221,6 +225,8 @@ export const CROSS = {
 
 /** Instructions by which a region may overrun its budget, because it counts only at its loops' ends, and then some. */
 export const REGION_OVERRUN_MAX = 1024;
+/** A `regionBudget` with which no region is entered: the interpreter tells which blocks it enters (`BlockTrace`). */
+export const NO_REGIONS = 0x7fff_ffff;
 
 /** How a region is left, as its function returns it: RIP is looked up, run by the interpreter, or the vCPU stops. */
 export const REGION_END = { Lookup: 0, Interpret: 1, Stop: 2 } as const;

@@ -43,7 +43,7 @@ export function defineChain(module: ModuleBuilder, regionTable: number, grow: nu
   code.op('end');
   code.localGet(cpu).localGet(rip).i64(-4096).op('i64.and').memory('i64.store', CPU.codePage);
   code.localGet(known).memory('i32.load', REGION_HASH.offset + 12).localSet(entry);
-  countEntry(code, entry, grow);
+  countEntry(code, entry, region, grow);
   if (recordsActivity) code.localGet(cpu).localGet(entry).memory('i32.store', CPU.block);
   code.br(1);
   code.op('end').op('end');

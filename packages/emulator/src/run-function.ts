@@ -8,7 +8,7 @@ import { BREAK_FAULT } from './helper.ts';
 import type { Handler, ImportIndices } from './interpreter.ts';
 import { type Callees, type Flow, Lowering } from './ir.ts';
 import { countEntry } from './count-entry.ts';
-import { BLOCK_HASH, CPU, CROSS, ENTER, REGION_END, RUN_END, SLOT, SPECIAL, STATUS, TLB } from './layout.ts';
+import { BLOCK_HASH, CPU, CROSS, ENTER, NO_REGIONS, REGION_END, RUN_END, SLOT, SPECIAL, STATUS, TLB } from './layout.ts';
 import { pushTlbOffset } from './memory-emit.ts';
 
 interface Parts {
@@ -167,10 +167,11 @@ function writeLookup(code: Code, l: Locals, { imports, walkForFetch, recordsActi
 /** The top of a block: runs its region where there is one, or counts towards getting one. */
 function writeEnter(code: Code, l: Locals, { imports, chain, recordsActivity }: Parts, lookup: number): void {
   if (recordsActivity) recordBlock(code, l);
+  code.localGet(l.cpu).memory('i32.load', CPU.regionBudget).i32(NO_REGIONS).op('i32.eq').hint(false).if().localGet(l.slot).call(imports.entered).op('end');
   code.localGet(l.slot).memory('i32.load', ENTER.region).localTee(l.address).if();
   code.localGet(l.budget).localGet(l.cpu).memory('i32.load', CPU.regionBudget).op('i32.gt_s').if();
   code.localGet(l.cpu).localGet(l.budget).memory('i32.store', CPU.budget);
-  countEntry(code, l.slot, imports.grow);
+  countEntry(code, l.slot, l.address, imports.grow);
   if (recordsActivity) recordActivity(code, l, ACTIVITY_WORD.Compiled);
   code.localGet(l.cpu).localGet(l.address).call(chain).localSet(l.status);
   if (recordsActivity) recordActivity(code, l, ACTIVITY_WORD.Interpreter);

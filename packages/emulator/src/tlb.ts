@@ -1,4 +1,5 @@
 import type { GuestMemory } from '@hanok/machine';
+import { nextEpoch } from './code-epoch.ts';
 import type { CpuState } from './cpu-state.ts';
 import type { InterpreterExports } from './interpreter.ts';
 import { LargePages } from './large-pages.ts';
@@ -31,6 +32,8 @@ export class Tlb {
   readonly #largePages: LargePages;
   readonly #writeEntries: WriteEntries;
   #fill: InterpreterExports['fillTlb'] = () => {};
+  /** Epochs begin again: whatever holds one must forget it. */
+  epochsEnd: () => void = () => {};
 
   constructor(state: CpuState, memory: GuestMemory, vcpuCount: number, vcpu: number) {
     const buffer = memory.memory.buffer as ArrayBufferLike;
@@ -126,8 +129,16 @@ export class Tlb {
     for (let at = start; at < end; at += ENTRY_WORDS) this.#forgetWrites(at, page);
   }
 
+  /** What was found by way of translations until now may be elsewhere. */
+  #beginEpoch(): void {
+    const epoch = nextEpoch(this.#state.word(CPU.codeEpoch));
+    this.#state.setWord(CPU.codeEpoch, epoch);
+    if (epoch === 0) this.epochsEnd();
+  }
+
   /** CR3 loads keep global translations; everything else drops all. */
   flush(keepGlobal: boolean): void {
+    this.#beginEpoch();
     this.#flushLogged(CPU.loggedLocalFills, this.#locals, true);
     if (keepGlobal) return;
     this.#flushLogged(CPU.loggedGlobalFills, this.#globals, false);
@@ -150,6 +161,7 @@ export class Tlb {
 
   /** INVLPG. A large page is cached by 4 KiB in many entries: they are not looked for one by one. */
   flushPage(low: number, high: number): void {
+    this.#beginEpoch();
     if (this.#largePages.mayHold(low, high)) {
       this.flush(false);
       return;

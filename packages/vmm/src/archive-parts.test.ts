@@ -15,7 +15,7 @@ function addRegions(path: string, keys: readonly number[], sizeBytes: number): v
   const code = Uint8Array.from(Array.from({ length: Math.ceil(sizeBytes / keys.length / NOTHING.length) }, () => NOTHING).flat());
   for (const key of keys) {
     archive.add({
-      entry: 0, blockTag: 1, key, instructionCount: 1, pages: [0], runs: [{ offset: 0, bytes: Uint8Array.of(key) }], locals: [], hints: [], places: [],
+      entry: 0, blockTag: 1, key, instructionCount: 1, isGrown: false, pages: [0], runs: [{ offset: 0, bytes: Uint8Array.of(key) }], locals: [], hints: [], places: [],
       code: Uint8Array.of(...code, 0x41, 0x00),
     });
   }

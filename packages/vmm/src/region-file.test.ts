@@ -15,7 +15,7 @@ function temporaryFolder(t: TestContext): string {
 }
 
 const region = (key: number) => ({
-  entry: 0, blockTag: 1, key, instructionCount: 1, pages: [0], runs: [{ offset: 0, bytes: Uint8Array.of(0x90) }], locals: [], hints: [], places: [],
+  entry: 0, blockTag: 1, key, instructionCount: 1, isGrown: false, pages: [0], runs: [{ offset: 0, bytes: Uint8Array.of(0x90) }], locals: [], hints: [], places: [],
   code: new Uint8Array(3),
 });
 

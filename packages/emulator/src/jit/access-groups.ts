@@ -89,10 +89,10 @@ class Search {
     const places: Places = { registers: entry.registers.slice(), epoch: entry.epoch };
     this.#usesOf(block).forEach((memory, instruction) => {
       if (!memory) return;
-      const { pageOffset } = block.code.instructions[instruction]!;
+      const { place, pageOffset } = block.code.instructions[instruction]!;
       enter(places, pageOffset);
       memory.accesses.forEach((access, number) => access && join(open, places, access, { block, instruction, access: number }));
-      apply(places, memory, pageOffset);
+      apply(places, memory, place);
     });
     for (const child of block.children) this.visit(child, open);
     this.found.set(block, open.slice(before.length).filter(({ members }) => members.length > 1));

@@ -75,6 +75,10 @@ export class Candidate {
     return this.#words[this.#at + SUMMARY.headerWords + this.pageCount + index]!;
   }
 
+  get isGrown(): boolean {
+    return this.#words[this.#at + SUMMARY.isGrown] !== 0;
+  }
+
   /** Whether a block at this offset of its page, with this BLOCK_TAG, may be its entry. */
   beginsAt(entry: number, blockTag: number): boolean {
     return this.#words[this.#at + SUMMARY.entry] === entry && this.#words[this.#at + SUMMARY.blockTag] === blockTag;

@@ -22,7 +22,7 @@ function makeMachine(): { readonly ram: Uint8Array; readonly words: Int32Array; 
   for (const page of [HERE, THERE]) ram.set(CODE, page + ENTRY);
   const places = [ENTRY, 0x80, 0x1004].map((of, at) => ({ at: 6 * at + 1, kind: 'slot', of }) as const);
   const region: SavedRegion = {
-    entry: ENTRY, blockTag: TAG, key: entryKey(ram, HERE + ENTRY), instructionCount: 3, pages: [0, 1], runs: [{ offset: ENTRY, bytes: CODE }], locals: [], hints: [],
+    entry: ENTRY, blockTag: TAG, key: entryKey(ram, HERE + ENTRY), instructionCount: 3, isGrown: false, pages: [0, 1], runs: [{ offset: ENTRY, bytes: CODE }], locals: [], hints: [],
     places, code: new Uint8Array(18),
   };
   const code = new ArchivedCode(ram, 0);
@@ -43,7 +43,7 @@ test('a region is entered where its code is, and its words name pages and blocks
   assert.ok(code.mayHave(HERE + ENTRY, TAG));
   assert.ok(!code.mayHave(HERE + ENTRY + 1, TAG));
   const found = code.find(7, at(HERE, { [ENTRY]: 7, 0x80: 0 }));
-  assert.deepEqual(found, { tableIndex: FIRST_INDEX, pageStarts: [HERE, HERE + 0x1000] });
+  assert.deepEqual(found, { tableIndex: FIRST_INDEX, pageStarts: [HERE, HERE + 0x1000], isGrown: false });
   assert.deepEqual([...words.subarray(0, 5)], [RAM_ADDRESS + HERE, RAM_ADDRESS + HERE + 0x1000, 7, NO_SLOT, NO_SLOT]);
   assert.equal(ram.byteOffset, RAM_ADDRESS);
 });

@@ -13,6 +13,7 @@ const LINKS_MAX = REGION_WORDS.count;
 export interface FoundRegion {
   readonly tableIndex: number;
   readonly pageStarts: readonly number[];
+  readonly isGrown: boolean;
 }
 
 /** A word that is to name the block at some address, as long as its region is in use there. */
@@ -66,16 +67,26 @@ export class ArchivedCode {
 
   /** The region for the block of an Enter slot, ready to be entered; undefined where there is none, or not yet. */
   find(slot: number, source: VcpuCode): FoundRegion | undefined {
+    const { found, areMapped } = this.#search(source, () => true);
+    if (!found) this.#tries.set(slot, areMapped ? TRIES_MAX : (this.#tries.get(slot) ?? 0) + 1);
+    return found;
+  }
+
+  /** A larger region for a block that has one. */
+  findGrown(source: VcpuCode): FoundRegion | undefined {
+    return this.#regionCount > 0 ? this.#search(source, ({ isGrown }) => isGrown).found : undefined;
+  }
+
+  #search(source: VcpuCode, suits: (candidate: Candidate) => boolean): { readonly found: FoundRegion | undefined; readonly areMapped: boolean } {
     const { entryGpa, blockTag } = source;
     const pageStart = (page: number) => source.pageStart(page);
     let areMapped = true;
     for (const candidate of this.#index!.candidates(this.#ram, entryGpa, blockTag)) {
-      if (this.#uses.has(candidate.number) || !candidate.beginsAt(entryGpa % PAGE_BYTES, blockTag)) continue;
+      if (this.#uses.has(candidate.number) || !candidate.beginsAt(entryGpa % PAGE_BYTES, blockTag) || !suits(candidate)) continue;
       if (!isMapped(candidate, pageStart)) areMapped = false;
-      else if (candidate.hasCode(this.#ram, pageStart)) return this.#use(candidate, source);
+      else if (candidate.hasCode(this.#ram, pageStart)) return { found: this.#use(candidate, source), areMapped };
     }
-    this.#tries.set(slot, areMapped ? TRIES_MAX : (this.#tries.get(slot) ?? 0) + 1);
-    return undefined;
+    return { found: undefined, areMapped };
   }
 
   #use(region: Candidate, source: VcpuCode): FoundRegion {
@@ -94,7 +105,7 @@ export class ArchivedCode {
       this.#words[word] = source.slotOf(offset) || NO_SLOT;
       this.#noteLink(source, offset, { region: number, use, word });
     }
-    return { tableIndex: this.#firstIndex + number, pageStarts };
+    return { tableIndex: this.#firstIndex + number, pageStarts, isGrown: region.isGrown };
   }
 
   #noteLink(source: VcpuCode, offset: number, link: Link): void {

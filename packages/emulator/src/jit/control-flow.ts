@@ -1,4 +1,5 @@
-import { CALL, CALL_INDIRECT, type Decoded, type DecodeFailure, type Decoder, INSTRUCTION_BYTES_MAX, JMP_INDIRECT, type OperandSpec, type Row } from '@hanok/x86';
+import { CALL, CALL_INDIRECT, type Decoded, type DecodeFailure, type Decoder, INSTRUCTION_BYTES_MAX, JMP_INDIRECT, type OperandSpec, RET, type Row } from '@hanok/x86';
+import { CallContexts, type CodePlace, offsetOf, placeBeside } from './call-contexts.ts';
 import { endsRegion } from './traits.ts';
 
 /** Instructions of one region at most. */
@@ -6,7 +7,7 @@ export const REGION_INSTRUCTIONS_MAX = 128;
 /** The same of one that is entered all the time from others. */
 export const GROWN_INSTRUCTIONS_MAX = 384;
 /** Pages it lies on at most. */
-const REGION_PAGES_MAX = 4;
+const REGION_PAGES_MAX = 12;
 /** Blocks that an indirect jump is tried for in the region itself. */
 const JUMP_TARGETS_MAX = 16;
 const PAGE_BYTES = 4096;
@@ -21,64 +22,91 @@ export interface CodeSource {
   slotOf(offset: number): number | undefined;
   /** Whether the block at this offset has a region of its own. */
   hasRegion(offset: number): boolean;
-  /** Where the indirect jump or call at this offset is likely to lead, the likeliest first. */
+  /** Where the indirect jump, call or return at this offset is likely to lead, the likeliest first. */
   jumpTargets(offset: number, decoded: Decoded): readonly number[];
+  /** How often code at this offset runs, compared with other code: what runs most is followed first, and what does not run is no part of the region. */
+  weightOf(offset: number): number;
   /** Whether the instruction may be executed at all in this state of the control registers. */
   works(row: Row): boolean;
 }
 
-/** Told of each instruction of a region, and the bytes it was decoded from; `decoded` is used again for the next. */
-export type InstructionVisitor = (at: number, decoded: Decoded, bytes: Uint8Array, from: number) => void;
+/** An instruction, and the bytes it was decoded from. */
+export interface DecodedCode {
+  readonly decoded: Decoded;
+  readonly bytes: Uint8Array;
+}
 
 /** The code of a region: where its instructions are, and where control may enter its blocks. */
 export interface ControlFlow {
-  /** Offsets that were reached; false where there is nothing that can be compiled. */
-  readonly reached: ReadonlyMap<number, boolean>;
-  /** Offsets at which a block begins, the entry's first. */
-  readonly leaders: ReadonlySet<number>;
-  /** Blocks that its returns may lead to, and those that its indirect jumps and calls may, by their offsets. */
-  readonly returns: readonly number[];
-  readonly jumps: ReadonlyMap<number, readonly number[]>;
+  /** What was reached; undefined where there is nothing that can be compiled. */
+  readonly reached: ReadonlyMap<CodePlace, DecodedCode | undefined>;
+  /** Where blocks begin, the entry's first. */
+  readonly leaders: ReadonlySet<CodePlace>;
+  /** Where direct branches lead. */
+  readonly targets: ReadonlyMap<CodePlace, CodePlace>;
+  /** Blocks that its returns may lead to, and its indirect jumps and calls. */
+  readonly jumps: ReadonlyMap<CodePlace, readonly CodePlace[]>;
   /** The pages it lies on: numbers relative to the entry's, and where each starts in RAM. */
   readonly pages: ReadonlyMap<number, number>;
-  /** Enter slots of blocks that its direct branches lead to. */
+  /** Enter slots of blocks that its direct branches lead to, by their offsets. */
   readonly slots: ReadonlyMap<number, number>;
 }
 
-/** Follows direct control flow from `entry`, over calls and pages, for so many instructions at most. */
-export function followControlFlow(source: CodeSource, entry: number, instructionsMax: number, visit?: InstructionVisitor): ControlFlow {
-  return new Walk(source, instructionsMax, visit).run(entry);
+/** Follows control flow from `entry`, over calls and pages, for so many instructions at most. */
+export function followControlFlow(source: CodeSource, entry: number, instructionsMax: number): ControlFlow {
+  return new Walk(source, entry, instructionsMax).run(entry);
 }
 
 class Walk {
   readonly #source: CodeSource;
   readonly #instructionsMax: number;
-  readonly #visit: InstructionVisitor | undefined;
-  readonly #reached = new Map<number, boolean>();
-  readonly #leaders = new Set<number>();
-  readonly #returns: number[] = [];
-  readonly #jumps = new Map<number, readonly number[]>();
-  readonly #work: number[] = [];
+  readonly #contexts: CallContexts;
+  readonly #reached = new Map<CodePlace, DecodedCode | undefined>();
+  readonly #leaders = new Set<CodePlace>();
+  readonly #targets = new Map<CodePlace, CodePlace>();
+  readonly #jumps = new Map<CodePlace, readonly CodePlace[]>();
+  readonly #returns = new Set<CodePlace>();
+  readonly #work: { readonly place: CodePlace; readonly weight: number }[] = [];
   readonly #pages = new Map<number, number>();
   readonly #slots = new Map<number, number>();
+  /** By offset. */
+  readonly #known = new Map<number, DecodedCode | undefined>();
   readonly #crossing = new Uint8Array(2 * INSTRUCTION_BYTES_MAX);
 
-  constructor(source: CodeSource, instructionsMax: number, visit: InstructionVisitor | undefined) {
+  constructor(source: CodeSource, entry: number, instructionsMax: number) {
     this.#source = source;
     this.#instructionsMax = instructionsMax;
-    this.#visit = visit;
+    this.#contexts = new CallContexts(entry);
   }
 
   run(entry: number): ControlFlow {
     const reached = this.#reached;
     this.#lead(entry);
-    for (let start = this.#work.shift(); start !== undefined; start = this.#work.shift()) {
-      let at: number | undefined = start;
-      while (at !== undefined && !reached.has(at) && reached.size < this.#instructionsMax) at = this.#step(at);
-      if (at !== undefined && !reached.has(at)) this.#hasRun(at);
+    for (let start = this.#takeHeaviest(); start !== undefined; start = this.#takeHeaviest()) {
+      let at: CodePlace | undefined = start;
+      while (at !== undefined && this.#mayReach(at)) at = this.#step(at);
+      if (at !== undefined && !reached.has(at)) this.#hasRun(offsetOf(at));
     }
-    const present = (sites: Iterable<number>) => [...sites].filter((site) => reached.get(site));
-    return { reached, leaders: this.#leaders, returns: present(this.#returns), jumps: new Map([...this.#jumps].map(([at, targets]) => [at, present(targets)])), pages: this.#pages, slots: this.#slots };
+    const returns = (at: CodePlace) => (this.#returns.has(at) ? this.#contexts.returns(at) : []);
+    const jumps = new Map([...this.#jumps].map(([at, targets]) => [at, [...targets, ...returns(at)].filter((target) => reached.get(target))]));
+    return { reached, leaders: this.#leaders, targets: this.#targets, jumps, pages: this.#pages, slots: this.#slots };
+  }
+
+  #mayReach(at: CodePlace): boolean {
+    return !this.#reached.has(at) && this.#reached.size < this.#instructionsMax && this.#weightOf(at) > 0;
+  }
+
+  #weightOf(at: CodePlace): number {
+    return this.#source.weightOf(offsetOf(at));
+  }
+
+  /** Of what waits to be followed, the first that runs most. */
+  #takeHeaviest(): CodePlace | undefined {
+    const work = this.#work;
+    if (work.length === 0) return undefined;
+    let heaviest = 0;
+    for (let index = 1; index < work.length; index++) if (work[index]!.weight > work[heaviest]!.weight) heaviest = index;
+    return work.splice(heaviest, 1)[0]!.place;
   }
 
   /** Whether code at an offset has run; notes its slot. */
@@ -88,34 +116,65 @@ class Walk {
     return slot !== undefined;
   }
 
-  #lead(offset: number): void {
-    this.#leaders.add(offset);
-    this.#work.push(offset);
+  #lead(...places: readonly CodePlace[]): void {
+    for (const place of places) {
+      this.#leaders.add(place);
+      this.#work.push({ place, weight: this.#weightOf(place) });
+    }
   }
 
   /** One instruction; where the one behind it is, if control may go on there. */
-  #step(at: number): number | undefined {
-    const decoded = this.#decode(at);
-    this.#reached.set(at, decoded !== undefined);
-    if (!decoded) return undefined;
+  #step(at: CodePlace): CodePlace | undefined {
+    const offset = offsetOf(at);
+    const code = this.#decode(offset);
+    this.#reached.set(at, code);
+    if (!code) return undefined;
+    const { decoded } = code;
     const next = at + decoded.lengthBytes;
-    const target = relativeTarget(decoded, at);
-    const follows = target !== undefined && this.#hasRun(target);
-    // A region may go on in another, but a call is part of it: behind it control comes back.
-    if (follows && (isCall(decoded) || !this.#source.hasRegion(target))) this.#lead(target);
+    const target = relativeTarget(decoded, offset);
+    if (target !== undefined) this.#branch(at, decoded, target);
     if (endsRegion(decoded)) return undefined;
-    const jumps = isIndirect(decoded) ? this.#source.jumpTargets(at, decoded).slice(0, JUMP_TARGETS_MAX) : [];
-    if (jumps.length > 0) this.#jumps.set(at, jumps);
-    for (const jump of jumps) this.#lead(jump);
-    if (decoded.row.options.ends) {
-      if ((follows || jumps.length > 0) && isCall(decoded)) {
-        this.#returns.push(next);
-        this.#lead(next);
-      }
-      return undefined;
-    }
-    if (target !== undefined) this.#leaders.add(next);
-    return next;
+    if (isIndirect(decoded)) this.#jump(at, decoded);
+    if (decoded.row.insn === RET) this.#return(at, decoded);
+    if (decoded.row.options.ends) return undefined;
+    if (target === undefined) return next;
+    this.#leaders.add(next);
+    const weight = this.#weightOf(next);
+    if (this.#work.every((other) => other.weight <= weight)) return next;
+    this.#lead(next);
+    return undefined;
+  }
+
+  /** Where a direct branch leads. A region may go on in another, but a call is part of it: behind it control comes back. */
+  #branch(at: CodePlace, decoded: Decoded, target: number): void {
+    const follows = this.#hasRun(target);
+    if (follows && isCall(decoded)) this.#targets.set(at, this.#call(at + decoded.lengthBytes, target));
+    else this.#targets.set(at, placeBeside(at, target));
+    if (follows && !isCall(decoded) && !this.#source.hasRegion(target)) this.#lead(placeBeside(at, target));
+  }
+
+  /** Behind the call that led here; out of the function that the region begins in, where it led before. */
+  #return(at: CodePlace, decoded: Decoded): void {
+    const contexts = this.#contexts;
+    const offsets = contexts.isOutermost(at) ? this.#source.jumpTargets(offsetOf(at), decoded) : [];
+    const isHere = (offset: number) => this.#leaders.has(placeBeside(at, offset));
+    for (const offset of offsets) if (!isHere(offset)) contexts.returnTo(at, offset);
+    this.#jumps.set(at, offsets.filter(isHere).map((offset) => placeBeside(at, offset)));
+    this.#returns.add(at);
+    this.#lead(...contexts.returns(at));
+  }
+
+  #jump(at: CodePlace, decoded: Decoded): void {
+    const targets = this.#source.jumpTargets(offsetOf(at), decoded).slice(0, JUMP_TARGETS_MAX);
+    const places = targets.map((target) => (isCall(decoded) ? this.#call(at + decoded.lengthBytes, target) : placeBeside(at, target)));
+    if (places.length > 0) this.#jumps.set(at, places);
+    if (!isCall(decoded)) this.#lead(...places);
+  }
+
+  #call(next: CodePlace, target: number): CodePlace {
+    const { to, reached } = this.#contexts.call(next, target);
+    this.#lead(to, ...reached);
+    return to;
   }
 
   #pageStart(page: number): number {
@@ -127,7 +186,12 @@ class Walk {
     return start;
   }
 
-  #decode(at: number): Decoded | undefined {
+  #decode(at: number): DecodedCode | undefined {
+    if (!this.#known.has(at)) this.#known.set(at, this.#decodeNew(at));
+    return this.#known.get(at);
+  }
+
+  #decodeNew(at: number): DecodedCode | undefined {
     const page = Math.floor(at / PAGE_BYTES);
     const start = this.#pageStart(page);
     if (start < 0) return undefined;
@@ -141,8 +205,7 @@ class Walk {
       from = 0;
     }
     if (typeof decoded === 'string' || !this.#source.works(decoded.row)) return undefined;
-    this.#visit?.(at, decoded, bytes, from);
-    return decoded;
+    return { decoded: { ...decoded }, bytes: bytes.slice(from, from + decoded.lengthBytes) };
   }
 
   #decodeCrossing(page: number, from: number, lengthBytes: number): Decoded | DecodeFailure {

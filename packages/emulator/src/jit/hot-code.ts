@@ -3,27 +3,28 @@ import { Decoder } from '@hanok/x86';
 import type { BlockCache } from '../block-cache.ts';
 import type { CpuState } from '../cpu-state.ts';
 import type { InterpreterTables } from '../interpreter.ts';
+import { NO_WHEREABOUTS } from '../code-epoch.ts';
 import { GROUP_MISSES_MAX } from '../group-access.ts';
 import { hashPlace } from '../hash-place.ts';
 import { CPU, ENTER, REGION_HASH, SLOT } from '../layout.ts';
 import type { Mmu } from '../mmu.ts';
-import { ArchivedCode } from './archived-code.ts';
+import { ArchivedCode, type FoundRegion } from './archived-code.ts';
+import type { BlockTrace } from './block-trace.ts';
 import { GROWN_INSTRUCTIONS_MAX, REGION_INSTRUCTIONS_MAX } from './control-flow.ts';
 import { recordCode } from './recorded-code.ts';
 import type { CompiledArchive } from './region-archive.ts';
 import { ModuleAges } from './module-ages.ts';
 import type { RegionCache } from './region-cache.ts';
+import { type GrowthPolicy, RegionGrowth } from './region-growth.ts';
 import { ASKED } from './request-queue.ts';
 import { type Batches, type CompileRequest, OwnThreadCompiler, type RegionCompiler } from './region-compiler.ts';
 import { VcpuCode } from './vcpu-code.ts';
 
 /** When code is compiled. */
-export interface CompilePolicy extends Batches {
+export interface CompilePolicy extends Batches, GrowthPolicy {
   /** How often a block runs before; twice as often each time code on its page was dropped, up to `doublingsMax` times. */
   readonly hotCount: number;
   readonly doublingsMax: number;
-  /** How often a region is entered from others before it is made again with those it goes on in; by default NEVER. */
-  readonly growCount?: number;
   /** Instructions of one region at most; by default REGION_INSTRUCTIONS_MAX, which is the limit. */
   readonly regionInstructionsMax?: number;
   /** How much the modules of a vCPU's regions may be, as `ModuleAges` counts; by default a share of MACHINE_INSTRUCTIONS_MAX. */
@@ -48,8 +49,6 @@ const LOOK_AGAIN_COUNT = 64;
 const EVICTED_FACTOR = 8;
 /** Groups of a region may miss GROUP_MISSES_MAX times in so many slices: then they cost a twentieth of what they save elsewhere. */
 const MISSES_SLICES = 8;
-/** Stands for a count that is never reached. */
-const NEVER = 0x7fff_ffff;
 /** Where an entry of REGION_HASH has the Enter slot. */
 const REGION_SLOT = 12;
 
@@ -107,6 +106,7 @@ export class HotCode {
   readonly #missedAt = new Map<number, number>();
   #sliceCount = 0;
   readonly #archived: ArchivedCode;
+  readonly growth: RegionGrowth;
   #mmu: Mmu | undefined;
   #blocks: BlockCache | undefined;
 
@@ -120,12 +120,16 @@ export class HotCode {
     this.#policy = compilePolicy;
     this.#vcpu = index;
     this.#instructionsMax = compilePolicy.instructionsMax ?? Math.max(INSTRUCTIONS_MIN, Math.min(INSTRUCTIONS_MAX, MACHINE_INSTRUCTIONS_MAX / vcpuCount));
+    this.growth = new RegionGrowth(state, compilePolicy);
     this.#archived = new ArchivedCode(ram, state.blockAddress);
   }
 
   connect(mmu: Mmu, blocks: BlockCache): void {
     this.#mmu = mmu;
     this.#blocks = blocks;
+    mmu.tlb.epochsEnd = () => {
+      for (const slots of this.#slotsByPage.values()) for (const slot of slots) this.#view.setBigInt64(slot + ENTER.checked, NO_WHEREABOUTS, true);
+    };
   }
 
   /** How often a new block on a page may run in the interpreter. */
@@ -145,17 +149,25 @@ export class HotCode {
 
   /** The import `hot`: finds a region, or its code, while the address space it runs in is there. */
   note(slot: number): void {
-    const source = this.#sourceOf(slot, false);
+    const source = this.#sourceOf(slot);
     const mayBeArchived = !this.#ungrouped.has(slot) && this.#archived.isWorthTrying(slot) && this.#archived.mayHave(source.entryGpa, source.blockTag);
     const found = mayBeArchived ? this.#archived.find(slot, source) : undefined;
-    if (found) this.#enter(slot, found.tableIndex, found.pageStarts, this.#policy.growCount);
+    if (found) this.#enter(slot, found);
     else if (mayBeArchived) this.#setCountdown(slot, this.#archived.isWorthTrying(slot) ? LOOK_AGAIN_COUNT : this.#policy.hotCount);
     else this.#ask(slot, source, false);
   }
 
-  /** The import `grow`: has the region made again with all that it goes on in. */
+  /** The import `grow`: finds a larger region, or begins to find out what runs behind the present one, to make it again with that. */
   grow(slot: number): void {
-    if (this.#unanswered < REQUESTS_MAX) this.#ask(slot, this.#sourceOf(slot, true), true);
+    const found = this.growth.isGrown(slot) ? undefined : this.#archived.findGrown(this.#sourceOf(slot));
+    if (found) this.#enter(slot, found);
+    else this.growth.trace(slot, this.#unanswered === REQUESTS_MAX);
+  }
+
+  /** The import `entered`: the interpreter enters a block while no region is entered. */
+  entered(slot: number): void {
+    const trace = this.growth.entered(slot);
+    if (trace) this.#ask(slot, this.#sourceOf(slot, trace), true);
   }
 
   #ask(slot: number, source: VcpuCode, isGrown: boolean): void {
@@ -166,15 +178,16 @@ export class HotCode {
     const { entryGpa, blockTag } = source;
     const instructionsMax = isGrown ? GROWN_INSTRUCTIONS_MAX : (this.#policy.regionInstructionsMax ?? REGION_INSTRUCTIONS_MAX);
     const code = recordCode(source, entryGpa % PAGE_BYTES, instructionsMax, { blockTag, isGrouped: !this.#ungrouped.has(slot), isGrown });
-    if (!isGrown) this.#setCountdown(slot, ASKED);
+    this.#setCountdown(slot, ASKED);
     if (code) this.#request({ slot, pageStarts: [...code.pages.values()], isGrown }, code);
   }
 
-  #sourceOf(slot: number, isGrown: boolean): VcpuCode {
+  #sourceOf(slot: number, trace?: BlockTrace): VcpuCode {
     const view = this.#view;
     return new VcpuCode({
+      traced: trace?.code(view, this.#ram, this.#decoder),
       ram: this.#ram, decoder: this.#decoder, mmu: this.#mmu!, blocks: this.#blocks!, hotOffsets: (page) => this.#hotOffsets(page),
-      hasRegion: (slot) => !isGrown && view.getInt32(slot + ENTER.region, true) !== 0,
+      hasRegion: (slot) => !trace && view.getInt32(slot + ENTER.region, true) !== 0,
       entryPage: view.getUint32(slot + ENTER.page, true), entry: view.getUint16(slot + SLOT.pageOffset, true),
       linear: this.#state.get(CPU.codePage), blockTag: this.#state.word(CPU.blockTag),
     });
@@ -231,17 +244,18 @@ export class HotCode {
 
   #install(id: number, tableIndex: number, instructionCount: number, moduleNumber: number): void {
     const { slot, pageStarts, isGrown } = this.#pending.get(id)!;
-    if (isGrown) this.#release(slot);
-    else this.#unsettled.push({ id, slot, tableIndex });
-    this.#enter(slot, tableIndex, pageStarts, isGrown ? NEVER : this.#policy.growCount);
+    this.#unsettled.push({ id, slot, tableIndex });
+    this.#enter(slot, { tableIndex, pageStarts, isGrown });
     this.#ages.add(slot, moduleNumber, instructionCount);
   }
 
-  /** From now on the block of a slot is entered by a region. */
-  #enter(slot: number, tableIndex: number, pageStarts: readonly number[], growCount = NEVER): void {
+  /** From now on the block of a slot is entered by a region, or another one. */
+  #enter(slot: number, { tableIndex, pageStarts, isGrown }: FoundRegion): void {
+    this.#release(slot);
+    this.growth.begin(slot, isGrown);
     this.#view.setInt32(slot + ENTER.region, tableIndex, true);
-    this.#view.setInt32(slot + ENTER.missesLeft, GROUP_MISSES_MAX, true);
-    this.#view.setInt32(slot + ENTER.entriesLeft, growCount, true);
+    this.#view.setUint16(slot + ENTER.missesLeft, GROUP_MISSES_MAX, true);
+    this.#view.setBigInt64(slot + ENTER.checked, NO_WHEREABOUTS, true);
     for (const start of pageStarts) this.#noteSlot(start / PAGE_BYTES, slot);
   }
 
@@ -263,6 +277,7 @@ export class HotCode {
 
   /** Forgets the region of an Enter slot; its block starts to count again. */
   dropRegion(slot: number): void {
+    this.growth.forget(slot);
     if (this.#release(slot)) this.#setCountdown(slot, this.#policy.hotCount);
   }
 
@@ -284,7 +299,7 @@ export class HotCode {
     const before = this.#missedAt.get(slot) ?? Number.NEGATIVE_INFINITY;
     this.#missedAt.set(slot, this.#sliceCount);
     if (this.#sliceCount - before > MISSES_SLICES) {
-      this.#view.setInt32(slot + ENTER.missesLeft, GROUP_MISSES_MAX, true);
+      this.#view.setUint16(slot + ENTER.missesLeft, GROUP_MISSES_MAX, true);
       return;
     }
     this.#ungrouped.add(slot);
@@ -322,6 +337,7 @@ export class HotCode {
     this.#pending.clear();
     this.#archived.clear();
     this.#ungrouped.clear();
+    this.growth.clear();
     this.#missedAt.clear();
     const { offset, entryCount, entryBytes } = REGION_HASH;
     new Uint8Array(this.#view.buffer, this.#state.blockAddress + offset, entryCount * entryBytes).fill(0);

@@ -29,8 +29,9 @@ export function defineJumpRegions(module: ModuleBuilder, regionTable: number, gr
   if (recordsActivity) code.localGet(cpu).localGet(entry).memory('i32.load', REGION_HASH.offset + 12).memory('i32.store', CPU.block);
   code.localGet(cpu).localGet(rip).i64(-4096).op('i64.and').memory('i64.store', CPU.codePage);
   code.localGet(entry).memory('i32.load', REGION_HASH.offset + 12).localSet(address);
-  countEntry(code, address, grow);
-  code.localGet(cpu).localGet(entry).memory('i32.load', REGION_HASH.offset + 8).returnCallIndirect(module.type(['i32'], ['i32']), regionTable);
+  code.localGet(entry).memory('i32.load', REGION_HASH.offset + 8).localSet(entry);
+  countEntry(code, address, entry, grow);
+  code.localGet(cpu).localGet(entry).returnCallIndirect(module.type(['i32'], ['i32']), regionTable);
   code.op('end').i32(REGION_END.Lookup);
   return f.index;
 }

@@ -32,7 +32,7 @@ export function defineLinkRegions(module: ModuleBuilder, regionTable: number, gr
   code.localGet(slot).memory('i32.load', ENTER.page).i32(12).op('i32.shl').localGet(cpu).memory('i32.load', CPU.ramAddress).op('i32.add').op('i32.ne').brIf(1);
   code.localGet(cpu).localGet(rip).i64(-PAGE_BYTES).op('i64.and').memory('i64.store', CPU.codePage);
   code.op('end');
-  countEntry(code, slot, grow);
+  countEntry(code, slot, region, grow);
   if (recordsActivity) code.localGet(cpu).localGet(slot).memory('i32.store', CPU.block);
   code.localGet(cpu).localGet(region).returnCallIndirect(module.type(['i32'], ['i32']), regionTable);
   code.op('end').i32(REGION_END.Lookup);

@@ -13,6 +13,8 @@ export interface RecordedCode {
   readonly regions: ReadonlySet<number>;
   /** Likely targets of indirect jumps and calls, by their offsets. */
   readonly jumpTargets: ReadonlyMap<number, readonly number[]>;
+  /** How often code runs that was looked at, where that is not 1 (`weightOf`). */
+  readonly weights: ReadonlyMap<number, number>;
   /** Whether accesses to memory are grouped (`groupAccesses`). */
   readonly isGrouped: boolean;
   /** It is larger than others, and follows branches to blocks that have regions of their own. */
@@ -29,6 +31,7 @@ export function recordCode(source: CodeSource, entry: number, instructionsMax: n
   const slots = new Map<number, number>();
   const regions = new Set<number>();
   const jumpTargets = new Map<number, readonly number[]>();
+  const weights = new Map<number, number>();
   const noting: CodeSource = {
     ram: source.ram,
     decoder: source.decoder,
@@ -48,14 +51,19 @@ export function recordCode(source: CodeSource, entry: number, instructionsMax: n
       jumpTargets.set(offset, targets);
       return targets;
     },
+    weightOf(offset) {
+      const weight = source.weightOf(offset);
+      if (weight !== 1) weights.set(offset, weight);
+      return weight;
+    },
     works: (row) => source.works(row),
   };
   const { reached, pages } = followControlFlow(noting, entry, instructionsMax);
-  return reached.get(entry) ? { entry, instructionsMax, pages, slots, regions, jumpTargets, isGrouped, isGrown, blockTag } : undefined;
+  return reached.get(entry) ? { entry, instructionsMax, pages, slots, regions, jumpTargets, weights, isGrouped, isGrown, blockTag } : undefined;
 }
 
 /** A source that says what was noted. Code that has changed since gives other answers: what comes of it must be thrown away. */
-export function recordedSource({ pages, slots, regions, jumpTargets, blockTag }: RecordedCode, ram: Uint8Array, decoder: Decoder, works: (blockTag: number, row: Parameters<CodeSource['works']>[0]) => boolean): CodeSource {
+export function recordedSource({ pages, slots, regions, jumpTargets, weights, blockTag }: RecordedCode, ram: Uint8Array, decoder: Decoder, works: (blockTag: number, row: Parameters<CodeSource['works']>[0]) => boolean): CodeSource {
   return {
     ram,
     decoder,
@@ -63,6 +71,7 @@ export function recordedSource({ pages, slots, regions, jumpTargets, blockTag }:
     slotOf: (offset) => slots.get(offset),
     hasRegion: (offset) => regions.has(offset),
     jumpTargets: (offset) => jumpTargets.get(offset) ?? [],
+    weightOf: (offset) => weights.get(offset) ?? 1,
     works: (row) => works(blockTag, row),
   };
 }

@@ -88,7 +88,7 @@ function withWords(regions: readonly Uint8Array[]): readonly Uint8Array[] {
 
 function isSame(a: RegionSummary, b: SavedRegion): boolean {
   const areEqual = (x: Uint8Array, y: Uint8Array) => x.length === y.length && x.every((byte, index) => byte === y[index]);
-  return a.entry === b.entry && a.blockTag === b.blockTag && a.runs.length === b.runs.length
+  return a.entry === b.entry && a.blockTag === b.blockTag && a.isGrown === b.isGrown && a.runs.length === b.runs.length
     && a.runs.every(({ offset, bytes }, index) => offset === b.runs[index]!.offset && areEqual(bytes, b.runs[index]!.bytes));
 }
 

@@ -1,5 +1,6 @@
-import { type Decoded, RET } from '@hanok/x86';
-import { type CodeSource, type ControlFlow, followControlFlow, isIndirect, isRelative, relativeTarget } from './control-flow.ts';
+import type { Decoded } from '@hanok/x86';
+import { type CodePlace, offsetOf } from './call-contexts.ts';
+import { type CodeSource, type ControlFlow, type DecodedCode, followControlFlow, isRelative } from './control-flow.ts';
 import type { InstructionGroups } from './access-groups.ts';
 import type { CodeRuns } from './saved-region.ts';
 import { type Traits, traitsOf } from './traits.ts';
@@ -7,6 +8,7 @@ import { type Traits, traitsOf } from './traits.ts';
 /** One instruction of a region. */
 export interface CompiledInstruction {
   readonly decoded: Decoded;
+  readonly place: CodePlace;
   readonly pageOffset: number;
   readonly traits: Traits;
   /** The bytes that say what it does: all but a relative target. */
@@ -19,13 +21,13 @@ export interface CompiledInstruction {
 
 /** A straight run of instructions; control enters at its top only and leaves at its bottom, or by an exit in between. */
 export interface RegionBlock {
-  readonly start: number;
+  readonly start: CodePlace;
   readonly instructions: CompiledInstruction[];
   /** Where control goes on after the last instruction, and where its branch leads; outside the region too. */
-  next: number | undefined;
-  target: number | undefined;
+  next: CodePlace | undefined;
+  target: CodePlace | undefined;
   /** Where the near return at its end may lead (behind the calls of the region), or its indirect jump or call. */
-  returns: readonly number[];
+  returns: readonly CodePlace[];
   /** The block ends because the interpreter must run what follows. */
   endsUncompilable: boolean;
 }
@@ -35,31 +37,33 @@ export interface RegionBlocks extends Pick<ControlFlow, 'pages' | 'slots'> {
   readonly blocks: RegionBlock[];
 }
 
-type Instructions = ReadonlyMap<number, CompiledInstruction>;
+type Instructions = ReadonlyMap<CodePlace, CompiledInstruction>;
 
 /** The blocks of the region at `entry`, whose code `runs` gets; none where its first instruction cannot be compiled. */
 export function regionBlocks(source: CodeSource, entry: number, instructionsMax: number, runs?: CodeRuns): RegionBlocks {
-  const instructions = new Map<number, CompiledInstruction>();
-  const flow = followControlFlow(source, entry, instructionsMax, (at, decoded, bytes, from) => {
-    const own = { ...decoded };
-    runs?.add(at, bytes.slice(from, from + own.lengthBytes));
-    instructions.set(at, { decoded: own, pageOffset: at, traits: traitsOf(own), key: keyOf(bytes, from, own), flagsDead: false, groups: undefined });
-  });
-  if (!instructions.has(entry)) return { blocks: [], pages: flow.pages, slots: flow.slots };
+  const flow = followControlFlow(source, entry, instructionsMax);
+  const { pages, slots } = flow;
+  const instructions = new Map<CodePlace, CompiledInstruction>();
+  for (const [place, code] of flow.reached) {
+    if (!code) continue;
+    const { decoded, bytes } = code;
+    const pageOffset = offsetOf(place);
+    runs?.add(pageOffset, bytes);
+    instructions.set(place, { decoded, place, pageOffset, traits: traitsOf(decoded), key: keyOf(code), flagsDead: false, groups: undefined });
+  }
+  if (!instructions.has(entry)) return { blocks: [], pages, slots };
   const starts = [...flow.leaders].filter((start) => instructions.has(start));
-  return { blocks: starts.map((start) => formBlock(instructions, flow, start)), pages: flow.pages, slots: flow.slots };
+  return { blocks: starts.map((start) => formBlock(instructions, flow, start)), pages, slots };
 }
 
 /** The targets of branches may differ, but not how long they are. */
-function keyOf(bytes: Uint8Array, from: number, { row, lengthBytes }: Decoded): string {
+function keyOf({ decoded: { row, lengthBytes }, bytes }: DecodedCode): string {
   const relative = row.operands.find(isRelative);
   const count = relative ? lengthBytes - (relative.size === 'b' ? 1 : 4) : lengthBytes;
-  let key = '';
-  for (let index = 0; index < count; index++) key += String.fromCharCode(bytes[from + index]!);
-  return key;
+  return String.fromCharCode(...bytes.subarray(0, count));
 }
 
-function formBlock(instructions: Instructions, { reached, leaders, returns, jumps }: ControlFlow, start: number): RegionBlock {
+function formBlock(instructions: Instructions, { reached, leaders, targets, jumps }: ControlFlow, start: CodePlace): RegionBlock {
   const block: RegionBlock = { start, instructions: [], next: undefined, target: undefined, returns: [], endsUncompilable: false };
   for (let at = start; ; ) {
     const instruction = instructions.get(at);
@@ -70,12 +74,10 @@ function formBlock(instructions: Instructions, { reached, leaders, returns, jump
     }
     const { decoded } = instruction;
     block.instructions.push(instruction);
-    const next = at + decoded.lengthBytes;
-    block.target = relativeTarget(decoded, at);
-    if (decoded.row.insn === RET) block.returns = returns;
-    if (isIndirect(decoded)) block.returns = jumps.get(at) ?? [];
+    block.target = targets.get(at);
+    block.returns = jumps.get(at) ?? [];
+    at += decoded.lengthBytes;
     if (decoded.row.options.ends || instruction.traits.endsRegion) break;
-    at = next;
     if (block.target !== undefined || leaders.has(at)) {
       block.next = at;
       break;

@@ -72,11 +72,11 @@ export class RegionModuleBuilder {
     const writer = new RegionWriter(f, target.callees, this.#templates, this.#constants, this.#uses);
     writer.write(region, { ramBase: ram.byteOffset, slot, isGrouped: code.isGrouped });
     const instructionCount = region.blocks.reduce((sum, { instructions }) => sum + instructions.length, 0);
-    if (target.unsettled && writer.isPortable && code.isGrouped && !code.isGrown) {
-      const { entry, blockTag } = code;
+    if (target.unsettled && writer.isPortable && code.isGrouped) {
+      const { entry, blockTag, isGrown } = code;
       const key = entryKey(ram, code.pages.get(0)! + entry);
       const { localTypes: locals, places } = writer;
-      target.unsettled.add(id, { entry, blockTag, key, instructionCount, pages: [...region.pages.keys()], runs: runs.runs(), locals, hints: f.code.hints, places, code: f.code.buffer.toBytes() });
+      target.unsettled.add(id, { entry, blockTag, key, instructionCount, isGrown, pages: [...region.pages.keys()], runs: runs.runs(), locals, hints: f.code.hints, places, code: f.code.buffer.toBytes() });
     }
     return instructionCount;
   }

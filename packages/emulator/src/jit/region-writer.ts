@@ -1,9 +1,11 @@
 import type { FunctionBuilder } from '@hanok/wasm';
 import type { ValueType } from '@hanok/x86';
 import { Lowering } from '../ir.ts';
-import { CPU, REGION_END, TLB } from '../layout.ts';
+import { pushCodeWhereabouts } from '../code-epoch.ts';
+import { CPU, ENTER, REGION_END, TLB } from '../layout.ts';
 import { emitMiss, pushTlbOffset } from '../memory-emit.ts';
 import { NO_FLOW } from '../routines.ts';
+import { offsetOf } from './call-contexts.ts';
 import { GROWN_INSTRUCTIONS_MAX } from './control-flow.ts';
 import { loadX87 } from './load-x87.ts';
 import { type CompiledInstruction, markDeadFlags, type RegionBlocks } from './region-blocks.ts';
@@ -123,19 +125,27 @@ export class RegionWriter {
 
   /** Other pages than the entry's must still be where they were when the region was made. */
   #checkPages(code: RegionCode, entry: number): void {
+    if (this.#pages.size === 1) return;
+    const whereabouts = temporaryName('i64', 1)!;
+    const pushSlot = () => code.placed('slot', this.#own.offset, this.#own.slot);
+    pushCodeWhereabouts(code, LOCAL.cpu, LOCAL.codePage);
+    code.localSet(whereabouts);
+    pushSlot().memory('i64.load', ENTER.checked).localGet(whereabouts).op('i64.ne').hint(false).if();
+    for (const [page, start] of this.#pages) if (page !== 0) this.#checkPage(code, entry, page, start);
+    pushSlot().localGet(whereabouts).memory('i64.store', ENTER.checked).op('end');
+  }
+
+  #checkPage(code: RegionCode, entry: number, page: number, start: number): void {
     const { cpu, codePage } = LOCAL;
     const linear = temporaryName('i64', 0)!;
     const tlbEntry = temporaryName('i32', 0)!;
-    for (const [page, start] of this.#pages) {
-      if (page === 0) continue;
-      pushTlbOffset(code.localGet(codePage).i64(page * PAGE_BYTES).op('i64.add').localTee(linear));
-      code.localGet(LOCAL.tlb).op('i32.add').localTee(tlbEntry).memory('i64.load', TLB.tagExecute).localGet(linear).op('i64.eq').if('i32');
-      code.localGet(linear).op('i32.wrap_i64').localGet(tlbEntry).memory('i32.load', TLB.addendExecute).op('i32.add');
-      code.op('else').localGet(cpu).localGet(linear).call(this.#callees.fetchAddress).op('end');
-      code.placed('page', page, this.#ramBase + start).op('i32.ne').if();
-      code.localGet(cpu).localGet(codePage).i64(entry).op('i64.add').memory('i64.store', CPU.rip);
-      code.i32(Interpret).op('return').op('end');
-    }
+    pushTlbOffset(code.localGet(codePage).i64(page * PAGE_BYTES).op('i64.add').localTee(linear));
+    code.localGet(LOCAL.tlb).op('i32.add').localTee(tlbEntry).memory('i64.load', TLB.tagExecute).localGet(linear).op('i64.eq').if('i32');
+    code.localGet(linear).op('i32.wrap_i64').localGet(tlbEntry).memory('i32.load', TLB.addendExecute).op('i32.add');
+    code.op('else').localGet(cpu).localGet(linear).call(this.#callees.fetchAddress).op('end');
+    code.placed('page', page, this.#ramBase + start).op('i32.ne').if();
+    code.localGet(cpu).localGet(codePage).i64(entry).op('i64.add').memory('i64.store', CPU.rip);
+    code.i32(Interpret).op('return').op('end');
   }
 
   /** Appends the body with the loads it lacks. */
@@ -283,7 +293,7 @@ export class RegionWriter {
     const widths = this.#widths.save();
     const stackOffset = this.#stackOffset;
     for (const site of block.returns) {
-      code.localGet(target).localGet(LOCAL.codePage).i64(site.code.start).op('i64.add').op('i64.eq').if();
+      code.localGet(target).localGet(LOCAL.codePage).i64(offsetOf(site.code.start)).op('i64.add').op('i64.eq').if();
       this.#flags.state = flags;
       this.#widths.restore(widths);
       this.#stackOffset = stackOffset;
@@ -307,7 +317,7 @@ export class RegionWriter {
     if (block.isMerge || block.isLoopHeader) this.#flags.recordKind(this.#lowering, this.#flags.state);
     if (isBack) {
       code.localGet(LOCAL.budget).i32(GROWN_INSTRUCTIONS_MAX).op('i32.le_s').hint(false).if();
-      this.#exit(block.code.start, Lookup, 0);
+      this.#exit(offsetOf(block.code.start), Lookup, 0);
       code.op('end');
     }
     this.#meetStack(block);

@@ -1,4 +1,5 @@
 import { type InstructionMemory, RIP_REGISTER } from './instruction-memory.ts';
+import type { CodePlace } from './call-contexts.ts';
 import type { StructuredBlock } from './structure.ts';
 
 /** What a register holds: a value that only the guest knows, the same for all with this root, plus a constant. */
@@ -66,9 +67,9 @@ function behind(block: StructuredBlock, entry: Places, uses: readonly (Instructi
   const places = { registers: entry.registers.slice(), epoch: entry.epoch };
   uses.forEach((memory, index) => {
     if (!memory) return;
-    const { pageOffset } = block.code.instructions[index]!;
+    const { place, pageOffset } = block.code.instructions[index]!;
     enter(places, pageOffset);
-    apply(places, memory, pageOffset);
+    apply(places, memory, place);
   });
   return places;
 }
@@ -78,10 +79,10 @@ export function enter(places: Places, pageOffset: number): void {
   places.registers[RIP_REGISTER] = { root: RIP_ROOT, offset: pageOffset };
 }
 
-/** What the instruction at `pageOffset` changes. */
-export function apply(places: Places, { changes, changesTranslation }: InstructionMemory, pageOffset: number): void {
+/** What the instruction at a place changes. */
+export function apply(places: Places, { changes, changesTranslation }: InstructionMemory, at: CodePlace): void {
   const { registers } = places;
-  const unknown = (register: number): Place => ({ root: (pageOffset + MADE) * (COUNT + 1) + register, offset: 0 });
+  const unknown = (register: number): Place => ({ root: (at + MADE) * (COUNT + 1) + register, offset: 0 });
   if (changesTranslation) {
     for (let register = 0; register < COUNT; register++) registers[register] = unknown(register);
     places.epoch = unknown(COUNT).root;

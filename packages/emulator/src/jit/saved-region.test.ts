@@ -25,7 +25,7 @@ function makeRegion(ram: Uint8Array): SavedRegion {
   runs.add(ENTRY, ram.slice(0x3000 + ENTRY, 0x3000 + ENTRY + 3));
   runs.add(ENTRY + 12, Uint8Array.of(...ram.slice(0x3ffc, 0x4000), ...ram.slice(0x1000, 0x1002)));
   return {
-    entry: ENTRY, blockTag: TAG, key: entryKey(ram, 0x3000 + ENTRY), instructionCount: 3, pages: [0, 1], runs: runs.runs(), locals: ['i32', 'v128', 'i64'],
+    entry: ENTRY, blockTag: TAG, key: entryKey(ram, 0x3000 + ENTRY), instructionCount: 3, isGrown: false, pages: [0, 1], runs: runs.runs(), locals: ['i32', 'v128', 'i64'],
     hints: [{ offset: 7, likely: true }, { offset: 9, likely: false }],
     places: [{ at: 1, kind: 'slot', of: -20 }, { at: 8, kind: 'page', of: 1 }, { at: 20, kind: 'slot', of: -20 }], code: Uint8Array.of(1, 2, 3),
   };
@@ -48,8 +48,8 @@ test('a region comes back from its bytes, and not from a part of them', () => {
   const bytes = encodeRegion(region);
   assert.deepEqual(decodeRegion(bytes), region);
   for (let length = 0; length < bytes.length; length++) assert.throws(() => decodeRegion(bytes.subarray(0, length)), RangeError);
-  const { entry, blockTag, pages, runs } = region;
-  const summary = { entry, blockTag, pages, runs, links: [-20] };
+  const { entry, blockTag, isGrown, pages, runs } = region;
+  const summary = { entry, blockTag, isGrown, pages, runs, links: [-20] };
   assert.deepEqual(summaryOf(bytes), summary);
   assert.deepEqual(summaryOf(bytes.subarray(0, summaryBytes(bytes))), summary);
 });
@@ -84,9 +84,9 @@ test('an archive gives what it was given, for the same code at the same place', 
   const archive = new RegionArchive(() => assert.fail('it is there'), kept);
   archive.add(makeRegion(ram));
   const index = new ArchiveIndex(archive.tables);
-  const { entry, blockTag, pages, runs } = makeRegion(ram);
+  const { entry, blockTag, isGrown, pages, runs } = makeRegion(ram);
   const candidates = index.candidates(ram, 0x3000 + ENTRY, TAG);
-  assert.deepEqual(candidates.map(({ number, firstWord, summary }) => ({ number, firstWord, summary })), [{ number: 0, firstWord: 0, summary: { entry, blockTag, pages, runs, links: [-20] } }]);
+  assert.deepEqual(candidates.map(({ number, firstWord, summary }) => ({ number, firstWord, summary })), [{ number: 0, firstWord: 0, summary: { entry, blockTag, isGrown, pages, runs, links: [-20] } }]);
   assert.ok(candidates[0]!.beginsAt(ENTRY, TAG));
   assert.ok(!candidates[0]!.beginsAt(ENTRY + 1, TAG));
   assert.ok(index.has(ram, 0x3000 + ENTRY, TAG));

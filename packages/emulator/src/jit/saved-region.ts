@@ -24,6 +24,8 @@ export interface SavedRegion {
   /** `entryKey` of its first bytes. */
   readonly key: number;
   readonly instructionCount: number;
+  /** It was made larger, since it was entered often. */
+  readonly isGrown: boolean;
   /** Pages it lies on, relative to the entry's. */
   readonly pages: readonly number[];
   readonly runs: readonly CodeRun[];
@@ -39,9 +41,9 @@ const KEY_BYTES = 12;
 const HASH_FACTOR = 0x01000193;
 const LOCAL_TYPES: readonly ValueType[] = ['i32', 'i64', 'f32', 'f64', 'v128'];
 const KINDS: readonly Place['kind'][] = ['slot', 'page'];
-const HEADER_WORDS = 11;
+const HEADER_WORDS = 12;
 /** Where in the header some of its words are; pages, links, offsets and lengths of runs follow, then the runs' bytes. */
-export const SUMMARY = { blockTag: 1, pageCount: 2, linkCount: 3, entry: 4, runCount: 6, headerWords: HEADER_WORDS } as const;
+export const SUMMARY = { blockTag: 1, pageCount: 2, linkCount: 3, entry: 4, runCount: 6, isGrown: 11, headerWords: HEADER_WORDS } as const;
 
 /** A number that entries with other code hardly share: a hash of where in its page the entry is, and of its first bytes. */
 export function entryKey(ram: Uint8Array, gpa: number): number {
@@ -53,8 +55,8 @@ export function entryKey(ram: Uint8Array, gpa: number): number {
 }
 
 /** Of a region's code 53 bits: two that share them by chance are kept as one. */
-export function digestOf({ key, blockTag, runs }: SavedRegion): number {
-  let digest = key ^ blockTag;
+export function digestOf({ key, blockTag, isGrown, runs }: SavedRegion): number {
+  let digest = key ^ blockTag ^ (isGrown ? HASH_FACTOR : 0);
   for (const { offset, bytes } of runs) {
     digest = Math.imul(digest ^ offset, HASH_FACTOR);
     for (const byte of bytes) digest = Math.imul(digest ^ byte, HASH_FACTOR);
@@ -89,10 +91,10 @@ export class CodeRuns {
 
 /** A header of numbers (first the key and the tag), lists of them, and bytes; all numbers have 32 bits, little-endian. What a vCPU must know is in front. */
 export function encodeRegion(region: SavedRegion): Uint8Array {
-  const { entry, blockTag, key, instructionCount, pages, runs, locals, hints, places, code } = region;
+  const { entry, blockTag, key, instructionCount, isGrown, pages, runs, locals, hints, places, code } = region;
   const links = linksOf(places);
   const summary = [
-    key, blockTag, pages.length, links.length, entry, instructionCount, runs.length, locals.length, hints.length, places.length, code.length,
+    key, blockTag, pages.length, links.length, entry, instructionCount, runs.length, locals.length, hints.length, places.length, code.length, isGrown ? 1 : 0,
     ...pages, ...links, ...runs.flatMap(({ offset, bytes }) => [offset, bytes.length]),
   ];
   const rest = [
@@ -112,7 +114,7 @@ export function encodeRegion(region: SavedRegion): Uint8Array {
 const bytesOf = (words: readonly number[]) => new Uint8Array(Int32Array.from(words).buffer);
 
 /** What must be known of a region to enter it: what it was made from, and the blocks its branches lead to, by their offsets from the entry's page. */
-export interface RegionSummary extends Pick<SavedRegion, 'entry' | 'blockTag' | 'pages' | 'runs'> {
+export interface RegionSummary extends Pick<SavedRegion, 'entry' | 'blockTag' | 'isGrown' | 'pages' | 'runs'> {
   readonly links: readonly number[];
 }
 
@@ -167,22 +169,22 @@ export function decodeRegion(bytes: Uint8Array): SavedRegion {
   const reader = new RegionReader(bytes);
   const { header, summary } = readSummary(reader);
   const [key, , , , , instructionCount, , localCount, hintCount, placeCount, codeBytes] = header;
-  const { entry, blockTag, pages, runs } = summary;
+  const { entry, blockTag, isGrown, pages, runs } = summary;
   const locals = reader.words(localCount).map((index) => LOCAL_TYPES[index]!);
   const hints = reader.words(hintCount).map((hint) => ({ offset: hint >> 1, likely: (hint & 1) !== 0 }));
   const words = reader.words(3 * placeCount);
   const places = Array.from({ length: placeCount }, (_, index): Place => ({ at: words[3 * index]!, kind: KINDS[words[3 * index + 1]!]!, of: words[3 * index + 2]! }));
-  return { key, blockTag, entry, instructionCount, pages, runs, locals, hints, places, code: reader.take(codeBytes) };
+  return { key, blockTag, entry, instructionCount, isGrown, pages, runs, locals, hints, places, code: reader.take(codeBytes) };
 }
 
-type Header = readonly [number, number, number, number, number, number, number, number, number, number, number];
+type Header = readonly [number, number, number, number, number, number, number, number, number, number, number, number];
 
 function readSummary(reader: RegionReader): { readonly header: Header; readonly summary: RegionSummary } {
   const header = reader.words(HEADER_WORDS) as unknown as Header;
-  const [, blockTag, pageCount, linkCount, entry, , runCount] = header;
+  const [, blockTag, pageCount, linkCount, entry, , runCount, , , , , isGrown] = header;
   const pages = reader.words(pageCount);
   const links = reader.words(linkCount);
   const lengths = reader.words(2 * runCount);
   const runs = Array.from({ length: runCount }, (_, index) => ({ offset: lengths[2 * index]!, bytes: reader.take(lengths[2 * index + 1]!) }));
-  return { header, summary: { entry, blockTag, pages, links, runs } };
+  return { header, summary: { entry, blockTag, isGrown: isGrown !== 0, pages, links, runs } };
 }

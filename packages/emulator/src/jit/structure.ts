@@ -1,3 +1,4 @@
+import { type CodePlace, offsetOf } from './call-contexts.ts';
 import type { RegionBlock } from './region-blocks.ts';
 
 /** Where control goes from a block: another block, or out of the region to an offset of the page. */
@@ -27,10 +28,10 @@ export interface StructuredBlock {
  */
 export function structure(blocks: readonly RegionBlock[]): StructuredBlock[] {
   const byStart = new Map(blocks.map((code) => [code.start, makeBlock(code)]));
-  const edgeTo = (offset: number | undefined): Edge | undefined => {
-    if (offset === undefined) return undefined;
-    const block = byStart.get(offset);
-    return block ? { block } : { exit: offset };
+  const edgeTo = (place: CodePlace | undefined): Edge | undefined => {
+    if (place === undefined) return undefined;
+    const block = byStart.get(place);
+    return block ? { block } : { exit: offsetOf(place) };
   };
   for (const block of byStart.values()) {
     block.next = edgeTo(block.code.next);
@@ -113,7 +114,7 @@ function cutIrreducible(ordered: readonly StructuredBlock[]): boolean {
     for (const name of ['next', 'target'] as const) {
       const edge = block[name];
       if (edge && 'block' in edge && edge.block.order <= block.order && !dominates(edge.block, block)) {
-        block[name] = { exit: edge.block.code.start };
+        block[name] = { exit: offsetOf(edge.block.code.start) };
         cut = true;
       }
     }

@@ -1,7 +1,8 @@
-import type { Decoded, Decoder, Row } from '@hanok/x86';
+import { type Decoded, type Decoder, INSTRUCTION_BYTES_MAX, RET, type Row } from '@hanok/x86';
 import { alwaysRaises } from '../always-raised.ts';
 import type { BlockCache } from '../block-cache.ts';
 import type { Mmu } from '../mmu.ts';
+import type { TracedCode } from './block-trace.ts';
 import type { CodeSource } from './control-flow.ts';
 
 const PAGE_BYTES = 4096;
@@ -19,6 +20,8 @@ export interface VcpuCodeOptions extends Pick<CodeSource, 'ram' | 'decoder'> {
   readonly entryPage: number;
   readonly entry: number;
   hasRegion(slot: number): boolean;
+  /** What ran when that was looked at. */
+  readonly traced: TracedCode | undefined;
   readonly linear: bigint;
   readonly blockTag: number;
 }
@@ -64,14 +67,30 @@ export class VcpuCode implements CodeSource {
     return slot !== undefined && slot !== 0 && this.#options.hasRegion(slot);
   }
 
-  /** Through a pointer beside the code, as libraries are called, it leads where that points; else to hot blocks nearby, as a switch does. */
+  /** Where it was seen to lead; else, through a pointer beside the code, as libraries are called, it leads where that points; else to hot blocks nearby, as a switch does. */
   jumpTargets(offset: number, decoded: Decoded): readonly number[] {
+    const { traced } = this.#options;
+    if (traced) return this.#tracedJumps(offset, traced);
+    if (decoded.row.insn === RET) return [];
     if (decoded.isMemory && decoded.base === RIP && decoded.bits === 64) return this.#pointedTo(offset, decoded);
     const page = Math.floor(offset / PAGE_BYTES);
     const start = this.pageStart(page);
     if (start < 0) return [];
     const hot = this.#options.hotOffsets(start / PAGE_BYTES).map((inPage) => page * PAGE_BYTES + inPage);
     return hot.toSorted((a, b) => Math.abs(a - offset) - Math.abs(b - offset));
+  }
+
+  #tracedJumps(offset: number, { jumps }: TracedCode): readonly number[] {
+    const low = Number(BigInt.asIntN(32, this.#options.linear));
+    return (jumps.get((low + offset) | 0) ?? []).map((target) => (target - low) | 0).filter((target) => this.slotOf(target) !== undefined);
+  }
+
+  weightOf(offset: number): number {
+    const { traced, linear } = this.#options;
+    if (!traced) return 1;
+    // What is behind an instruction that crosses the end of a page was not looked at.
+    const otherwise = (offset & (PAGE_BYTES - 1)) < INSTRUCTION_BYTES_MAX ? 1 : 0;
+    return traced.runs.get((Number(BigInt.asIntN(32, linear)) + offset) | 0) ?? otherwise;
   }
 
   #pointedTo(offset: number, { displacement, lengthBytes }: Decoded): readonly number[] {
