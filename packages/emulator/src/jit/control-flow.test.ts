@@ -31,9 +31,9 @@ function source({ code, returns = {}, weights = {} }: Given): CodeSource {
 const FUNCTION = 0x100;
 /** Where each return of a region leads, as offsets. */
 function returnsOf(given: Given, entry = 0, instructionsMax = 128): number[][] {
-  const { reached, jumps } = followControlFlow(source(given), entry, instructionsMax);
-  const returns = [...reached].filter(([, code]) => code?.decoded.row.insn === RET);
-  return returns.map(([at]) => (jumps.get(at) ?? []).map(offsetOf));
+  const returns = new Set<number>();
+  const { reached, jumps } = followControlFlow(source(given), entry, instructionsMax, (offset, { row }) => row.insn === RET && returns.add(offset));
+  return [...reached.keys()].filter((at) => returns.has(offsetOf(at))).map((at) => (jumps.get(at) ?? []).map(offsetOf));
 }
 
 test('a function returns to the call it was reached through', () => {

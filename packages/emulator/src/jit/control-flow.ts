@@ -30,16 +30,13 @@ export interface CodeSource {
   works(row: Row): boolean;
 }
 
-/** An instruction, and the bytes it was decoded from. */
-export interface DecodedCode {
-  readonly decoded: Decoded;
-  readonly bytes: Uint8Array;
-}
+/** Told of each instruction of a region once, with its offset and the bytes it was decoded from; `decoded` is used again for the next. */
+export type InstructionVisitor = (offset: number, decoded: Decoded, bytes: Uint8Array, from: number) => void;
 
 /** The code of a region: where its instructions are, and where control may enter its blocks. */
 export interface ControlFlow {
-  /** What was reached; undefined where there is nothing that can be compiled. */
-  readonly reached: ReadonlyMap<CodePlace, DecodedCode | undefined>;
+  /** What was reached; false where there is nothing that can be compiled. */
+  readonly reached: ReadonlyMap<CodePlace, boolean>;
   /** Where blocks begin, the entry's first. */
   readonly leaders: ReadonlySet<CodePlace>;
   /** Where direct branches lead. */
@@ -53,15 +50,30 @@ export interface ControlFlow {
 }
 
 /** Follows control flow from `entry`, over calls and pages, for so many instructions at most. */
-export function followControlFlow(source: CodeSource, entry: number, instructionsMax: number): ControlFlow {
-  return new Walk(source, entry, instructionsMax).run(entry);
+export function followControlFlow(source: CodeSource, entry: number, instructionsMax: number, visit?: InstructionVisitor): ControlFlow {
+  return new Walk(source, entry, instructionsMax, visit).run(entry);
+}
+
+/** What an instruction does to control. */
+interface Step {
+  readonly lengthBytes: number;
+  /** Where it branches to directly. */
+  readonly target: number | undefined;
+  /** Where it is likely to lead otherwise. */
+  readonly jumps: readonly number[];
+  readonly isCall: boolean;
+  readonly isReturn: boolean;
+  /** Control does not go on behind it; or only in another region. */
+  readonly ends: boolean;
+  readonly endsRegion: boolean;
 }
 
 class Walk {
   readonly #source: CodeSource;
   readonly #instructionsMax: number;
   readonly #contexts: CallContexts;
-  readonly #reached = new Map<CodePlace, DecodedCode | undefined>();
+  readonly #visit: InstructionVisitor | undefined;
+  readonly #reached = new Map<CodePlace, boolean>();
   readonly #leaders = new Set<CodePlace>();
   readonly #targets = new Map<CodePlace, CodePlace>();
   readonly #jumps = new Map<CodePlace, readonly CodePlace[]>();
@@ -70,12 +82,13 @@ class Walk {
   readonly #pages = new Map<number, number>();
   readonly #slots = new Map<number, number>();
   /** By offset. */
-  readonly #known = new Map<number, DecodedCode | undefined>();
+  readonly #steps = new Map<number, Step | undefined>();
   readonly #crossing = new Uint8Array(2 * INSTRUCTION_BYTES_MAX);
 
-  constructor(source: CodeSource, entry: number, instructionsMax: number) {
+  constructor(source: CodeSource, entry: number, instructionsMax: number, visit: InstructionVisitor | undefined) {
     this.#source = source;
     this.#instructionsMax = instructionsMax;
+    this.#visit = visit;
     this.#contexts = new CallContexts(entry);
   }
 
@@ -92,8 +105,9 @@ class Walk {
     return { reached, leaders: this.#leaders, targets: this.#targets, jumps, pages: this.#pages, slots: this.#slots };
   }
 
+  /** Whether the instruction at a place may be of the region: else control goes on there in another. */
   #mayReach(at: CodePlace): boolean {
-    return !this.#reached.has(at) && this.#reached.size < this.#instructionsMax && this.#weightOf(at) > 0;
+    return !this.#reached.has(at) && this.#reached.size < this.#instructionsMax && this.#weightOf(at) > 0 && this.#pageStart(pageOf(offsetOf(at))) >= 0;
   }
 
   #weightOf(at: CodePlace): number {
@@ -125,18 +139,16 @@ class Walk {
 
   /** One instruction; where the one behind it is, if control may go on there. */
   #step(at: CodePlace): CodePlace | undefined {
-    const offset = offsetOf(at);
-    const code = this.#decode(offset);
-    this.#reached.set(at, code);
-    if (!code) return undefined;
-    const { decoded } = code;
-    const next = at + decoded.lengthBytes;
-    const target = relativeTarget(decoded, offset);
-    if (target !== undefined) this.#branch(at, decoded, target);
-    if (endsRegion(decoded)) return undefined;
-    if (isIndirect(decoded)) this.#jump(at, decoded);
-    if (decoded.row.insn === RET) this.#return(at, decoded);
-    if (decoded.row.options.ends) return undefined;
+    const step = this.#stepAt(offsetOf(at));
+    this.#reached.set(at, step !== undefined);
+    if (!step) return undefined;
+    const { target } = step;
+    const next = at + step.lengthBytes;
+    if (target !== undefined) this.#branch(at, step, target);
+    if (step.endsRegion) return undefined;
+    if (step.isReturn) this.#return(at, step);
+    else if (step.jumps.length > 0) this.#jump(at, step);
+    if (step.ends) return undefined;
     if (target === undefined) return next;
     this.#leaders.add(next);
     const weight = this.#weightOf(next);
@@ -146,17 +158,17 @@ class Walk {
   }
 
   /** Where a direct branch leads. A region may go on in another, but a call is part of it: behind it control comes back. */
-  #branch(at: CodePlace, decoded: Decoded, target: number): void {
+  #branch(at: CodePlace, { lengthBytes, isCall }: Step, target: number): void {
     const follows = this.#hasRun(target);
-    if (follows && isCall(decoded)) this.#targets.set(at, this.#call(at + decoded.lengthBytes, target));
+    if (follows && isCall) this.#targets.set(at, this.#call(at + lengthBytes, target));
     else this.#targets.set(at, placeBeside(at, target));
-    if (follows && !isCall(decoded) && !this.#source.hasRegion(target)) this.#lead(placeBeside(at, target));
+    if (follows && !isCall && !this.#source.hasRegion(target)) this.#lead(placeBeside(at, target));
   }
 
   /** Behind the call that led here; out of the function that the region begins in, where it led before. */
-  #return(at: CodePlace, decoded: Decoded): void {
+  #return(at: CodePlace, { jumps }: Step): void {
     const contexts = this.#contexts;
-    const offsets = contexts.isOutermost(at) ? this.#source.jumpTargets(offsetOf(at), decoded) : [];
+    const offsets = contexts.isOutermost(at) ? jumps : [];
     const isHere = (offset: number) => this.#leaders.has(placeBeside(at, offset));
     for (const offset of offsets) if (!isHere(offset)) contexts.returnTo(at, offset);
     this.#jumps.set(at, offsets.filter(isHere).map((offset) => placeBeside(at, offset)));
@@ -164,11 +176,10 @@ class Walk {
     this.#lead(...contexts.returns(at));
   }
 
-  #jump(at: CodePlace, decoded: Decoded): void {
-    const targets = this.#source.jumpTargets(offsetOf(at), decoded).slice(0, JUMP_TARGETS_MAX);
-    const places = targets.map((target) => (isCall(decoded) ? this.#call(at + decoded.lengthBytes, target) : placeBeside(at, target)));
-    if (places.length > 0) this.#jumps.set(at, places);
-    if (!isCall(decoded)) this.#lead(...places);
+  #jump(at: CodePlace, { lengthBytes, isCall, jumps }: Step): void {
+    const places = jumps.map((target) => (isCall ? this.#call(at + lengthBytes, target) : placeBeside(at, target)));
+    this.#jumps.set(at, places);
+    if (!isCall) this.#lead(...places);
   }
 
   #call(next: CodePlace, target: number): CodePlace {
@@ -186,15 +197,14 @@ class Walk {
     return start;
   }
 
-  #decode(at: number): DecodedCode | undefined {
-    if (!this.#known.has(at)) this.#known.set(at, this.#decodeNew(at));
-    return this.#known.get(at);
+  #stepAt(at: number): Step | undefined {
+    if (!this.#steps.has(at)) this.#steps.set(at, this.#decode(at));
+    return this.#steps.get(at);
   }
 
-  #decodeNew(at: number): DecodedCode | undefined {
-    const page = Math.floor(at / PAGE_BYTES);
+  #decode(at: number): Step | undefined {
+    const page = pageOf(at);
     const start = this.#pageStart(page);
-    if (start < 0) return undefined;
     const { ram, decoder } = this.#source;
     let from = start + at - page * PAGE_BYTES;
     let bytes = ram;
@@ -205,7 +215,15 @@ class Walk {
       from = 0;
     }
     if (typeof decoded === 'string' || !this.#source.works(decoded.row)) return undefined;
-    return { decoded: { ...decoded }, bytes: bytes.slice(from, from + decoded.lengthBytes) };
+    this.#visit?.(at, decoded, bytes, from);
+    return this.#stepOf(at, decoded);
+  }
+
+  #stepOf(at: number, decoded: Decoded): Step {
+    const { row, lengthBytes } = decoded;
+    const isReturn = row.insn === RET;
+    const jumps = isReturn || isIndirect(decoded) ? this.#source.jumpTargets(at, decoded).slice(0, JUMP_TARGETS_MAX) : [];
+    return { lengthBytes, target: relativeTarget(decoded, at), jumps, isCall: isCall(decoded), isReturn, ends: row.options.ends === true, endsRegion: endsRegion(decoded) };
   }
 
   #decodeCrossing(page: number, from: number, lengthBytes: number): Decoded | DecodeFailure {
@@ -218,6 +236,7 @@ class Walk {
   }
 }
 
+const pageOf = (offset: number) => Math.floor(offset / PAGE_BYTES);
 export const isRelative = (spec: OperandSpec) => spec.kind === 'J';
 const isCall = ({ row }: Decoded) => row.insn === CALL || row.insn === CALL_INDIRECT;
 export const isIndirect = ({ row }: Decoded) => row.insn === JMP_INDIRECT || row.insn === CALL_INDIRECT;

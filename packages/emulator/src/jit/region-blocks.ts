@@ -1,6 +1,6 @@
 import type { Decoded } from '@hanok/x86';
 import { type CodePlace, offsetOf } from './call-contexts.ts';
-import { type CodeSource, type ControlFlow, type DecodedCode, followControlFlow, isRelative } from './control-flow.ts';
+import { type CodeSource, type ControlFlow, followControlFlow, isRelative } from './control-flow.ts';
 import type { InstructionGroups } from './access-groups.ts';
 import type { CodeRuns } from './saved-region.ts';
 import { type Traits, traitsOf } from './traits.ts';
@@ -41,15 +41,17 @@ type Instructions = ReadonlyMap<CodePlace, CompiledInstruction>;
 
 /** The blocks of the region at `entry`, whose code `runs` gets; none where its first instruction cannot be compiled. */
 export function regionBlocks(source: CodeSource, entry: number, instructionsMax: number, runs?: CodeRuns): RegionBlocks {
-  const flow = followControlFlow(source, entry, instructionsMax);
+  const known = new Map<number, Pick<CompiledInstruction, 'decoded' | 'traits' | 'key'>>();
+  const flow = followControlFlow(source, entry, instructionsMax, (offset, decoded, bytes, from) => {
+    const own = { ...decoded };
+    runs?.add(offset, bytes.slice(from, from + own.lengthBytes));
+    known.set(offset, { decoded: own, traits: traitsOf(own), key: keyOf(bytes, from, own) });
+  });
   const { pages, slots } = flow;
   const instructions = new Map<CodePlace, CompiledInstruction>();
-  for (const [place, code] of flow.reached) {
-    if (!code) continue;
-    const { decoded, bytes } = code;
+  for (const [place, isCode] of flow.reached) {
     const pageOffset = offsetOf(place);
-    runs?.add(pageOffset, bytes);
-    instructions.set(place, { decoded, place, pageOffset, traits: traitsOf(decoded), key: keyOf(code), flagsDead: false, groups: undefined });
+    if (isCode) instructions.set(place, { ...known.get(pageOffset)!, place, pageOffset, flagsDead: false, groups: undefined });
   }
   if (!instructions.has(entry)) return { blocks: [], pages, slots };
   const starts = [...flow.leaders].filter((start) => instructions.has(start));
@@ -57,10 +59,10 @@ export function regionBlocks(source: CodeSource, entry: number, instructionsMax:
 }
 
 /** The targets of branches may differ, but not how long they are. */
-function keyOf({ decoded: { row, lengthBytes }, bytes }: DecodedCode): string {
+function keyOf(bytes: Uint8Array, from: number, { row, lengthBytes }: Decoded): string {
   const relative = row.operands.find(isRelative);
   const count = relative ? lengthBytes - (relative.size === 'b' ? 1 : 4) : lengthBytes;
-  return String.fromCharCode(...bytes.subarray(0, count));
+  return String.fromCharCode(...bytes.subarray(from, from + count));
 }
 
 function formBlock(instructions: Instructions, { reached, leaders, targets, jumps }: ControlFlow, start: CodePlace): RegionBlock {
