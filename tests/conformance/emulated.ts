@@ -4,6 +4,10 @@ import { INTERPRETER_RAM_BYTES, InterpreterDriver } from './interpreter.ts';
 
 /** Code is compiled after it ran once. */
 const AT_ONCE: CompilePolicy = { hotCount: 1, doublingsMax: 0, batchRegions: 1, batchSlices: 1 };
+/** Regions are short, and made again with what runs behind them as soon as that is known. */
+const GROWING: CompilePolicy = { ...AT_ONCE, regionInstructionsMax: 5, growCount: 2, traceBlocks: 4 };
+/** Runs of a case until its regions are there, and have grown. */
+const [WARM_UPS, GROWING_WARM_UPS] = [1, 6];
 
 /** Nothing is connected: cases that reach a port or unmapped physical memory have left what they test. */
 const emptyBus: VcpuBus = {
@@ -31,8 +35,9 @@ const noInterrupts: LocalInterrupts = {
 };
 
 export interface InterpreterDriverOptions {
-  /** Cases run in compiled code. */
+  /** Cases run in compiled code; and in regions that grow. */
   readonly compiled?: boolean;
+  readonly isGrowing?: boolean;
   /** Where what is to be compiled is looked for first. */
   readonly archive?: RegionArchive;
   /** Blocks that need not be decoded. */
@@ -44,7 +49,7 @@ export interface InterpreterDriverOptions {
 }
 
 /** An emulated vCPU with nothing but a little RAM around it. */
-export function createInterpreterDriver({ compiled = false, archive, keptBlocks, isScattered = false, onRequest }: InterpreterDriverOptions = {}): InterpreterDriver {
+export function createInterpreterDriver({ compiled = false, isGrowing = false, archive, keptBlocks, isScattered = false, onRequest }: InterpreterDriverOptions = {}): InterpreterDriver {
   const { ramAddress, codePagesAddress, pageCount } = machineMemory(1, INTERPRETER_RAM_BYTES);
   const wasmMemory = new WebAssembly.Memory({ initial: pageCount, maximum: pageCount, shared: true });
   const memory = new GuestMemory(wasmMemory, ramAddress, INTERPRETER_RAM_BYTES);
@@ -71,7 +76,7 @@ export function createInterpreterDriver({ compiled = false, archive, keptBlocks,
     onRequest?.(wanted);
     request(wanted);
   };
-  const compiles = { compilePolicy: AT_ONCE, regionCompiler: compiler };
+  const compiles = { compilePolicy: isGrowing ? GROWING : AT_ONCE, regionCompiler: compiler };
   const vcpu = new EmulatedVcpu({ memory, image, module, codePages, services, interceptExceptions: true, keptBlocks, ...(compiled ? compiles : {}) });
-  return new InterpreterDriver(vcpu, memory, compiled, isScattered);
+  return new InterpreterDriver(vcpu, memory, compiled ? (isGrowing ? GROWING_WARM_UPS : WARM_UPS) : 0, isScattered);
 }

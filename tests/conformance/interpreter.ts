@@ -129,18 +129,18 @@ function gateOf(test: TestCase, exception: TestException): number | undefined {
 /** Any `Vcpu` of this project that reports exceptions instead of delivering them (`interceptExceptions`). */
 export class InterpreterDriver implements ConformanceDriver {
   readonly name: string;
-  readonly #compiled: boolean;
+  readonly #warmUps: number;
   readonly #vcpu: Vcpu;
   readonly #memory: GuestMemory;
   readonly #fixed = { 32: programState(32), 64: programState(64) };
 
   readonly #isScattered: boolean;
 
-  /** With `compiled` each case runs twice, the second time in the region that the first one led to. Pages of the window follow each other in RAM unless they are scattered. */
-  constructor(vcpu: Vcpu, memory: GuestMemory, compiled = false, isScattered = false) {
+  /** Each case runs so many times before, so that it runs in the regions they led to. Pages of the window follow each other in RAM unless they are scattered. */
+  constructor(vcpu: Vcpu, memory: GuestMemory, warmUps = 0, isScattered = false) {
     this.#isScattered = isScattered;
-    this.name = compiled ? 'regions' : 'interpreter';
-    this.#compiled = compiled;
+    this.name = warmUps > 0 ? 'regions' : 'interpreter';
+    this.#warmUps = warmUps;
     this.#vcpu = vcpu;
     this.#memory = memory;
     mapPages(memory, isScattered);
@@ -149,11 +149,11 @@ export class InterpreterDriver implements ConformanceDriver {
   run(test: TestCase): TestResult {
     this.#loadCode(test);
     this.#loadData(test);
-    if (this.#compiled) {
+    for (let run = 0; run < this.#warmUps; run++) {
       this.#vcpu.run(INSTRUCTIONS_COMPILED);
       this.#loadData(test);
     }
-    const { state, exception } = this.#execute(test, this.#compiled ? INSTRUCTIONS_COMPILED : 1);
+    const { state, exception } = this.#execute(test, this.#warmUps > 0 ? INSTRUCTIONS_COMPILED : 1);
     const gate = exception && gateOf(test, exception);
     return {
       rip: gate === undefined ? Number(state.rip) : test.codeAddress + test.code.length,

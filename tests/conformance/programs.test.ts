@@ -15,6 +15,8 @@ const seed = Number(process.env['HANOK_PROGRAMS_SEED'] ?? 1);
 const count = Number(process.env['HANOK_PROGRAMS'] ?? 400);
 /** Their code is long and takes longer to compile: this part of the count. */
 const X87_SHARE = 4;
+/** In regions that grow a program runs seven times: one of so many does. */
+const GROWING_SHARE = 4;
 
 const hex = (bytes: Uint8Array) => Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join(' ');
 
@@ -78,12 +80,17 @@ if (unavailable) {
       const random = new Random(seed);
       const kept: Kept = { regions: [], journal: new Int32Array(JOURNAL_WORDS) };
       const subject = createInterpreterDriver({ compiled: true, archive: new RegionArchive((region) => void kept.regions.push(region)), isScattered, keptBlocks: new KeptBlocks(undefined, kept.journal) });
+      let grownCount = 0;
+      const growing = createInterpreterDriver({ compiled: true, isGrowing: true, isScattered, onRequest: ({ code }) => void (code.isGrown && grownCount++) });
       const run = Array.from({ length: programs }, (_, index) => {
         const program = generate(random);
         const expected = reference.run(program);
         assert.deepEqual(differences(expected, subject.run(program)), [], `${index}: ${describe(program)}`);
+        if (index % GROWING_SHARE === 0) assert.deepEqual(differences(expected, growing.run(program)), [], `${index}, while regions grow: ${describe(program)}`);
         return { index, program, expected };
       });
+      const grew = Math.ceil(programs / GROWING_SHARE);
+      assert.ok(grownCount > grew / 2, `${grownCount} regions of ${grew} programs grew`);
       runAgain(run.reverse(), kept, isScattered);
     });
   }
