@@ -25,7 +25,7 @@ const add = (added: number) => [0x48, 0x83, 0xc0, added]; // add rax, added
 const RET = 0xc3;
 
 /** Runs `code` ROUNDS times, then `change`, and `code` ROUNDS times again; what RAX is then. `code` adds to it. */
-function run(policy: CompilePolicy, code: readonly number[], change: readonly number[], pages: ReadonlyMap<number, readonly number[]>): bigint {
+function run(policy: CompilePolicy, code: readonly number[], change: readonly number[], pages: ReadonlyMap<number, readonly number[]>, own: readonly (readonly [register: number, value: number])[] = []): bigint {
   const shared = createSharedMachine(1);
   const memory = new GuestMemory(shared.memory, machineMemory(1, RAM_BYTES).ramAddress, RAM_BYTES);
   memory.writeU64(DIRECTORY + 8, BigInt(TABLE | PRESENT_WRITABLE));
@@ -45,7 +45,7 @@ function run(policy: CompilePolicy, code: readonly number[], change: readonly nu
     0xeb, 0x100 - code.length - change.length - 16, // jmp again
   ));
   const vcpu = createBareVcpu(shared, 0, { image, module }, policy);
-  const registers = new Map([[1, ROUNDS], [2, ROUNDS], [4, 0x8000], [5, TABLE], [6, SECOND | PRESENT_WRITABLE], [7, CALLED], [8, POINTER], [9, SECOND]]);
+  const registers = new Map([[1, ROUNDS], [2, ROUNDS], [4, 0x8000], [5, TABLE], [6, SECOND | PRESENT_WRITABLE], [7, CALLED], [8, POINTER], [9, SECOND], ...own]);
   const gpr = Array.from({ length: 16 }, (_, index) => BigInt(registers.get(index) ?? 0));
   const end = runBare(vcpu, CODE, gpr);
   assert.ok(vcpu.compiledCode.liveRegions > 0, 'the loop is compiled');
@@ -57,10 +57,18 @@ const there = relative([0xe9], CALLED, CODE); // jmp CALLED
 const addAndBack = (added: number) => [...add(added), ...relative([0xe9], CODE + there.length, CALLED + add(added).length)];
 const jumpedTo = new Map([[FIRST, addAndBack(BEFORE)], [SECOND, addAndBack(AFTER)]]);
 
-test('a region does not go on in code that is not mapped there any more', () => {
-  const remap = [0x48, 0x89, 0x75, 0x00, 0x0f, 0x01, 0x3f]; // mov [rbp], rsi; invlpg [rdi]
-  assert.equal(run(SHORT, there, remap, jumpedTo), EXPECTED);
-});
+const writeEntry = [0x48, 0x89, 0x75, 0x00]; // mov [rbp], rsi
+const INVLPG = [0x0f, 0x01, 0x3f]; // invlpg [rdi]
+const LOAD_CR3 = [0x41, 0x0f, 0x20, 0xda, 0x41, 0x0f, 0x22, 0xda]; // mov r10, cr3; mov cr3, r10
+
+for (const [name, drop] of [['INVLPG', INVLPG], ['CR3', LOAD_CR3]] as const) {
+  test(`a region does not go on in code that is not mapped there any more, after ${name}`, () => {
+    assert.equal(run(SHORT, there, [...writeEntry, ...drop], jumpedTo), EXPECTED);
+  });
+  test(`a region is not entered where another page of its own is not mapped any more, after ${name}`, () => {
+    assert.equal(run(AT_ONCE, there, [...writeEntry, ...drop], jumpedTo), EXPECTED);
+  });
+}
 
 test('a region does not go on in code that has changed', () => {
   const write = [0xc6, 0x47, 0x03, AFTER]; // mov byte [rdi + 3], AFTER
@@ -72,4 +80,17 @@ test('a call through a pointer goes where that points, also after it has changed
   const point = [0x4d, 0x89, 0x08]; // mov [r8], r9
   const functions = new Map([[FIRST, [...add(BEFORE), RET]], [SECOND, [...add(AFTER), RET]]]);
   assert.equal(run(AT_ONCE, call, point, functions), EXPECTED);
+});
+
+test('a region that is mapped twice goes on behind the page where it was entered', () => {
+  const PAGE = 0x1000;
+  const entry = (page: number) => [...new Uint8Array(BigUint64Array.of(BigInt(page | PRESENT_WRITABLE)).buffer)];
+  const [third, fourth] = [FIRST + PAGE, SECOND + PAGE];
+  // The same page twice, and behind it another one each time.
+  const pages = new Map([
+    [TABLE + 8, entry(third)], [TABLE + 16, entry(FIRST)], [TABLE + 24, entry(fourth)],
+    [FIRST, relative([0xe9], PAGE, 0)], [third, [...add(BEFORE), RET]], [fourth, [...add(AFTER), RET]],
+  ]);
+  const alternate = [0x4d, 0x87, 0xc8, 0x41, 0xff, 0xd0]; // xchg r8, r9; call r8
+  assert.equal(run({ ...AT_ONCE, regionInstructionsMax: 3 }, alternate, [0x90], pages, [[8, CALLED], [9, CALLED + 2 * PAGE]]), EXPECTED);
 });
