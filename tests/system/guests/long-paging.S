@@ -70,6 +70,27 @@ main:
     CHECK fault_rip, $PAGE0
     PASS movl %eax, PAGE0
 
+    # Both execute the user page often enough that they share what was compiled.
+    TEST "supervisor page behind a user page"
+    MAP 0, P | W | U
+    MAP 1, P | W
+    movb $0xe9, PAGE0               # jmp PAGE1
+    movl $0xffb, PAGE0 + 1
+    movb $0xc3, PAGE1
+    movl $PAGE1, %eax
+    call *%rax
+    movl $100000, %ecx
+2:  call *%rbx
+    decl %ecx
+    jnz 2b
+    USER_RUN user_jump
+    CHECKL fault_vector, $14
+    CHECKL fault_error, $0x15
+    CHECK fault_rip, $PAGE1
+    CHECK fault_cr2, $PAGE1
+    movq $0, PT_TEST + 8
+    invlpg PAGE1
+
     TEST "supervisor by an upper level"
     MAP 0, P | W | U
     andq $~U, PD_USER + 256 * 8
