@@ -159,7 +159,8 @@ export class HotCode {
 
   /** The import `grow`: finds a larger region, or begins to find out what runs behind the present one, to make it again with that. */
   grow(slot: number): void {
-    const found = this.growth.isGrown(slot) ? undefined : this.#archived.findGrown(this.#sourceOf(slot));
+    const mayBeArchived = !this.growth.isGrown(slot) && !this.#ungrouped.has(slot);
+    const found = mayBeArchived ? this.#archived.findGrown(this.#sourceOf(slot)) : undefined;
     if (found) this.#enter(slot, found);
     else this.growth.trace(slot, this.#unanswered === REQUESTS_MAX);
   }
