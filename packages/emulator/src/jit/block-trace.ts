@@ -1,6 +1,6 @@
-import { type Decoder, RET } from '@hanok/x86';
+import type { Decoder } from '@hanok/x86';
 import { ENTER, SLOT } from '../layout.ts';
-import { isIndirect, relativeTarget } from './control-flow.ts';
+import { leadsAnywhere, relativeTarget } from './control-flow.ts';
 
 /** A trace ends at its region's block, but not after so many times as many blocks as it is to have. */
 const BLOCKS_FACTOR = 4;
@@ -91,7 +91,7 @@ function followStep({ slot, from, to, count }: Step, { view, ram, decoder, runs,
     runs.set(at, (runs.get(at) ?? 0) + count);
     const decoded = decoder.decode(ram, pageStart + (at & (PAGE_BYTES - 1)), pageStart + PAGE_BYTES, 64);
     if (typeof decoded === 'string') return;
-    if (isIndirect(decoded) || decoded.row.insn === RET) {
+    if (leadsAnywhere(decoded)) {
       const counts = jumps.get(at) ?? new Map<number, number>();
       jumps.set(at, counts.set(to, (counts.get(to) ?? 0) + count));
       return;

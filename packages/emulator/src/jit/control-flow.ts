@@ -221,9 +221,8 @@ class Walk {
 
   #stepOf(at: number, decoded: Decoded): Step {
     const { row, lengthBytes } = decoded;
-    const isReturn = row.insn === RET;
-    const jumps = isReturn || isIndirect(decoded) ? this.#source.jumpTargets(at, decoded).slice(0, JUMP_TARGETS_MAX) : [];
-    return { lengthBytes, target: relativeTarget(decoded, at), jumps, isCall: isCall(decoded), isReturn, ends: row.options.ends === true, endsRegion: endsRegion(decoded) };
+    const jumps = leadsAnywhere(decoded) ? this.#source.jumpTargets(at, decoded).slice(0, JUMP_TARGETS_MAX) : [];
+    return { lengthBytes, target: relativeTarget(decoded, at), jumps, isCall: isCall(decoded), isReturn: isReturn(decoded), ends: row.options.ends === true, endsRegion: endsRegion(decoded) };
   }
 
   #decodeCrossing(page: number, from: number, lengthBytes: number): Decoded | DecodeFailure {
@@ -239,7 +238,9 @@ class Walk {
 const pageOf = (offset: number) => Math.floor(offset / PAGE_BYTES);
 export const isRelative = (spec: OperandSpec) => spec.kind === 'J';
 const isCall = ({ row }: Decoded) => row.insn === CALL || row.insn === CALL_INDIRECT;
-export const isIndirect = ({ row }: Decoded) => row.insn === JMP_INDIRECT || row.insn === CALL_INDIRECT;
+const isReturn = ({ row }: Decoded) => row.insn === RET;
+/** Only the guest knows where it leads. */
+export const leadsAnywhere = (decoded: Decoded) => isReturn(decoded) || decoded.row.insn === JMP_INDIRECT || decoded.row.insn === CALL_INDIRECT;
 
 /** Where a direct branch at an offset leads. */
 export function relativeTarget(decoded: Decoded, at: number): number | undefined {

@@ -32,12 +32,15 @@ export class VcpuCode implements CodeSource {
   readonly decoder: Decoder;
   readonly #options: VcpuCodeOptions;
   readonly #starts: Map<number, number>;
+  /** The lower half of where the entry's page is, by which traces name addresses. */
+  readonly #low: number;
 
   constructor(options: VcpuCodeOptions) {
     this.ram = options.ram;
     this.decoder = options.decoder;
     this.#options = options;
     this.#starts = new Map([[0, options.entryPage * PAGE_BYTES]]);
+    this.#low = Number(BigInt.asIntN(32, options.linear));
   }
 
   get entryGpa(): number {
@@ -81,16 +84,16 @@ export class VcpuCode implements CodeSource {
   }
 
   #tracedJumps(offset: number, { jumps }: TracedCode): readonly number[] {
-    const low = Number(BigInt.asIntN(32, this.#options.linear));
+    const low = this.#low;
     return (jumps.get((low + offset) | 0) ?? []).map((target) => (target - low) | 0).filter((target) => this.slotOf(target) !== undefined);
   }
 
   weightOf(offset: number): number {
-    const { traced, linear } = this.#options;
+    const { traced } = this.#options;
     if (!traced) return 1;
     // What is behind an instruction that crosses the end of a page was not looked at.
     const otherwise = (offset & (PAGE_BYTES - 1)) < INSTRUCTION_BYTES_MAX ? 1 : 0;
-    return traced.runs.get((Number(BigInt.asIntN(32, linear)) + offset) | 0) ?? otherwise;
+    return traced.runs.get((this.#low + offset) | 0) ?? otherwise;
   }
 
   #pointedTo(offset: number, { displacement, lengthBytes }: Decoded): readonly number[] {
