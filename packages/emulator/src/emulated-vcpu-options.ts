@@ -1,7 +1,7 @@
 import type { CodePages, GuestMemory, VcpuGate } from '@hanok/machine';
 import type { ActivityRecorder } from './activity.ts';
 import type { InterpreterTables } from './interpreter.ts';
-import type { CompilePolicy } from './jit/hot-code.ts';
+import type { CompilePolicy } from './jit/compile-policy.ts';
 import type { RegionCompiler } from './jit/region-compiler.ts';
 import type { KeptBlocks } from './kept-blocks.ts';
 import type { VcpuServices } from './system-services.ts';

@@ -9,30 +9,19 @@ import { hashPlace } from '../hash-place.ts';
 import { CPU, ENTER, REGION_HASH, SLOT } from '../layout.ts';
 import type { Mmu } from '../mmu.ts';
 import { ArchivedCode, type FoundRegion } from './archived-code.ts';
+import { BlockCounts } from './block-counts.ts';
 import type { BlockTrace } from './block-trace.ts';
+import { COMPILE_POLICY, type CompilePolicy } from './compile-policy.ts';
 import { GROWN_INSTRUCTIONS_MAX, REGION_INSTRUCTIONS_MAX } from './control-flow.ts';
 import { recordCode } from './recorded-code.ts';
 import type { CompiledArchive } from './region-archive.ts';
 import { ModuleAges } from './module-ages.ts';
 import type { RegionCache } from './region-cache.ts';
-import { type GrowthPolicy, RegionGrowth } from './region-growth.ts';
+import { RegionGrowth } from './region-growth.ts';
 import { ASKED } from './request-queue.ts';
-import { type Batches, type CompileRequest, OwnThreadCompiler, type RegionCompiler } from './region-compiler.ts';
+import { type CompileRequest, OwnThreadCompiler, type RegionCompiler } from './region-compiler.ts';
 import { VcpuCode } from './vcpu-code.ts';
 
-/** When code is compiled. */
-export interface CompilePolicy extends Batches, GrowthPolicy {
-  /** How often a block runs before; twice as often each time code on its page was dropped, up to `doublingsMax` times. */
-  readonly hotCount: number;
-  readonly doublingsMax: number;
-  /** Instructions of one region at most; by default REGION_INSTRUCTIONS_MAX, which is the limit. */
-  readonly regionInstructionsMax?: number;
-  /** How much the modules of a vCPU's regions may be, as `ModuleAges` counts; by default a share of MACHINE_INSTRUCTIONS_MAX. */
-  readonly instructionsMax?: number;
-}
-
-/** Kernels patch their text while they boot: such a page must not wait for ever, and a guest that changes code all the time runs it 24,000 times for each compilation. */
-const COMPILE_POLICY: CompilePolicy = { hotCount: 1500, doublingsMax: 4, growCount: 400_000, batchRegions: 16, batchSlices: 8 };
 /** The limit of all vCPUs' code caches, and that of one of a few or of many: a compiled instruction takes about 500 bytes of the host's memory. */
 const MACHINE_INSTRUCTIONS_MAX = 1_200_000;
 const INSTRUCTIONS_MAX = 500_000;
@@ -96,7 +85,7 @@ export class HotCode {
   /** Enter slots of the regions with code on a page. */
   readonly #slotsByPage = new Map<number, Set<number>>();
   readonly #ages = new ModuleAges((slot) => this.#view.getInt32(slot + ENTER.entriesLeft, true));
-  readonly #dropsByPage = new Map<number, number>();
+  readonly #counts: BlockCounts;
   /** Compiled regions that were taken after the last slice, and the ids of those that nobody wanted any more. */
   #unsettled: Installed[] = [];
   #unwanted: number[] = [];
@@ -120,6 +109,7 @@ export class HotCode {
     this.#policy = compilePolicy;
     this.#vcpu = index;
     this.#instructionsMax = compilePolicy.instructionsMax ?? Math.max(INSTRUCTIONS_MIN, Math.min(INSTRUCTIONS_MAX, MACHINE_INSTRUCTIONS_MAX / vcpuCount));
+    this.#counts = new BlockCounts(compilePolicy, vcpuCount);
     this.growth = new RegionGrowth(state, compilePolicy);
     this.#archived = new ArchivedCode(ram, state.blockAddress);
   }
@@ -132,19 +122,14 @@ export class HotCode {
     };
   }
 
-  /** How often a new block on a page may run in the interpreter. */
-  countdown(page: number): number {
-    return this.#policy.hotCount << Math.min(this.#dropsByPage.get(page) ?? 0, this.#policy.doublingsMax);
-  }
-
   /** There is a block at a guest-physical address, with a new Enter slot: how often it may run in the interpreter. What the archive may have is looked for sooner, but not so where code was dropped often. */
   added(slot: number, gpa: number): number {
     const blockTag = this.#state.word(CPU.blockTag);
     this.#archived.leadTo(slot, gpa, blockTag);
     const page = Math.floor(gpa / PAGE_BYTES);
-    const countdown = this.countdown(page);
+    const countdown = this.#counts.of(page);
     if (!this.#archived.mayHave(gpa, blockTag)) return countdown;
-    return Math.min(countdown, ARCHIVE_COUNT * 2 ** (this.#dropsByPage.get(page) ?? 0));
+    return Math.min(countdown, ARCHIVE_COUNT * 2 ** this.#counts.dropsOf(page));
   }
 
   /** The import `hot`: finds a region, or its code, while the address space it runs in is there. */
@@ -153,7 +138,7 @@ export class HotCode {
     const mayBeArchived = !this.#ungrouped.has(slot) && this.#archived.isWorthTrying(slot) && this.#archived.mayHave(source.entryGpa, source.blockTag);
     const found = mayBeArchived ? this.#archived.find(slot, source) : undefined;
     if (found) this.#enter(slot, found);
-    else if (mayBeArchived) this.#setCountdown(slot, this.#archived.isWorthTrying(slot) ? LOOK_AGAIN_COUNT : this.#policy.hotCount);
+    else if (mayBeArchived) this.#setCountdown(slot, this.#archived.isWorthTrying(slot) ? LOOK_AGAIN_COUNT : this.#counts.usual);
     else this.#ask(slot, source, false);
   }
 
@@ -173,7 +158,7 @@ export class HotCode {
 
   #ask(slot: number, source: VcpuCode, isGrown: boolean): void {
     if (this.#unanswered === REQUESTS_MAX) {
-      this.#setCountdown(slot, this.#policy.hotCount);
+      this.#setCountdown(slot, this.#counts.usual);
       return;
     }
     const { entryGpa, blockTag } = source;
@@ -208,8 +193,9 @@ export class HotCode {
   /** Where on a physical page blocks begin that are compiled or on the way to it. */
   #hotOffsets(page: number): number[] {
     const view = this.#view;
-    const worth = this.countdown(page) / HOT_BLOCK_PART;
-    const runs = (slot: number) => (view.getInt32(slot + ENTER.region, true) !== 0 ? Infinity : this.countdown(page) - view.getInt32(slot + ENTER.countdown, true));
+    const count = this.#counts.of(page);
+    const worth = count / HOT_BLOCK_PART;
+    const runs = (slot: number) => (view.getInt32(slot + ENTER.region, true) !== 0 ? Infinity : count - view.getInt32(slot + ENTER.countdown, true));
     const hot = this.#blocks!.enterSlots(page).filter((slot) => runs(slot) >= worth);
     return hot.map((slot) => view.getUint16(slot + SLOT.pageOffset, true));
   }
@@ -230,6 +216,7 @@ export class HotCode {
 
   #openArchive({ tables, parts }: CompiledArchive): void {
     const regionCount = parts.reduce((sum, part) => sum + part.regionCount, 0);
+    this.#counts.foundArchive(regionCount);
     this.#archived.open(tables, regionCount, this.#regions.addArchive(parts));
   }
 
@@ -245,6 +232,7 @@ export class HotCode {
 
   #install(id: number, tableIndex: number, instructionCount: number, moduleNumber: number): void {
     const { slot, pageStarts, isGrown } = this.#pending.get(id)!;
+    this.#counts.compiledOne();
     this.#unsettled.push({ id, slot, tableIndex });
     this.#enter(slot, { tableIndex, pageStarts, isGrown });
     this.#ages.add(slot, moduleNumber, instructionCount);
@@ -265,7 +253,7 @@ export class HotCode {
     while (this.#ages.instructionCount > this.#instructionsMax) {
       for (const slot of this.#ages.next()) {
         this.dropRegion(slot);
-        this.#setCountdown(slot, this.#policy.hotCount * EVICTED_FACTOR);
+        this.#setCountdown(slot, this.#counts.usual * EVICTED_FACTOR);
       }
     }
   }
@@ -279,7 +267,7 @@ export class HotCode {
   /** Forgets the region of an Enter slot; its block starts to count again. */
   dropRegion(slot: number): void {
     this.growth.forget(slot);
-    if (this.#release(slot)) this.#setCountdown(slot, this.#policy.hotCount);
+    if (this.#release(slot)) this.#setCountdown(slot, this.#counts.usual);
   }
 
   /** Takes the region of an Enter slot out, if it has one. */
@@ -318,13 +306,13 @@ export class HotCode {
 
   /** Forgets the regions, made or waiting, with code on a page that changed. */
   dropPage(page: number): void {
-    this.#dropsByPage.set(page, (this.#dropsByPage.get(page) ?? 0) + 1);
+    this.#counts.droppedPage(page);
     for (const slot of this.#slotsByPage.get(page) ?? []) this.dropRegion(slot);
     this.#slotsByPage.delete(page);
     for (const [id, { slot, pageStarts }] of this.#pending) {
       if (!pageStarts.includes(page * PAGE_BYTES)) continue;
       this.#pending.delete(id);
-      this.#setCountdown(slot, this.#policy.hotCount);
+      this.#setCountdown(slot, this.#counts.usual);
     }
   }
 
