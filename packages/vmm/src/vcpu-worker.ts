@@ -1,7 +1,7 @@
 import { webcrypto } from 'node:crypto';
 import { parentPort } from 'node:worker_threads';
 import { FIRMWARE_MSRS } from '@hanok/boot/firmware-msrs';
-import { IO_APIC_BASE, LOCAL_APIC_BASE, LOCAL_APIC_SIZE_BYTES, LocalApic } from '@hanok/devices/vcpu-devices';
+import { IO_APIC_BASE, isPostedPort, LOCAL_APIC_BASE, LOCAL_APIC_SIZE_BYTES, LocalApic } from '@hanok/devices/vcpu-devices';
 import { ActivityWord, buildInterpreter, CPU_MODELS, EmulatedVcpu, KeptBlocks, machineMemory, NO_RECORDER, type ParavirtHost, postedInterruptsOf, TimeStamp } from '@hanok/emulator';
 import { CodePages, ExitCounters, GuestMemory, VcpuGate, type VcpuBus } from '@hanok/machine';
 import { readBlocks } from './block-file.ts';
@@ -37,7 +37,7 @@ const instructions = new Float64Array(shared.instructions);
 const control = new Int32Array(shared.control);
 const stolen = new StolenTime();
 const activity = shared.compiled ? new ActivityWord(shared.memory, index) : NO_RECORDER;
-const outside = activity.recordingBus(new MailboxBus(shared.mailboxes, index));
+const outside = activity.recordingBus(new MailboxBus(shared.mailboxes, index, isPostedPort));
 const send = (message: VcpuWorkerMessage) => parentPort!.postMessage(message);
 
 const model = CPU_MODELS.get(shared.cpuModel);

@@ -6,6 +6,9 @@ export const COM1_PORT = 0x3f8;
 export const COM1_IRQ = 4;
 export const UART_SIZE_BYTES = 8;
 
+/** Whether a vCPU need not wait until a write to a port has been done: what comes of it is seen by reading, or by an interrupt that comes at its own time. */
+export const isPostedPort = (port: number): boolean => port >= COM1_PORT && port < COM1_PORT + UART_SIZE_BYTES;
+
 const FIFO_SIZE_BYTES = 16;
 
 const Ier = { RxData: 1, Thre: 2, LineStatus: 4, ModemStatus: 8 } as const;
