@@ -1,4 +1,5 @@
-import { type CompilePolicy, type CompileRequest, OwnThreadCompiler, type RegionArchive, TimeStamp, buildInterpreter, EmulatedVcpu, type KeptBlocks, type LocalInterrupts, machineMemory, type VcpuServices, DEFAULT_CPU_MODEL } from '@hanok/emulator';
+import { shapeTableOf } from '@hanok/emulator/shared';
+import { type CompilePolicy, type CompileRequest, OwnThreadCompiler, type RegionArchive, TimeStamp, buildInterpreter, EmulatedVcpu, type LocalInterrupts, machineMemory, type VcpuServices, DEFAULT_CPU_MODEL } from '@hanok/emulator';
 import { CodePages, ExitCounters, GuestMemory, PostedInterrupts, type VcpuBus } from '@hanok/machine';
 import { INTERPRETER_RAM_BYTES, InterpreterDriver } from './interpreter.ts';
 
@@ -40,8 +41,8 @@ export interface InterpreterDriverOptions {
   readonly isGrowing?: boolean;
   /** Where what is to be compiled is looked for first. */
   readonly archive?: RegionArchive;
-  /** Blocks that need not be decoded. */
-  readonly keptBlocks?: KeptBlocks;
+  /** Shapes of instructions that are known already (`ShapeTable.save`). */
+  readonly shapes?: Uint8Array;
   /** Pages of the window are apart in RAM. */
   readonly isScattered?: boolean;
   /** Told of what is compiled. */
@@ -49,10 +50,11 @@ export interface InterpreterDriverOptions {
 }
 
 /** An emulated vCPU with nothing but a little RAM around it. */
-export function createInterpreterDriver({ compiled = false, isGrowing = false, archive, keptBlocks, isScattered = false, onRequest }: InterpreterDriverOptions = {}): InterpreterDriver {
+export function createInterpreterDriver({ compiled = false, isGrowing = false, archive, shapes, isScattered = false, onRequest }: InterpreterDriverOptions = {}): InterpreterDriver {
   const { ramAddress, codePagesAddress, pageCount } = machineMemory(1, INTERPRETER_RAM_BYTES);
   const wasmMemory = new WebAssembly.Memory({ initial: pageCount, maximum: pageCount, shared: true });
   const memory = new GuestMemory(wasmMemory, ramAddress, INTERPRETER_RAM_BYTES);
+  if (shapes) shapeTableOf(wasmMemory, 0).restore(shapes);
   const codePages = new CodePages(wasmMemory.buffer as ArrayBufferLike, codePagesAddress, INTERPRETER_RAM_BYTES);
   memory.onWritten((gpa, lengthBytes) => codePages.deviceWrote(gpa, lengthBytes));
   const image = buildInterpreter();
@@ -77,6 +79,6 @@ export function createInterpreterDriver({ compiled = false, isGrowing = false, a
     request(wanted);
   };
   const compiles = { compilePolicy: isGrowing ? GROWING : AT_ONCE, regionCompiler: compiler };
-  const vcpu = new EmulatedVcpu({ memory, image, module, codePages, services, interceptExceptions: true, keptBlocks, ...(compiled ? compiles : {}) });
+  const vcpu = new EmulatedVcpu({ memory, image, module, codePages, services, interceptExceptions: true, ...(compiled ? compiles : {}) });
   return new InterpreterDriver(vcpu, memory, compiled ? (isGrowing ? GROWING_WARM_UPS : WARM_UPS) : 0, isScattered);
 }

@@ -131,7 +131,7 @@ export class InterpreterDriver implements ConformanceDriver {
   readonly name: string;
   readonly #warmUps: number;
   readonly #vcpu: Vcpu;
-  readonly #memory: GuestMemory;
+  readonly memory: GuestMemory;
   readonly #fixed = { 32: programState(32), 64: programState(64) };
 
   readonly #isScattered: boolean;
@@ -142,7 +142,7 @@ export class InterpreterDriver implements ConformanceDriver {
     this.name = warmUps > 0 ? 'regions' : 'interpreter';
     this.#warmUps = warmUps;
     this.#vcpu = vcpu;
-    this.#memory = memory;
+    this.memory = memory;
     mapPages(memory, isScattered);
   }
 
@@ -167,18 +167,18 @@ export class InterpreterDriver implements ConformanceDriver {
 
   #window(): Uint8Array {
     const window = new Uint8Array(LAYOUT.windowBytes);
-    for (let offset = 0; offset < LAYOUT.windowBytes; offset += PAGE) window.set(this.#memory.slice(windowPage(offset, this.#isScattered), PAGE)!, offset);
+    for (let offset = 0; offset < LAYOUT.windowBytes; offset += PAGE) window.set(this.memory.slice(windowPage(offset, this.#isScattered), PAGE)!, offset);
     return window;
   }
 
   #loadCode(test: TestCase): void {
     const codeAt = (address: number) => GPA.code + address - LAYOUT.codeBase;
-    this.#memory.write(codeAt(test.codeAddress), test.code);
-    for (const exit of test.exits) this.#memory.write(codeAt(exit), UD2);
+    this.memory.write(codeAt(test.codeAddress), test.code);
+    for (const exit of test.exits) this.memory.write(codeAt(exit), UD2);
   }
 
   #loadData(test: TestCase): void {
-    for (let offset = 0; offset < LAYOUT.windowBytes; offset += PAGE) this.#memory.write(windowPage(offset, this.#isScattered), test.memory.subarray(offset, offset + PAGE));
+    for (let offset = 0; offset < LAYOUT.windowBytes; offset += PAGE) this.memory.write(windowPage(offset, this.#isScattered), test.memory.subarray(offset, offset + PAGE));
     this.#vcpu.setState({
       ...this.#fixed[test.mode],
       ...floatState(test.fx),

@@ -1,7 +1,8 @@
 /** Random programs with branches, loops and calls, on the emulated processor and on the host's own. HANOK_PROGRAMS_SEED repeats a run. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { JOURNAL_WORDS, journalWords, KeptBlocks, makeKeptBlocks, RegionArchive } from '@hanok/emulator';
+import { RegionArchive } from '@hanok/emulator';
+import { type ShapeTable, shapeTableOf } from '@hanok/emulator/shared';
 import type { TestCase, TestResult } from './driver.ts';
 import { createInterpreterDriver } from './emulated.ts';
 import { FX } from './layout.ts';
@@ -9,6 +10,7 @@ import { NativeDriver, nativeOracleUnavailable } from './native.ts';
 import { generateFrameProgram } from './frame-program.ts';
 import { generateProgram } from './program.ts';
 import { generateX87Program } from './x87-program.ts';
+import type { InterpreterDriver } from './interpreter.ts';
 import { Random } from './random.ts';
 
 const seed = Number(process.env['HANOK_PROGRAMS_SEED'] ?? 1);
@@ -43,27 +45,20 @@ function differences(expected: TestResult, actual: TestResult): string[] {
   return lines;
 }
 
+const shapesOf = ({ memory }: InterpreterDriver) => shapeTableOf(memory.memory, 0);
+
 const describe = (program: TestCase) => `program at ${program.codeAddress.toString(16)}: ${hex(program.code)}`;
 
-/** What a machine leaves for others. */
-interface Kept {
-  readonly regions: Uint8Array[];
-  /** New blocks. */
-  readonly journal: Int32Array;
-}
-
-/** The same programs in another machine, which has the regions and blocks of the first: what it compiles and decodes itself is little. */
-function runAgain(run: readonly { readonly index: number; readonly program: TestCase; readonly expected: TestResult }[], { regions, journal }: Kept, isScattered: boolean): void {
+/** The same programs in another machine, which has the regions and the shapes of the first: what it compiles and learns itself is little. */
+function runAgain(run: readonly { readonly index: number; readonly program: TestCase; readonly expected: TestResult }[], regions: readonly Uint8Array[], shapes: ShapeTable, isScattered: boolean): void {
   assert.ok(regions.length >= run.length / 2, `${regions.length} regions of ${run.length} programs were kept`);
   let compiledCount = 0;
   const archive = new RegionArchive(() => void compiledCount++, regions);
-  const ownJournal = new Int32Array(JOURNAL_WORDS);
-  const other = createInterpreterDriver({ compiled: true, archive, isScattered, keptBlocks: new KeptBlocks(makeKeptBlocks(undefined, journal), ownJournal) });
+  const other = createInterpreterDriver({ compiled: true, archive, isScattered, shapes: shapes.save() });
   for (const { index, program, expected } of run) assert.deepEqual(differences(expected, other.run(program)), [], `${index}, from the archive: ${describe(program)}`);
   assert.ok(compiledCount < regions.length / 2, `${compiledCount} regions were compiled although ${regions.length} were kept`);
-  // Many programs fill the first journal: what came later is decoded again.
-  const isWhole = journalWords(journal) < JOURNAL_WORDS * 0.9;
-  if (isWhole) assert.ok(journalWords(ownJournal) < journalWords(journal) / 2, `${journalWords(ownJournal)} words of blocks were decoded although ${journalWords(journal)} were kept`);
+  const newCount = shapesOf(other).shapeCount - shapes.shapeCount;
+  assert.ok(newCount < shapes.shapeCount / 5, `${newCount} shapes were learned although ${shapes.shapeCount} were kept`);
 }
 
 const unavailable = nativeOracleUnavailable();
@@ -78,8 +73,8 @@ if (unavailable) {
   for (const [name, generate, programs, isScattered] of kinds) {
     test(`${name} agree with the host processor, HANOK_PROGRAMS_SEED=${seed}, ${programs} programs`, () => {
       const random = new Random(seed);
-      const kept: Kept = { regions: [], journal: new Int32Array(JOURNAL_WORDS) };
-      const subject = createInterpreterDriver({ compiled: true, archive: new RegionArchive((region) => void kept.regions.push(region)), isScattered, keptBlocks: new KeptBlocks(undefined, kept.journal) });
+      const regions: Uint8Array[] = [];
+      const subject = createInterpreterDriver({ compiled: true, archive: new RegionArchive((region) => void regions.push(region)), isScattered });
       let grownCount = 0;
       const growing = createInterpreterDriver({ compiled: true, isGrowing: true, isScattered, onRequest: ({ code }) => void (code.isGrown && grownCount++) });
       const run = Array.from({ length: programs }, (_, index) => {
@@ -91,7 +86,7 @@ if (unavailable) {
       });
       const grew = Math.ceil(programs / GROWING_SHARE);
       assert.ok(grownCount > grew / 2, `${grownCount} regions of ${grew} programs grew`);
-      runAgain(run.reverse(), kept, isScattered);
+      runAgain(run.reverse(), regions, shapesOf(subject), isScattered);
     });
   }
 }

@@ -5,13 +5,15 @@ import { joinHalves } from './halves.ts';
 import { hashPlace } from './hash-place.ts';
 import { BlockIndex } from './block-index.ts';
 import type { CpuState } from './cpu-state.ts';
-import type { InterpreterTables } from './interpreter.ts';
+import { DECODE_END } from './decode-known.ts';
+import type { InterpreterExports, InterpreterTables } from './interpreter.ts';
 import type { HotCode } from './jit/hot-code.ts';
-import { KeptBlocks } from './kept-blocks.ts';
 import { endsRegion } from './jit/traits.ts';
 import { ARENA, BLOCK_HASH, BLOCK_TAG, CPU, CROSS, ENTER, SLOT, SPECIAL } from './layout.ts';
 import type { Mmu } from './mmu.ts';
 import { nextPage } from './page-walker.ts';
+import { shapeTraits } from './shape-traits.ts';
+import { ShapeTable } from './shape-table.ts';
 import { SlotWriter } from './slot-writer.ts';
 import type { UnknownEncoding } from './unknown-encoding.ts';
 
@@ -33,8 +35,6 @@ export interface BlockCacheOptions {
   readonly codePages: CodePages;
   readonly vcpu: number;
   readonly hotCode: HotCode;
-  /** By default none is kept. */
-  readonly keptBlocks?: KeptBlocks | undefined;
   readonly onUnknown: (unknown: UnknownEncoding) => void;
   /** Whether an instruction breakpoint stands at a linear address. */
   readonly breaksAt: (linear: bigint) => boolean;
@@ -49,6 +49,7 @@ export class BlockCache {
   readonly #vcpu: number;
   readonly #view: DataView;
   readonly #words: Int32Array;
+  readonly #bytes: Uint8Array;
   readonly #ram: Uint8Array;
   readonly #decoder = new Decoder();
   readonly #blocksByPage = new Map<number, Block[]>();
@@ -59,17 +60,17 @@ export class BlockCache {
   readonly #crossing = new Uint8Array(32);
   readonly #onUnknown: (unknown: UnknownEncoding) => void;
   readonly #hotCode: HotCode;
-  readonly #kept: KeptBlocks;
+  readonly #shapes: ShapeTable;
+  #decodeKnown: InterpreterExports['decodeKnown'] | undefined;
   readonly #breaksAt: (linear: bigint) => boolean;
   #next: number;
   #mmu: Mmu | undefined;
   /** How often code was dropped because its page was written. */
   dropCount = 0;
 
-  constructor(state: CpuState, { memory, image, codePages, vcpu, hotCode, keptBlocks = new KeptBlocks(undefined), onUnknown, breaksAt }: BlockCacheOptions) {
+  constructor(state: CpuState, { memory, image, codePages, vcpu, hotCode, onUnknown, breaksAt }: BlockCacheOptions) {
     this.#state = state;
     this.#memory = memory;
-    this.#kept = keptBlocks;
     this.#codePages = codePages;
     this.#vcpu = vcpu;
     this.#onUnknown = onUnknown;
@@ -78,13 +79,16 @@ export class BlockCache {
     const buffer = memory.memory.buffer as ArrayBufferLike;
     this.#view = new DataView(buffer);
     this.#words = new Int32Array(buffer);
+    this.#bytes = new Uint8Array(buffer);
+    this.#shapes = new ShapeTable(buffer, state.blockAddress);
     this.#writer = new SlotWriter(buffer, image);
     this.#ram = new Uint8Array(buffer, memory.baseBytes, memory.sizeBytes);
     this.#next = state.blockAddress + ARENA.offset;
   }
 
-  connect(mmu: Mmu): void {
+  connect(mmu: Mmu, { decodeKnown }: Pick<InterpreterExports, 'decodeKnown'>): void {
     this.#mmu = mmu;
+    this.#decodeKnown = decodeKnown;
   }
 
   #clearHash(): void {
@@ -106,7 +110,6 @@ export class BlockCache {
   /** After each slice: drops the code of pages that others wrote. */
   takeWritten(): void {
     this.#codePages.takeWritten(this.#vcpu, (page) => this.dropPage(page));
-    this.#kept.settle();
   }
 
   /** Drops all code on a physical page. Slots that still execute find their way back through the lookup. */
@@ -114,7 +117,6 @@ export class BlockCache {
     // The list stays: see BlockIndex.
     const blocks = this.#blocksByPage.get(page)?.splice(0);
     this.#codePages.unmark(page, this.#vcpu);
-    this.#kept.unsettle();
     this.#hotCode.dropPage(page);
     if (!blocks?.length) return;
     this.dropCount++;
@@ -216,16 +218,20 @@ export class BlockCache {
     const first = this.#next;
     const breaks = !step && (tag & BLOCK_TAG.break) !== 0;
     const isPlain = mode === 64 && !step && !breaks;
-    if (isPlain) {
-      this.#enter(at & 0xfff, gpa);
-      const end = this.#kept.copy(this.#ram, gpa, tag, this.#words, this.#next);
-      if (end !== this.#next) {
-        this.#next = end;
-        return -1;
-      }
-    }
-    const slots = this.#next;
+    if (isPlain) this.#enter(at & 0xfff, gpa);
     for (let count = 0; count < max && at < pageEnd; count++) {
+      if (isPlain) {
+        const known = this.#decodeKnown!(this.#state.blockAddress, this.#memory.baseBytes + at, this.#memory.baseBytes + pageEnd, this.#next, max - count, count);
+        const end = known & ~DECODE_END.mask;
+        count += (end - this.#next) / SLOT.sizeBytes;
+        if (end !== this.#next) at = this.#behind(end - SLOT.sizeBytes, gpa);
+        this.#next = end;
+        if ((known & DECODE_END.mask) === DECODE_END.Ends) {
+          this.#special(SPECIAL.Relookup, at, gpa);
+          return -1;
+        }
+        if ((known & DECODE_END.mask) === DECODE_END.Last) break;
+      }
       if (breaks && this.#breaksAt(joinHalves(linearLow, mode === 64 ? linearHigh : 0) + BigInt(at - gpa))) {
         if (count > 0) break;
         this.#special(SPECIAL.Break, at);
@@ -249,18 +255,22 @@ export class BlockCache {
         return -1;
       }
       this.#slot(decoded, at & 0xfff);
+      if (isPlain) this.#shapes.add(this.#ram, at, decoded, shapeTraits(decoded), this.#bytes.subarray(this.#next - SLOT.sizeBytes, this.#next));
       at += decoded.lengthBytes;
       if (decoded.row.options.ends) {
         this.#special(SPECIAL.Relookup, at, gpa);
-        if (isPlain) this.#kept.note(this.#ram, gpa, at - gpa, tag, this.#words, slots, this.#next);
         return -1;
       }
       // Compiled code leaves after such instructions; it can take over again right behind them.
       if (mode === 64 && endsRegion(decoded)) break;
     }
     this.#special(SPECIAL.Continue, at, gpa);
-    if (isPlain) this.#kept.note(this.#ram, gpa, at - gpa, tag, this.#words, slots, this.#next);
     return -1;
+  }
+
+  /** Where the code goes on behind the instruction in a slot, on the page of `gpa`. */
+  #behind(slot: number, gpa: number): number {
+    return gpa - (gpa & 0xfff) + this.#view.getUint16(slot + SLOT.pageOffset, true) + this.#view.getUint8(slot + SLOT.length);
   }
 
   /** `bytes` at `gpa` are no instruction; the run began at `start` on the same page. */

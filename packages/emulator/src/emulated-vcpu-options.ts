@@ -3,7 +3,6 @@ import type { ActivityRecorder } from './activity.ts';
 import type { InterpreterTables } from './interpreter.ts';
 import type { CompilePolicy } from './jit/compile-policy.ts';
 import type { RegionCompiler } from './jit/region-compiler.ts';
-import type { KeptBlocks } from './kept-blocks.ts';
 import type { VcpuServices } from './system-services.ts';
 
 export interface EmulatedVcpuOptions {
@@ -26,8 +25,6 @@ export interface EmulatedVcpuOptions {
   readonly compilePolicy?: CompilePolicy;
   /** Who compiles it; by default this vCPU's own thread. */
   readonly regionCompiler?: RegionCompiler;
-  /** What need not be decoded again; by default nothing. */
-  readonly keptBlocks?: KeptBlocks | undefined;
   /** Told what this vCPU does; `module` must be one that records activity. */
   readonly activity?: ActivityRecorder | undefined;
 }

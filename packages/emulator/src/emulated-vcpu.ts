@@ -81,7 +81,6 @@ export class EmulatedVcpu implements Vcpu {
     this.#blocks = new BlockCache(this.state, { ...options, vcpu: index, hotCode: this.#hotCode, onUnknown, breaksAt });
     this.#tally = new ExitTally(this.#services.exits, EXIT_KINDS);
     this.#mmu = new Mmu(this.state, memory, noticingBus(this.#tally.counting(this.#services.bus), this.#services, this.state), { codePages, gate, vcpu: index }, (page) => this.#blocks.dropPage(page));
-    this.#blocks.connect(this.#mmu);
     this.#hotCode.connect(this.#mmu, this.#blocks);
     const { paravirt, timeStamp, model, interrupts } = this.#services;
     timeStamp.connect(this.state);
@@ -99,6 +98,7 @@ export class EmulatedVcpu implements Vcpu {
     const instance = new WebAssembly.Instance(options.module, { env: { memory: memory.memory }, engine: { ...recorder.recordingImports(this.#imports()), regions: this.#regions.table } });
     const exports = instance.exports as unknown as InterpreterExports;
     this.#mmu.tlb.connect(exports);
+    this.#blocks.connect(this.#mmu, exports);
     this.#regions.connect(exports, recorder.recordingHelper(this.#regionHelper.bind(this)));
     this.#run = recorder.recording('interpreter', exports.run);
     this.#takeCompiled = recorder.recording('compiling regions', () => this.#hotCode.takeCompiled());

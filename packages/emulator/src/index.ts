@@ -12,7 +12,6 @@ export { ARCHIVE_BYTES_MAX, type ArchivePart, type CompiledArchive, NO_ARCHIVE, 
 export { UnsettledRegions } from './jit/unsettled-regions.ts';
 export { isGrown, RequestQueue } from './jit/request-queue.ts';
 export { RegionModuleBuilder } from './jit/region-module-builder.ts';
-export { KeptBlocks } from './kept-blocks.ts';
 export { buildInterpreter } from './interpreter.ts';
 export type { InterpreterImage, InterpreterTables } from './interpreter.ts';
 export type { ParavirtHost } from './paravirt/kvm-paravirt.ts';

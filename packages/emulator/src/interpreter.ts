@@ -1,6 +1,7 @@
 import { type Code, type FunctionBuilder, ModuleBuilder } from '@hanok/wasm';
 import { ALL_ROWS, type ExactFloat, type Row, Vector, type X87Quick } from '@hanok/x86';
 import { defineCopyForward, defineFillForward } from './bulk-memory.ts';
+import { defineDecodeKnown } from './decode-known.ts';
 import { Emitter } from './emitter.ts';
 import { emitRip } from './rip-emit.ts';
 import { defineFlagFunctions } from './flag-emit.ts';
@@ -136,6 +137,8 @@ export interface EngineImports {
 /** Functions that compiled regions import, and those that the host calls. */
 export interface InterpreterExports {
   run(cpu: number, budget: number): number;
+  /** See `defineDecodeKnown`. */
+  decodeKnown(cpu: number, address: number, pageEnd: number, slot: number, count: number, looks: number): number;
   fillTlb(cpu: number, linearLow: number, linearHigh: number, page: number, bits: number): void;
   readonly regionRead: unknown;
   readonly regionWrite: unknown;
@@ -221,6 +224,7 @@ function buildModule(hot: readonly Handler[], cold: readonly Handler[], recordsA
   module.export('fetchAddress', 'func', defineFetchAddress(module, walks, regionFetch));
   module.export('fillTlb', 'func', defineHostFill(module, fill));
   for (const [name, index] of Object.entries(defineGroupAccess(module, walks, ungroup))) module.export(name, 'func', index);
+  module.export('decodeKnown', 'func', defineDecodeKnown(module));
   module.export('leaveRegion', 'func', defineLeaveRegion(module));
   module.export('linkRegions', 'func', defineLinkRegions(module, regionTable, grow, recordsActivity));
   module.export('jumpRegions', 'func', defineJumpRegions(module, regionTable, grow, recordsActivity));

@@ -145,8 +145,23 @@ export const BLOCK_HASH = { offset: 0x140000, entryCount: 0x40000, entryBytes: 1
 /** Words of the archive's regions, which name what each vCPU has elsewhere. */
 export const REGION_WORDS = { offset: 0x540000, count: 0x80000 } as const;
 
+/**
+ * What is known of decoding (`ShapeTable`), from `offset` on: u32 each, how many nodes and shapes there are; each shape's traits,
+ * u32; a slot of each; and nodes, 256 u16 each, which say what follows a byte of code: 0 nothing known, another node, or
+ * SHAPE_MARK and a shape.
+ */
+export const SHAPES = { offset: 0x740000, nodeCount: 0, shapeCount: 4, traits: 0x1000, slots: 0x21000, nodes: 0x121000, nodeBytes: 512, shapesMax: 0x8000, nodesMax: 0x2000, sizeBytes: 0x530000 } as const;
+export const SHAPE_MARK = 0x8000;
+
+/**
+ * Traits of a shape: how many bytes its displacement and its immediate have, whether it has a memory operand, whether that is
+ * beside the code, whether control does not go on behind it, and whether a block ends there; the upper half has the bits of
+ * BLOCK_TAG under which it raises an exception.
+ */
+export const SHAPE_TRAIT = { displacementBytes: 0xf, immediateBytes: 0xf0, memory: 0x100, nearCode: 0x200, ends: 0x400, last: 0x800, raisesShift: 16 } as const;
+
 /** Where decoded instructions start, and how many bytes there are for them. */
-export const ARENA = { offset: 0x740000, sizeBytes: 0x3000000 - 0x740000 } as const;
+export const ARENA = { offset: 0xc70000, sizeBytes: 0x3000000 - 0xc70000 } as const;
 
 /** Size of one vCPU's block: state, TLBs, hash table and decoded instructions. */
 export const VCPU_BLOCK_BYTES = 0x3000000;

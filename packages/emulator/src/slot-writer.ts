@@ -4,13 +4,11 @@ import type { InterpreterTables } from './interpreter.ts';
 import { ADDRESS_KIND, CPU, SEGMENT_INDEX, SLOT, segmentField } from './layout.ts';
 import { decodedField } from './operands.ts';
 
-/** Writes decoded instructions to slots; those of one shape differ in three fields alone. */
+/** Writes decoded instructions to slots. */
 export class SlotWriter {
   readonly #handlers: ReadonlyMap<Row, Uint16Array>;
   readonly #view: DataView;
   readonly #words: Int32Array;
-  /** By the number of a shape: a slot of it, without what its instructions differ in. */
-  readonly #wordsByShape: (Int32Array | undefined)[] = [];
 
   constructor(buffer: ArrayBufferLike, { handlers }: Pick<InterpreterTables, 'handlers'>) {
     this.#handlers = new Map(ALL_ROWS.map((row, index) => [row, handlers[index]!]));
@@ -19,34 +17,6 @@ export class SlotWriter {
   }
 
   write(slot: number, d: Decoded, pageOffset: number): void {
-    const words = d.shape < 0 ? undefined : this.#wordsByShape[d.shape];
-    if (words && this.#copy(slot, words, d, pageOffset)) return;
-    this.#writeAll(slot, d, pageOffset);
-    this.#keep(slot, d);
-  }
-
-  /** Writes a slot like another of its shape; false where its displacement is none of 32 bits. */
-  #copy(slot: number, words: Int32Array, d: Decoded, pageOffset: number): boolean {
-    const displacement = Number(d.displacement) + (d.base === 16 ? pageOffset + d.lengthBytes : 0);
-    if (displacement !== (displacement | 0)) return false;
-    for (let index = 0; index < words.length; index++) this.#words[slot / 4 + index] = words[index]!;
-    const view = this.#view;
-    view.setUint16(slot + SLOT.pageOffset, pageOffset, true);
-    if (d.isMemory) view.setInt32(slot + SLOT.displacement, displacement, true);
-    if (d.immediate !== 0n) view.setBigInt64(slot + SLOT.immediate, d.immediate, true);
-    return true;
-  }
-
-  #keep(slot: number, { shape }: Decoded): void {
-    const kind = this.#view.getUint8(slot + SLOT.addressKind);
-    if (shape < 0 || kind === ADDRESS_KIND.FarRip || kind === ADDRESS_KIND.Absolute) return;
-    const words = this.#words.slice(slot / 4, (slot + SLOT.sizeBytes) / 4);
-    words[SLOT.displacement / 4] = 0;
-    words.fill(0, SLOT.immediate / 4, SLOT.immediate / 4 + 2);
-    this.#wordsByShape[shape] = words;
-  }
-
-  #writeAll(slot: number, d: Decoded, pageOffset: number): void {
     const handler = this.#handlers.get(d.row)![formIndexOf(d)]!;
     if (handler === 0xffff) throw new Error(`no handler for ${d.row.insn.name} ${d.row.text} at ${d.bits} bits`);
     this.#words.fill(0, slot / 4, (slot + SLOT.sizeBytes) / 4);

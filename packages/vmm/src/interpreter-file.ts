@@ -35,6 +35,11 @@ export class InterpreterFile {
     return join(this.#folder, `${this.#name}.code`);
   }
 
+  /** And what decoding for it learned. */
+  get shapesPath(): string {
+    return join(this.#folder, `${this.#name}.shapes`);
+  }
+
   read(): InterpreterImage | undefined {
     try {
       return decode(readFileSync(join(this.#folder, this.#name)));

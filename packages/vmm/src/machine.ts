@@ -89,7 +89,6 @@ class EmulatedMachine implements Machine {
       readMmio: (gpa, width) => mmio.read(gpa, width),
       writeMmio: (gpa, value, width) => mmio.write(gpa, value, width),
     };
-    const regionFile = this.#regionFile();
     const threads = new VcpuThreads({
       memory: this.#memory,
       vcpuCount: this.#vcpuCount,
@@ -102,8 +101,8 @@ class EmulatedMachine implements Machine {
       bus,
       interpreter: (this.#interpreter ??= this.#keptInterpreter()),
       cacheFolder: this.#config.cacheFolder,
-      regionFile,
-      blockFile: regionFile?.concat('.blocks'),
+      regionFile: this.#regionFile(),
+      shapeFile: this.#interpreterFile()?.shapesPath,
       onInterpreter: (interpreter) => void (this.#interpreter = interpreter),
       onLog: (line) => this.#config.onLog?.(line),
       onShutdown: () => void this.#restart(),
@@ -120,12 +119,15 @@ class EmulatedMachine implements Machine {
     return cacheFolder === undefined ? undefined : regionFilePath(cacheFolder, this.#config);
   }
 
-  #keptInterpreter(): BuiltInterpreter | undefined {
+  #interpreterFile(): InterpreterFile | undefined {
     const { cacheFolder, profile = false } = this.#config;
-    if (cacheFolder === undefined) return undefined;
-    const file = new InterpreterFile(cacheFolder, profile);
-    const image = file.read();
-    if (!image) return undefined;
+    return cacheFolder === undefined ? undefined : new InterpreterFile(cacheFolder, profile);
+  }
+
+  #keptInterpreter(): BuiltInterpreter | undefined {
+    const file = this.#interpreterFile();
+    const image = file?.read();
+    if (!file || !image) return undefined;
     const built = builtInterpreter(image, file.codePath);
     const digest = crc32(image.bytes);
     this.#keepInterpreterCode = () => {
@@ -138,7 +140,7 @@ class EmulatedMachine implements Machine {
   /** Keeps the machine code that V8 made of what other machines will have too. */
   #keepCode(): void {
     this.#keepInterpreterCode?.();
-    this.#threads?.keepBlocks();
+    this.#threads?.keepShapes();
     setArchiveFlags();
     for (const { codePath, module, digest } of this.#threads?.archiveParts ?? []) if (codePath !== undefined) keepCode(codePath, module, digest);
   }

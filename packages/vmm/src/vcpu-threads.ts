@@ -1,14 +1,14 @@
 import { once } from 'node:events';
 import { setTimeout } from 'node:timers/promises';
 import { MessageChannel, type Worker } from 'node:worker_threads';
-import { JOURNAL_WORDS, machineMemory, postedInterruptsOf } from '@hanok/emulator/shared';
+import { machineMemory, postedInterruptsOf, shapeTableOf } from '@hanok/emulator/shared';
 import { CodePages, type GuestMemory, type PostedInterrupts, VcpuGate, type VcpuBus, type VcpuState } from '@hanok/machine';
-import { keepBlocks } from './block-file.ts';
 import { InterruptRouter } from './interrupt-router.ts';
 import type { KeptPart } from './archive-parts.ts';
 import { startThread } from './machine-threads.ts';
 import { mailboxBytes, serveMailboxes, wakeMailboxes } from './mailbox.ts';
 import { COMPILE_CONTROL_BYTES, COMPILE_STOP, wakeCompiler } from './remote-compiler.ts';
+import { keepShapes, restoreShapes } from './shape-file.ts';
 import { canDoWithoutBaseline } from './v8-flags.ts';
 import { type BuiltInterpreter, type CompilerWorkerData, CONTROL_STOP, type SharedParts, type VcpuWorkerData, type VcpuWorkerMessage } from './vcpu-worker-data.ts';
 
@@ -16,7 +16,7 @@ export interface VcpuThreadsOptions extends Pick<SharedParts, 'vcpuCount' | 'exi
   readonly memory: GuestMemory;
   readonly bus: VcpuBus;
   readonly regionFile: string | undefined;
-  readonly blockFile: string | undefined;
+  readonly shapeFile: string | undefined;
   /** From an earlier run of the same machine. */
   readonly interpreter: BuiltInterpreter | undefined;
   onInterpreter(interpreter: BuiltInterpreter): void;
@@ -43,7 +43,6 @@ export class VcpuThreads {
   #stopped = false;
   #compiler: Worker | undefined;
   #compilerEnd: Promise<unknown> | undefined;
-  readonly #journal = new SharedArrayBuffer(JOURNAL_WORDS * 4);
   #archiveParts: readonly KeptPart[] = [];
 
   constructor(options: VcpuThreadsOptions) {
@@ -76,7 +75,8 @@ export class VcpuThreads {
 
   /** Starts the first vCPU in that state; the others wait for its start-up IPI. */
   start(initial: Partial<VcpuState>): void {
-    const { vcpuCount, bus } = this.#options;
+    const { vcpuCount, bus, shapeFile } = this.#options;
+    if (shapeFile !== undefined) restoreShapes(shapeFile, this.#shared.memory, vcpuCount);
     this.#startVcpu(0, initial);
     if (this.#interpreter) this.#startOthers(this.#interpreter);
     serveMailboxes(this.#shared.mailboxes, vcpuCount, bus, () => this.#stopped).catch((error: Error) => this.#options.onCrash(error));
@@ -84,19 +84,14 @@ export class VcpuThreads {
 
   #startVcpu(index: number, initial: Partial<VcpuState> | undefined): void {
     const port = this.#channels[index]!.port1;
-    const data: VcpuWorkerData = { shared: this.#shared, index, interpreter: this.#interpreter, compiler: { port, requests: this.#compileRequests }, blocks: index === 0 ? this.#blocks() : undefined, initial };
+    const data: VcpuWorkerData = { shared: this.#shared, index, interpreter: this.#interpreter, compiler: { port, requests: this.#compileRequests }, initial };
     this.#keep(startThread('vcpu', data, [port])).on('message', (message: VcpuWorkerMessage) => this.#hear(message));
   }
 
-  /** Only for the first vCPU, since that is what boots. */
-  #blocks(): VcpuWorkerData['blocks'] {
-    const { blockFile } = this.#options;
-    return blockFile === undefined ? undefined : { path: blockFile, journal: this.#journal };
-  }
-
-  /** Keeps what this machine decoded. */
-  keepBlocks(): void {
-    if (this.#options.blockFile !== undefined) keepBlocks(this.#options.blockFile, new Int32Array(this.#journal));
+  /** Keeps what the first vCPU learned of decoding, since that is what boots. */
+  keepShapes(): void {
+    const { shapeFile } = this.#options;
+    if (shapeFile !== undefined) keepShapes(shapeFile, shapeTableOf(this.#shared.memory, 0));
   }
 
   /** Starts what works with the interpreter. */

@@ -47,8 +47,6 @@ export interface VcpuWorkerData {
   /** Absent where this thread is to build it. */
   readonly interpreter: BuiltInterpreter | undefined;
   readonly compiler: CompilerConnection;
-  /** Where decoded blocks are kept for later machines, if they are, and this one's new ones. */
-  readonly blocks: { readonly path: string; readonly journal: SharedArrayBuffer } | undefined;
   /** State to begin with; without one the vCPU waits for a start-up IPI. */
   readonly initial: Partial<VcpuState> | undefined;
 }

@@ -2,9 +2,8 @@ import { webcrypto } from 'node:crypto';
 import { parentPort } from 'node:worker_threads';
 import { FIRMWARE_MSRS } from '@hanok/boot/firmware-msrs';
 import { IO_APIC_BASE, isPostedPort, LOCAL_APIC_BASE, LOCAL_APIC_SIZE_BYTES, LocalApic } from '@hanok/devices/vcpu-devices';
-import { ActivityWord, buildInterpreter, CPU_MODELS, EmulatedVcpu, KeptBlocks, machineMemory, NO_RECORDER, type ParavirtHost, postedInterruptsOf, TimeStamp } from '@hanok/emulator';
+import { ActivityWord, buildInterpreter, CPU_MODELS, EmulatedVcpu, machineMemory, NO_RECORDER, type ParavirtHost, postedInterruptsOf, TimeStamp } from '@hanok/emulator';
 import { CodePages, ExitCounters, GuestMemory, VcpuGate, type VcpuBus } from '@hanok/machine';
-import { readBlocks } from './block-file.ts';
 import { InterpreterFile } from './interpreter-file.ts';
 import { InterruptRouter } from './interrupt-router.ts';
 import { threadData } from './machine-threads.ts';
@@ -23,7 +22,7 @@ const RUN_INSTRUCTIONS = 2_000_000;
 /** How long a vCPU that yields leaves the host's processor to others, unless it is needed sooner. */
 const YIELD_MS = 0.05;
 
-const { shared, index, interpreter, compiler, blocks, initial } = await threadData<VcpuWorkerData>();
+const { shared, index, interpreter, compiler, initial } = await threadData<VcpuWorkerData>();
 const { vcpuCount } = shared;
 const clock = new RealClock(shared.startNs);
 const layout = machineMemory(vcpuCount, shared.memoryBytes);
@@ -107,7 +106,6 @@ const vcpu = new EmulatedVcpu({
   codePages,
   regionCompiler: new RemoteCompiler(compiler),
   activity,
-  keptBlocks: blocks && new KeptBlocks(readBlocks(blocks.path), new Int32Array(blocks.journal)),
   waitsForStartup: initial === undefined,
   services: {
     bus,

@@ -11,9 +11,11 @@ export const INSTRUCTION_BYTES_MAX = 15;
 /** One decoded instruction. The decoder uses its objects again: copy what must outlive the next call. */
 export interface Decoded {
   row: Row;
-  /** The same number for instructions that differ in displacement and immediate alone, or -1. */
-  shape: number;
   lengthBytes: number;
+  /** How many of them make its shape, of which instructions may differ in displacement and immediate alone; 0 where they may differ in more. */
+  shapeBytes: number;
+  /** How many of the others are its displacement. */
+  displacementBytes: number;
   /** How many of them are prefixes, REX among them. */
   prefixBytes: number;
   /** Effective operand size in bits, as `Operands.bits`. */
@@ -59,7 +61,7 @@ const TRUNCATED = new Truncated('instruction bytes end early');
 /** A decoder over a byte array. */
 export class Decoder {
   readonly result: Decoded = {
-    row: undefined as unknown as Row, shape: -1, lengthBytes: 0, prefixBytes: 0, bits: 32, addressBits: 64, mode: 64, lock: false, repeat: 0, hasRex: false, rexB: 0, rexR: 0, vexRegister: 0,
+    row: undefined as unknown as Row, lengthBytes: 0, shapeBytes: 0, displacementBytes: 0, prefixBytes: 0, bits: 32, addressBits: 64, mode: 64, lock: false, repeat: 0, hasRex: false, rexB: 0, rexR: 0, vexRegister: 0,
     modrm: 0, opcode: 0, isMemory: false, base: -1, index: -1, scale: 0, displacement: 0n, segment: 3, segmentOverride: -1, immediate: 0n, immediate2: 0n,
   };
   #bytes: Uint8Array = new Uint8Array(0);
@@ -128,7 +130,9 @@ export class Decoder {
     this.#immediatesAt = this.#at;
     this.#immediates(match.immediates);
     d.lengthBytes = this.#at - start;
-    return mode === 64 && hasOneImmediate(match) ? this.#shapes.keep(this.#bytes, start, this.#shapeEnd - start, this.#immediatesAt - this.#shapeEnd, d) : d;
+    d.shapeBytes = mode === 64 && hasOneImmediate(match) ? this.#shapeEnd - start : 0;
+    d.displacementBytes = this.#immediatesAt - this.#shapeEnd;
+    return d.shapeBytes === 0 ? d : this.#shapes.keep(this.#bytes, start, d);
   }
 
   /** Reads prefixes and REX; returns the first opcode byte. */

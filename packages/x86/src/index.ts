@@ -1,5 +1,6 @@
 export { CALL, CALL_INDIRECT, JMP_INDIRECT, RET } from './rows/control.ts';
 export * from './decode.ts';
+export { immediateBytesOf } from './shape-cache.ts';
 export { effectiveBits, type ModeBits } from './opcode-match.ts';
 export * from './disassemble.ts';
 export * from './emit.ts';

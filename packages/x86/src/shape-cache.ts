@@ -5,12 +5,6 @@ const NODES_MAX = 4096;
 const SHAPES_MAX = 0x8000;
 const SMALL = Array.from({ length: 256 }, (_, index) => BigInt(index - 128));
 
-interface Kept {
-  readonly decoded: Decoded;
-  readonly displacementBytes: number;
-  readonly immediateBytes: number;
-}
-
 /**
  * Instructions by their shapes: all bytes but displacement and immediate. What those are is all that instructions of one
  * shape differ in, so that each shape is decoded once.
@@ -19,7 +13,7 @@ export class ShapeCache {
   /** By node and byte: the next node, or a shape as -1 less its number; 0 is neither. */
   #next = new Int32Array(64 * 256);
   #nodeCount = 1;
-  readonly #kept: Kept[] = [];
+  readonly #kept: Decoded[] = [];
 
   /** The instruction at bytes[start] where its shape is known and its bytes end before `end`; good until the next of its shape. */
   find(bytes: Uint8Array, start: number, end: number): Decoded | undefined {
@@ -31,22 +25,25 @@ export class ShapeCache {
       place = next[place * 256 + bytes[at++]!]!;
     } while (place > 0);
     if (place === 0) return undefined;
-    const { decoded, displacementBytes, immediateBytes } = this.#kept[-1 - place]!;
+    const decoded = this.#kept[-1 - place]!;
+    const { displacementBytes } = decoded;
+    const immediateBytes = immediateBytesOf(decoded);
     if (at + displacementBytes + immediateBytes > end) return undefined;
     if (displacementBytes !== 0) decoded.displacement = signed(bytes, at, displacementBytes);
     if (immediateBytes !== 0) decoded.immediate = signed(bytes, at + displacementBytes, immediateBytes);
     return decoded;
   }
 
-  /** Keeps an instruction whose shape is `shapeBytes` long; gives it back with the shape's number. */
-  keep(bytes: Uint8Array, start: number, shapeBytes: number, displacementBytes: number, decoded: Decoded): Decoded {
+  /** Keeps an instruction that has a shape; gives it, or its own copy. */
+  keep(bytes: Uint8Array, start: number, decoded: Decoded): Decoded {
+    const { shapeBytes } = decoded;
     if (this.#kept.length === SHAPES_MAX || this.#nodeCount + shapeBytes > NODES_MAX) return decoded;
     const last = start + shapeBytes - 1;
     let node = 0;
     for (let at = start; at < last; at++) node = this.#child(node, bytes[at]!);
-    const own = { ...decoded, shape: this.#kept.length };
-    this.#next[node * 256 + bytes[last]!] = -1 - own.shape;
-    this.#kept.push({ decoded: own, displacementBytes, immediateBytes: decoded.lengthBytes - shapeBytes - displacementBytes });
+    const own = { ...decoded };
+    this.#next[node * 256 + bytes[last]!] = -1 - this.#kept.length;
+    this.#kept.push(own);
     return own;
   }
 
@@ -63,6 +60,9 @@ export class ShapeCache {
     return this.#nodeCount++;
   }
 }
+
+/** Of an instruction with a shape: how many bytes are its immediate. */
+export const immediateBytesOf = ({ lengthBytes, shapeBytes, displacementBytes }: Decoded): number => lengthBytes - shapeBytes - displacementBytes;
 
 /** A little-endian two's complement number of 1, 2, 4 or 8 bytes. */
 function signed(bytes: Uint8Array, at: number, byteCount: number): bigint {
