@@ -69,6 +69,8 @@ export const CPU = {
   flatSegments: 0x520,
   /** Why generated code came back, and how many instructions it still may run. */
   budget: 0x528,
+  /** u32: the first slot of the run that the interpreter executes, for counting instructions. */
+  startSlot: 0x52c,
   kernelGsBase: 0x530,
   /** What a cached block must match besides its address: a BLOCK_TAG. */
   blockTag: 0x538,

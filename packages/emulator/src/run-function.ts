@@ -23,13 +23,13 @@ interface Parts {
   readonly recordsActivity: boolean;
 }
 
-/** Locals of the main function; 0 and 1 are its parameters. */
+/**
+ * Locals of the main function; 0 is its parameter. Within the loop over a block's slots only `slot` changes from one to the next,
+ * so that V8 has nothing else to move at each instruction: what is needed between blocks is in memory.
+ */
 interface Locals {
   readonly cpu: number;
-  readonly budget: number;
   readonly slot: number;
-  /** First slot of the run that executes, for counting instructions. */
-  readonly start: number;
   /** Slot of a direct branch that waits to be told its target's slot, or 0. */
   readonly link: number;
   readonly tlb: number;
@@ -56,14 +56,16 @@ export function writeRunFunction(module: ModuleBuilder, hot: readonly Handler[],
   const i32 = () => f.local('i32');
   const i64 = () => f.local('i64');
   const locals: Locals = {
-    cpu: 0, budget: 1, slot: i32(), start: i32(), link: i32(), tlb: i32(), status: i32(), address: i32(), hash: i32(), rip: i64(), linear: i64(), tag: i64(), interpret: i32(),
+    cpu: 0, slot: i32(), link: i32(), tlb: i32(), status: i32(), address: i32(), hash: i32(), rip: i64(), linear: i64(), tag: i64(), interpret: i32(),
   };
+  code.localGet(locals.cpu).localGet(1).memory('i32.store', CPU.budget);
   loadRip(code, locals);
   code.loop();
   const lookup = code.depth;
   writeLookup(code, locals, parts, lookup);
   code.loop();
   const next = code.depth;
+  code.i32(0).localSet(locals.link).i32(0).localSet(locals.interpret);
   const labels = { fault: 0, jump: 0, taken: 0, advance: 0 };
   for (const name of ['fault', 'jump', 'taken', 'advance'] as const) {
     code.block();
@@ -76,7 +78,7 @@ export function writeRunFunction(module: ModuleBuilder, hot: readonly Handler[],
     leaveOnStatus: () => {
       throw new Error('a handler of the main function calls no helper');
     },
-    interruptWindow: (c) => void c.localGet(0).memory('i32.load', CPU.interruptPending).if().i32(0).localSet(locals.budget).op('end'),
+    interruptWindow: (c) => void c.localGet(0).memory('i32.load', CPU.interruptPending).if().localGet(0).i32(0).memory('i32.store', CPU.budget).op('end'),
   };
   const lowering = new Lowering(code, (type) => f.local(type), flow, parts.callees, locals.cpu, locals.slot, locals.tlb);
   writeDispatch(code, locals, parts, hot, lowering, labels, lookup);
@@ -96,24 +98,40 @@ export function writeRunFunction(module: ModuleBuilder, hot: readonly Handler[],
 
 const loadRip = (code: Code, l: Locals) => code.localGet(l.cpu).memory('i64.load', CPU.rip).localSet(l.rip);
 
-function leave(code: Code, l: Locals, reason: number): void {
-  code.localGet(l.cpu).localGet(l.budget).memory('i32.store', CPU.budget).i32(reason).op('return');
+function leave(code: Code, reason: number): void {
+  code.i32(reason).op('return');
 }
 
 /** After the host changed RIP: stops when it said so, else looks the new RIP up. */
 function resume(code: Code, l: Locals, lookup: number): void {
   code.localGet(l.status).i32(2).op('i32.eq').if();
-  leave(code, l, RUN_END.Stop);
+  leave(code, RUN_END.Stop);
   code.op('end');
   code.i32(0).localSet(l.link);
   loadRip(code, l);
   code.br(code.depth - lookup);
 }
 
-/** budget -= instructions from `start` to `slot`, both included. */
-function countExecuted(code: Code, l: Locals): void {
-  code.localGet(l.budget).localGet(l.slot).localGet(l.start).op('i32.sub').i32(5).op('i32.shr_u').op('i32.sub').i32(1).op('i32.sub').localSet(l.budget);
+/** Says that a run of slots begins to execute at the one on the stack. */
+function storeStart(code: Code, l: Locals): void {
+  code.localSet(l.slot).localGet(l.cpu).localGet(l.slot).memory('i32.store', CPU.startSlot);
 }
+
+const pushBudget = (code: Code, l: Locals) => code.localGet(l.cpu).memory('i32.load', CPU.budget);
+
+/** budget -= instructions from where the run began to `slot`, both included. */
+function countExecuted(code: Code, l: Locals): void {
+  code.localGet(l.cpu);
+  pushBudget(code, l).localGet(l.slot).localGet(l.cpu).memory('i32.load', CPU.startSlot).op('i32.sub').i32(5).op('i32.shr_u').op('i32.sub').i32(1).op('i32.sub').memory('i32.store', CPU.budget);
+}
+
+/** One more instruction may run: a slot that stands for none was counted, or is about to be. */
+function giveBack(code: Code, l: Locals): void {
+  code.localGet(l.cpu);
+  pushBudget(code, l).i32(1).op('i32.add').memory('i32.store', CPU.budget);
+}
+
+const endBudget = (code: Code, l: Locals) => code.localGet(l.cpu).i32(0).memory('i32.store', CPU.budget);
 
 const storeRip = (code: Code, l: Locals) => code.localGet(l.cpu).localGet(l.rip).memory('i64.store', CPU.rip);
 
@@ -122,14 +140,14 @@ const recordBlock = (code: Code, l: Locals) => code.localGet(l.cpu).localGet(l.s
 const recordActivity = (code: Code, l: Locals, word: number) => code.localGet(l.cpu).i32(word).memory('i32.store', CPU.activity);
 
 function writeLookup(code: Code, l: Locals, { imports, walkForFetch, recordsActivity }: Parts, lookup: number): void {
-  code.localGet(l.budget).i32(0).op('i32.le_s').localGet(l.cpu).memory('i32.atomic.load', CPU.attention).op('i32.or').if();
+  pushBudget(code, l).i32(0).op('i32.le_s').localGet(l.cpu).memory('i32.atomic.load', CPU.attention).op('i32.or').if();
   storeRip(code, l);
-  leave(code, l, RUN_END.Budget);
+  leave(code, RUN_END.Budget);
   code.op('end');
   // Near the limit of the code segment each instruction is looked at; in 64-bit mode there is none.
   code.localGet(l.rip).i64(NEAR_LIMIT_BYTES).op('i64.add').localGet(l.cpu).memory('i64.load', CPU.codeLimit).op('i64.gt_u').if();
   storeRip(code, l);
-  leave(code, l, RUN_END.NearLimit);
+  leave(code, RUN_END.NearLimit);
   code.op('end');
   code.localGet(l.cpu).localGet(l.cpu).memory('i32.load', CPU.tlb).op('i32.add').localSet(l.tlb);
   code.localGet(l.rip).localGet(l.cpu).memory('i64.load', CPU.codeBase).op('i64.add');
@@ -160,7 +178,7 @@ function writeLookup(code: Code, l: Locals, { imports, walkForFetch, recordsActi
   code.i32(0).localSet(l.interpret);
   code.localGet(l.slot).memory('i32.load16_u', SLOT.handler).i32(SPECIAL.Enter).op('i32.eq').if();
   code.localGet(l.slot).i32(SLOT.sizeBytes).op('i32.add').localSet(l.slot).op('end').op('end');
-  code.localGet(l.slot).localSet(l.start);
+  storeStart(code.localGet(l.slot), l);
   if (recordsActivity) recordBlock(code, l);
 }
 
@@ -169,15 +187,13 @@ function writeEnter(code: Code, l: Locals, { imports, chain, recordsActivity }: 
   if (recordsActivity) recordBlock(code, l);
   code.localGet(l.cpu).memory('i32.load', CPU.regionBudget).i32(NO_REGIONS).op('i32.eq').hint(false).if().localGet(l.slot).call(imports.entered).op('end');
   code.localGet(l.slot).memory('i32.load', ENTER.region).localTee(l.address).if();
-  code.localGet(l.budget).localGet(l.cpu).memory('i32.load', CPU.regionBudget).op('i32.gt_s').if();
-  code.localGet(l.cpu).localGet(l.budget).memory('i32.store', CPU.budget);
+  pushBudget(code, l).localGet(l.cpu).memory('i32.load', CPU.regionBudget).op('i32.gt_s').if();
   countEntry(code, l.slot, l.address, imports.grow);
   if (recordsActivity) recordActivity(code, l, ACTIVITY_WORD.Compiled);
   code.localGet(l.cpu).localGet(l.address).call(chain).localSet(l.status);
   if (recordsActivity) recordActivity(code, l, ACTIVITY_WORD.Interpreter);
-  code.localGet(l.cpu).memory('i32.load', CPU.budget).localSet(l.budget);
   code.localGet(l.status).i32(REGION_END.Stop).op('i32.eq').if();
-  leave(code, l, RUN_END.Stop);
+  leave(code, RUN_END.Stop);
   code.op('end');
   code.localGet(l.status).localSet(l.interpret).i32(0).localSet(l.link);
   loadRip(code, l).br(code.depth - lookup);
@@ -193,8 +209,9 @@ const pushHalves = (code: Code, l: Locals) =>
 function writeTaken(code: Code, l: Locals, next: number, lookup: number): void {
   countExecuted(code, l);
   code.localGet(l.slot).memory('i32.load', SLOT.displacement).localTee(l.address).if();
-  code.localGet(l.budget).i32(0).op('i32.gt_s').localGet(l.cpu).memory('i32.atomic.load', CPU.attention).op('i32.eqz').op('i32.and').if();
-  code.localGet(l.address).localTee(l.slot).localSet(l.start).br(code.depth - next);
+  pushBudget(code, l).i32(0).op('i32.gt_s').localGet(l.cpu).memory('i32.atomic.load', CPU.attention).op('i32.eqz').op('i32.and').if();
+  storeStart(code.localGet(l.address), l);
+  code.br(code.depth - next);
   code.op('end').op('end');
   emitRip(code, l.cpu, l.slot, true);
   code.localGet(l.slot).memory('i64.load', SLOT.immediate).op('i64.add').localSet(l.rip);
@@ -224,12 +241,14 @@ function writeDispatch(code: Code, l: Locals, parts: Parts, hot: readonly Handle
   code.localGet(l.cpu).localGet(l.slot).localGet(l.slot).memory('i32.load16_u', SLOT.handler).i32(count).op('i32.sub');
   code.callIndirect(parts.coldType, parts.table).localTee(l.status).op('i32.eqz').brIf(code.depth - labels['advance']!);
   code.localGet(l.status).i32(STATUS.Fault).op('i32.eq').brIf(code.depth - labels['fault']!);
-  code.localGet(l.status).i32(STATUS.NextSoon).op('i32.eq').if().i32(0).localSet(l.budget).br(code.depth - labels['advance']!).op('end');
+  code.localGet(l.status).i32(STATUS.NextSoon).op('i32.eq').if();
+  endBudget(code, l).br(code.depth - labels['advance']!).op('end');
   loadRip(code, l);
-  code.localGet(l.status).i32(STATUS.JumpSoon).op('i32.eq').if().i32(0).localSet(l.budget).br(code.depth - labels['jump']!).op('end');
+  code.localGet(l.status).i32(STATUS.JumpSoon).op('i32.eq').if();
+  endBudget(code, l).br(code.depth - labels['jump']!).op('end');
   code.localGet(l.status).i32(STATUS.Jump).op('i32.eq').brIf(code.depth - labels['jump']!);
   countExecuted(code, l);
-  leave(code, l, RUN_END.Stop);
+  leave(code, RUN_END.Stop);
 }
 
 /** Goes on where the second page of the instruction behind `slot` is still where it was when it was decoded. */
@@ -254,11 +273,13 @@ function writeSpecial(code: Code, l: Locals, parts: Parts, lowering: Lowering, l
     emitRip(code, l.cpu, l.slot, false);
     code.localSet(l.rip);
     // These slots stand for no instruction: one less is counted.
-    code.localGet(l.budget).i32(1).op('i32.add').localSet(l.budget).br(code.depth - labels['jump']!);
+    giveBack(code, l);
+    code.br(code.depth - labels['jump']!);
   };
   switch (index) {
     case SPECIAL.Continue:
-      code.localGet(l.budget).i32(1).op('i32.add').localSet(l.budget).br(code.depth - labels['taken']!);
+      giveBack(code, l);
+      code.br(code.depth - labels['taken']!);
       break;
     case SPECIAL.Relookup:
       again();
@@ -269,10 +290,10 @@ function writeSpecial(code: Code, l: Locals, parts: Parts, lowering: Lowering, l
       break;
     case SPECIAL.Enter:
       writeEnter(code, l, parts, lookup);
-      code.localGet(l.slot).i32(SLOT.sizeBytes).op('i32.add').localSet(l.start).br(code.depth - labels['advance']!);
+      code.localGet(l.cpu).localGet(l.slot).i32(SLOT.sizeBytes).op('i32.add').memory('i32.store', CPU.startSlot).br(code.depth - labels['advance']!);
       break;
     case SPECIAL.Break:
-      code.localGet(l.budget).i32(1).op('i32.add').localSet(l.budget);
+      giveBack(code, l);
       raise(BREAK_FAULT, 0);
       break;
     case SPECIAL.Undefined:
