@@ -59,18 +59,20 @@ export class InterpreterFile {
   }
 }
 
-/** Names, sizes and times of all source files: another version of them has another stamp. */
-export function sourcesStamp(): unknown[] {
-  return SOURCES.map((name) => {
-    const folder = fileURLToPath(new URL('.', import.meta.resolve(name)));
-    return readdirSync(folder, { recursive: true, withFileTypes: true })
-      .filter((entry) => entry.isFile())
-      .map(({ parentPath, name: file }) => {
-        const path = join(parentPath, file);
-        const { size, mtimeMs } = statSync(path);
-        return [path, size, mtimeMs];
-      });
-  });
+let stamp: unknown[] | undefined;
+
+/** Names, sizes and times of all source files: another version of them has another stamp. They are looked at once. */
+export const sourcesStamp = (): unknown[] => (stamp ??= SOURCES.map(stampOf));
+
+function stampOf(name: string): unknown {
+  const folder = fileURLToPath(new URL('.', import.meta.resolve(name)));
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map(({ parentPath, name: file }) => {
+      const path = join(parentPath, file);
+      const { size, mtimeMs } = statSync(path);
+      return [path, size, mtimeMs];
+    });
 }
 
 function encode({ bytes, handlers, ...tables }: InterpreterImage): Uint8Array {
