@@ -125,9 +125,9 @@ test('a run of known instructions ends where control does not go on, where the h
   bench.code.set([...ADD_RCX_8, ...CPUID, ...ADD_RCX_8], 0);
   assert.deepEqual([bench.known(0, 16).slots.length, bench.known(0, 16).why], [2, DECODE_END.Last]);
   assert.deepEqual([bench.known(0, 16, 0, 4).slots.length, bench.known(0, 16, 0, 4).why], [1, DECODE_END.Last]);
-  assert.deepEqual([bench.known(0, 16, 0, 3).slots.length, bench.known(0, 16, 0, 3).why], [0, DECODE_END.Unknown], 'part of one');
+  assert.deepEqual([bench.known(0, 16, 0, 3).slots.length, bench.known(0, 16, 0, 3).why], [0, DECODE_END.None], 'part of one');
   bench.code.set([0x48, 0x83, 0xc2, 0x08], 4);
-  assert.deepEqual([bench.known(0, 16).slots.length, bench.known(0, 16).why], [1, DECODE_END.Unknown], 'another register');
+  assert.deepEqual([bench.known(0, 16).slots.length, bench.known(0, 16).why], [1, DECODE_END.None], 'another register');
 });
 
 test('a run of known instructions ends where a block begins', () => {

@@ -5,8 +5,12 @@ import { BLOCK_HASH, CPU, SHAPE_MARK, SHAPE_TRAIT, SHAPES, SLOT } from './layout
 const PAGE_BYTES = 4096;
 const [CPU_LOCAL, AT, END, SLOT_LOCAL, LEFT, LOOKS] = [0, 1, 2, 3, 4, 5];
 
-/** Why `decodeKnown` stopped, in the lower bits of a slot's address: the next instruction must be decoded otherwise; control does not go on; the block ends. */
-export const DECODE_END = { Unknown: 0, Ends: 1, Last: 2, mask: 3 } as const;
+/**
+ * How a run of decoded instructions ends: not yet, the next one must be decoded otherwise; control does not go on; the block ends;
+ * and, where the host decodes, with an exception, or since its first instruction is not all on this page. The first three are what
+ * `decodeKnown` gives in the lower bits of a slot's address.
+ */
+export const DECODE_END = { None: 0, Ends: 1, Last: 2, mask: 3, Raises: 4, Crosses: 5 } as const;
 
 interface Locals {
   readonly at: number;
@@ -73,14 +77,14 @@ function findShape(code: Code, l: Locals): void {
   code.i32(0).localSet(l.place).localGet(AT).localSet(l.at);
   code.loop();
   code.localGet(l.at).localGet(END).op('i32.ge_u').if();
-  stop(code, DECODE_END.Unknown);
+  stop(code, DECODE_END.None);
   code.op('end');
   known().i32(Math.log2(SHAPES.nodeBytes)).op('i32.shl').op('i32.add');
   code.localGet(l.at).memory('i32.load8_u').i32(1).op('i32.shl').op('i32.add').memory('i32.load16_u', SHAPES.offset + SHAPES.nodes).localSet(l.place);
   code.localGet(l.at).i32(1).op('i32.add').localSet(l.at);
   code.localGet(l.place).i32(1).op('i32.sub').i32(SHAPE_MARK - 1).op('i32.lt_u').brIf(0).op('end');
   code.localGet(l.place).op('i32.eqz').if();
-  stop(code, DECODE_END.Unknown);
+  stop(code, DECODE_END.None);
   code.op('end');
   code.localGet(l.place).i32(SHAPE_MARK).op('i32.xor').localSet(l.place);
   known().i32(2).op('i32.shl').op('i32.add').memory('i32.load', SHAPES.offset + SHAPES.traits).localSet(l.traits);
@@ -89,7 +93,7 @@ function findShape(code: Code, l: Locals): void {
   pushImmediateBytes(code, l).op('i32.add').localSet(l.bytes);
   code.localGet(l.at).localGet(l.bytes).op('i32.add').localGet(END).op('i32.gt_u');
   code.localGet(l.traits).i32(SHAPE_TRAIT.raisesShift).op('i32.shr_u').localGet(CPU_LOCAL).memory('i32.load', CPU.blockTag).op('i32.and').op('i32.or').if();
-  stop(code, DECODE_END.Unknown);
+  stop(code, DECODE_END.None);
   code.op('end');
 }
 
@@ -103,7 +107,7 @@ function fillDisplacement(code: Code, l: Locals): void {
   code.localGet(l.traits).i32(SHAPE_TRAIT.nearCode).op('i32.and').if();
   code.localGet(l.at).localGet(l.bytes).op('i32.add').localGet(AT).i32(-PAGE_BYTES).op('i32.and').op('i32.sub').op('i64.extend_i32_u');
   code.localGet(l.value).op('i64.add').localTee(l.value).localGet(l.value).op('i64.extend32_s').op('i64.ne').if();
-  stop(code, DECODE_END.Unknown);
+  stop(code, DECODE_END.None);
   code.op('end').op('end');
   code.localGet(SLOT_LOCAL).localGet(l.value).memory('i64.store32', SLOT.displacement).op('end');
 }

@@ -78,7 +78,7 @@ export function writeRunFunction(module: ModuleBuilder, hot: readonly Handler[],
     leaveOnStatus: () => {
       throw new Error('a handler of the main function calls no helper');
     },
-    interruptWindow: (c) => void c.localGet(0).memory('i32.load', CPU.interruptPending).if().localGet(0).i32(0).memory('i32.store', CPU.budget).op('end'),
+    interruptWindow: (c) => void endBudget(c.localGet(0).memory('i32.load', CPU.interruptPending).if(), locals).op('end'),
   };
   const lowering = new Lowering(code, (type) => f.local(type), flow, parts.callees, locals.cpu, locals.slot, locals.tlb);
   writeDispatch(code, locals, parts, hot, lowering, labels, lookup);
