@@ -10,7 +10,7 @@ export const defaultServices: Services = {
     import('@hanok/vmm').catch(() => {});
   },
   async createMachine(config) {
-    const [{ createMachine }, { defaultCacheDirectory }] = await Promise.all([import('@hanok/vmm'), import('@hanok/images')]);
+    const [{ createMachine }, { defaultCacheDirectory }] = await Promise.all([import('@hanok/vmm'), import('@hanok/images/cache')]);
     return createMachine({ cacheFolder: defaultCacheDirectory(), ...config });
   },
   listImages: async () => (await import('@hanok/images')).listImages(),

@@ -106,7 +106,7 @@ export class BlockDecoder {
     const breaks = !isStep && (tag & BLOCK_TAG.break) !== 0;
     const isPlain = mode === 64 && !isStep && !breaks;
     const first = this.#next;
-    if (isPlain) this.#enter(gpa & 0xfff, gpa);
+    if (isPlain) this.#enter(gpa);
     const run: Run = { gpa, linearLow, linearHigh, at: gpa, count: 0, max: isStep ? 1 : BLOCK_INSTRUCTIONS_MAX, pageEnd: gpa - (gpa % PAGE_BYTES) + PAGE_BYTES, mode };
     let end: number = DECODE_END.None;
     while (end === DECODE_END.None) {
@@ -205,8 +205,8 @@ export class BlockDecoder {
     return second < this.#memory.sizeBytes ? second >>> 12 : ONE_PAGE;
   }
 
-  #enter(at: number, gpa: number): void {
-    const slot = this.#special(SPECIAL.Enter, at);
+  #enter(gpa: number): void {
+    const slot = this.#special(SPECIAL.Enter, gpa);
     this.#view.setUint32(slot + ENTER.page, gpa >>> 12, true);
     this.#view.setInt32(slot + ENTER.countdown, this.#hotCode.added(slot, gpa), true);
   }
