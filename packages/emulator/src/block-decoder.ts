@@ -185,7 +185,7 @@ export class BlockDecoder {
     const second = this.#mmu!.translate(next.low, mode === 64 ? next.high : 0, 'fetch', this.#state.cpl === 3);
     if (second < 0) return FAULTED;
     if (second < this.#memory.sizeBytes) this.#mmu!.protectCode(second >>> 12);
-    const firstBytes = 4096 - (gpa & 0xfff);
+    const firstBytes = PAGE_BYTES - (gpa % PAGE_BYTES);
     this.#crossing.fill(0xff);
     this.#crossing.set(this.#ram.subarray(gpa, gpa + firstBytes));
     if (second < this.#memory.sizeBytes) this.#crossing.set(this.#ram.subarray(second, second + 16 - firstBytes), firstBytes);
@@ -217,12 +217,12 @@ export class BlockDecoder {
     this.#words.fill(0, slot / 4, (slot + SLOT.sizeBytes) / 4);
     this.#view.setUint16(slot + SLOT.handler, handler, true);
     // Past the page's last byte the offset is 4096 or more, relative to the page the block began in.
-    this.#view.setUint16(slot + SLOT.pageOffset, at - blockStart + (blockStart & 0xfff), true);
+    this.#view.setUint16(slot + SLOT.pageOffset, at - blockStart + (blockStart % PAGE_BYTES), true);
     return slot;
   }
 
   #slot(decoded: Decoded, gpa: number): void {
-    this.#writer.write(this.#next, decoded, gpa & 0xfff);
+    this.#writer.write(this.#next, decoded, gpa % PAGE_BYTES);
     this.#next += SLOT.sizeBytes;
   }
 }

@@ -33,7 +33,7 @@ export class ShapeTable {
   }
 
   /**
-   * Adds the shape of the instruction at bytes[start] whose slot is at `slotBytes`; not where the slot is like no other's, or
+   * Adds the shape of the instruction at bytes[start] whose slot is `slot`, SLOT.sizeBytes long; not where the slot is like no other's, or
    * there is no room. At each moment all that is linked is complete: the thread may be ended at any.
    */
   add(bytes: Uint8Array, start: number, decoded: Decoded, traits: number, slot: Uint8Array): void {

@@ -1,4 +1,4 @@
-import { ALL_ROWS, type Decoded, type Row } from '@hanok/x86';
+import { ALL_ROWS, type Decoded, RIP_BASE, type Row } from '@hanok/x86';
 import { formIndexOf } from './forms.ts';
 import type { InterpreterTables } from './interpreter.ts';
 import { ADDRESS_KIND, CPU, SEGMENT_INDEX, SLOT, segmentField } from './layout.ts';
@@ -48,7 +48,7 @@ export class SlotWriter {
     let kind: number = d.mode === 64 ? (d.addressBits === 64 ? ADDRESS_KIND.Long : ADDRESS_KIND.Long32) : d.addressBits === 32 ? ADDRESS_KIND.Legacy32 : ADDRESS_KIND.Legacy16;
     let base: number = d.base < 0 ? CPU.zero : CPU.gpr + d.base * 8;
     const index = d.index < 0 ? CPU.zero : CPU.gpr + d.index * 8;
-    if (d.base === 16) {
+    if (d.base === RIP_BASE) {
       base = CPU.codePage;
       displacement += pageOffset + d.lengthBytes;
     } else if (displacement !== (displacement | 0)) {

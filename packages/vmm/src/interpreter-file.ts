@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, statSync, utimesSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { InterpreterImage, InterpreterTables } from '@hanok/emulator';
@@ -42,7 +42,10 @@ export class InterpreterFile {
 
   read(): InterpreterImage | undefined {
     try {
-      return decode(readFileSync(join(this.#folder, this.#name)));
+      const path = join(this.#folder, this.#name);
+      const image = decode(readFileSync(path));
+      if (image) utimesSync(path, new Date(), new Date());
+      return image;
     } catch {
       return undefined;
     }

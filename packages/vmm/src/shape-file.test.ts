@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -35,6 +35,9 @@ test('shapes are kept when there are new ones, and read only as they were writte
   keepShapes(path, tableOf(100));
   assert.deepEqual(counts(), [100, 100]);
   const { ino } = statSync(path);
+  utimesSync(path, 0, 0);
+  counts();
+  assert.ok(statSync(path).mtimeMs > 0, 'it is in use');
   keepShapes(path, tableOf(100));
   assert.equal(statSync(path).ino, ino, 'nothing new');
   keepShapes(path, tableOf(120));

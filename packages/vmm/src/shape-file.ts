@@ -1,4 +1,4 @@
-import { readFileSync, statSync } from 'node:fs';
+import { readFileSync, statSync, utimesSync } from 'node:fs';
 import { crc32 } from 'node:zlib';
 import { type ShapeTable, shapeTableOf } from '@hanok/emulator/shared';
 import { replaceFile } from './replace-file.ts';
@@ -24,7 +24,9 @@ function readShapes(path: string): Uint8Array | undefined {
   try {
     const file = readFileSync(path);
     const saved = file.subarray(HEADER_BYTES);
-    return file.readUInt32LE(0) === crc32(saved) ? saved : undefined;
+    if (file.readUInt32LE(0) !== crc32(saved)) return undefined;
+    utimesSync(path, new Date(), new Date());
+    return saved;
   } catch {
     return undefined;
   }

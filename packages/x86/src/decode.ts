@@ -8,6 +8,9 @@ import { OPCODE_TABLES, VEX_TABLES } from './table.ts';
 /** The longest instruction (SDM vol. 2A §2.3.11). */
 export const INSTRUCTION_BYTES_MAX = 15;
 
+/** `Decoded.base` of a memory operand beside the code. */
+export const RIP_BASE = 16;
+
 /** One decoded instruction. The decoder uses its objects again: copy what must outlive the next call. */
 export interface Decoded {
   row: Row;
@@ -33,7 +36,7 @@ export interface Decoded {
   opcode: number;
   /** Whether the ModRM operand is memory. */
   isMemory: boolean;
-  /** Memory operand: register numbers, or -1 for none; base 16 means RIP. */
+  /** Memory operand: register numbers, or -1 for none; the base may be RIP_BASE. */
   base: number;
   index: number;
   scale: number;
@@ -290,7 +293,7 @@ export class Decoder {
         return;
       }
     } else if (rm === 5 && mod === 0) {
-      d.base = mode === 64 ? 16 : -1;
+      d.base = mode === 64 ? RIP_BASE : -1;
       d.displacement = this.#signed(4);
       return;
     } else d.base = rm | d.rexB;

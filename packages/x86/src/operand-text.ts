@@ -1,4 +1,4 @@
-import { type Decoded, operandBits } from './decode.ts';
+import { type Decoded, operandBits, RIP_BASE } from './decode.ts';
 import type { AddressingKind, OperandSpec } from './operand.ts';
 
 /** Operands as text: Intel syntax in the spelling of GNU objdump (`-M intel`). */
@@ -9,7 +9,6 @@ const HIGH_BYTES = ['ah', 'ch', 'dh', 'bh'];
 const SEGMENTS = ['es', 'cs', 'ss', 'ds', 'fs', 'gs'];
 const SIZE_NAMES: Readonly<Record<number, string>> = { 8: 'BYTE', 16: 'WORD', 32: 'DWORD', 48: 'FWORD', 64: 'QWORD', 80: 'TBYTE', 128: 'XMMWORD', 256: 'YMMWORD' };
 
-const RIP = 16;
 const RSI = 6;
 const RDI = 7;
 const RBX = 3;
@@ -167,14 +166,14 @@ function showsAddressSize(d: Decoded): boolean {
 }
 
 function baseText(d: Decoded): string | undefined {
-  if (d.base === RIP) return d.addressBits === 64 ? 'rip' : 'eip';
+  if (d.base === RIP_BASE) return d.addressBits === 64 ? 'rip' : 'eip';
   return d.base < 0 ? undefined : registerName(d.base, d.addressBits, true);
 }
 
 /** A displacement behind registers; objdump takes those as unsigned that have no true register before them. */
 function signed(d: Decoded): string {
   const { displacement } = d;
-  if (d.base === RIP) return `+${hex(BigInt.asUintN(64, displacement))}`;
+  if (d.base === RIP_BASE) return `+${hex(BigInt.asUintN(64, displacement))}`;
   if (d.mode === 64 && showsAddressSize(d)) return `+${hex(BigInt.asUintN(32, displacement))}`;
   return displacement < 0n ? `-${hex(-displacement)}` : `+${hex(displacement)}`;
 }
@@ -191,13 +190,13 @@ function memory(d: Decoded): string {
     const bits = d.mode === 64 && d.addressBits === 64 ? 64 : d.addressBits;
     return `${segment || 'ds:'}${hex(BigInt.asUintN(bits, d.displacement))}`;
   }
-  const shown = d.base < 0 || d.base === RIP || d.modrm >> 6 !== 0;
+  const shown = d.base < 0 || d.base === RIP_BASE || d.modrm >> 6 !== 0;
   const displacement = shown ? signed(d) : '';
   return `${segment}[${registers}${displacement}]`;
 }
 
 /** The address that a RIP-relative operand names. */
 export function ripTarget(d: Decoded, address: bigint): bigint | undefined {
-  if (!d.isMemory || d.base !== RIP) return undefined;
+  if (!d.isMemory || d.base !== RIP_BASE) return undefined;
   return BigInt.asUintN(d.addressBits, address + BigInt(d.lengthBytes) + d.displacement);
 }

@@ -8,7 +8,7 @@ export class BlockCounts {
   #known = 0;
   #compiled = 0;
 
-  /** The regions that a machine has at first are a share of each vCPU's. */
+  /** `newRegions` are a machine's, of which each vCPU has its share. */
   constructor(policy: CompilePolicy, vcpuCount: number) {
     this.#policy = policy;
     this.#newRegions = (policy.newRegions ?? 0) / vcpuCount;

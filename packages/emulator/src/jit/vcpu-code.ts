@@ -1,4 +1,4 @@
-import { type Decoded, type Decoder, INSTRUCTION_BYTES_MAX, RET, type Row } from '@hanok/x86';
+import { type Decoded, type Decoder, INSTRUCTION_BYTES_MAX, RET, RIP_BASE, type Row } from '@hanok/x86';
 import { alwaysRaises } from '../always-raised.ts';
 import type { BlockCache } from '../block-cache.ts';
 import type { Mmu } from '../mmu.ts';
@@ -6,8 +6,6 @@ import type { TracedCode } from './block-trace.ts';
 import type { CodeSource } from './control-flow.ts';
 
 const PAGE_BYTES = 4096;
-/** Base register of a memory operand beside the code (`Decoded.base`). */
-const RIP = 16;
 /** How far from a region's entry its code may lie. */
 const REACH_BYTES = 2 ** 31;
 
@@ -75,7 +73,7 @@ export class VcpuCode implements CodeSource {
     const { traced } = this.#options;
     if (traced) return this.#tracedJumps(offset, traced);
     if (decoded.row.insn === RET) return [];
-    if (decoded.isMemory && decoded.base === RIP && decoded.bits === 64) return this.#pointedTo(offset, decoded);
+    if (decoded.isMemory && decoded.base === RIP_BASE && decoded.bits === 64) return this.#pointedTo(offset, decoded);
     const page = Math.floor(offset / PAGE_BYTES);
     const start = this.pageStart(page);
     if (start < 0) return [];
