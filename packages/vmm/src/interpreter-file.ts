@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
-import { mkdirSync, readdirSync, readFileSync, statSync, utimesSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { InterpreterImage, InterpreterTables } from '@hanok/emulator';
-import { dropOldFiles } from './old-files.ts';
+import { dropOldFiles, markUsed } from './old-files.ts';
 import { replaceFile } from './replace-file.ts';
 
 /** The packages that the interpreter is made of. */
@@ -44,7 +44,7 @@ export class InterpreterFile {
     try {
       const path = join(this.#folder, this.#name);
       const image = decode(readFileSync(path));
-      if (image) utimesSync(path, new Date(), new Date());
+      if (image) markUsed(path);
       return image;
     } catch {
       return undefined;

@@ -1,4 +1,4 @@
-import { readdirSync, rmSync, statSync } from 'node:fs';
+import { readdirSync, rmSync, statSync, utimesSync } from 'node:fs';
 import { join } from 'node:path';
 
 /** A file that nobody used for so many days goes: that of another version, most likely; until then another copy of Hanok may use it. */
@@ -14,5 +14,14 @@ export function dropOldFiles(folder: string): void {
   for (const { path, stats } of files.toSorted((a, b) => (b.stats?.mtimeMs ?? 0) - (a.stats?.mtimeMs ?? 0))) {
     sizeBytes += stats?.size ?? 0;
     if (stats && (stats.mtimeMs < oldMs || sizeBytes > FOLDER_BYTES_MAX)) rmSync(path, { force: true });
+  }
+}
+
+/** Says that a file is in use, so that it stays; one of a cache that this user may only read is used all the same. */
+export function markUsed(path: string): void {
+  try {
+    utimesSync(path, new Date(), new Date());
+  } catch {
+    // Whoever may write there keeps it.
   }
 }

@@ -1,8 +1,8 @@
-import { appendFileSync, mkdirSync, readFileSync, utimesSync } from 'node:fs';
+import { appendFileSync, mkdirSync, readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { NO_ARCHIVE, RegionArchive } from '@hanok/emulator';
-import { dropOldFiles } from './old-files.ts';
+import { dropOldFiles, markUsed } from './old-files.ts';
 
 /** Before each region: its length and its CRC-32. */
 const HEADER_BYTES = 8;
@@ -39,7 +39,7 @@ function read(path: string): Uint8Array {
     mkdirSync(dirname(path), { recursive: true });
     dropOldFiles(dirname(path));
     const file = readFileSync(path);
-    utimesSync(path, new Date(), new Date());
+    markUsed(path);
     return file;
   } catch {
     return new Uint8Array();

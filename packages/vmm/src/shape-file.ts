@@ -1,6 +1,7 @@
-import { readFileSync, statSync, utimesSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { crc32 } from 'node:zlib';
 import { type ShapeTable, shapeTableOf } from '@hanok/emulator/shared';
+import { markUsed } from './old-files.ts';
 import { replaceFile } from './replace-file.ts';
 
 const HEADER_BYTES = 4;
@@ -25,7 +26,7 @@ function readShapes(path: string): Uint8Array | undefined {
     const file = readFileSync(path);
     const saved = file.subarray(HEADER_BYTES);
     if (file.readUInt32LE(0) !== crc32(saved)) return undefined;
-    utimesSync(path, new Date(), new Date());
+    markUsed(path);
     return saved;
   } catch {
     return undefined;

@@ -1,6 +1,7 @@
-import { readFileSync, utimesSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { cachedDataVersionTag } from 'node:v8';
 import { crc32 } from 'node:zlib';
+import { markUsed } from '../old-files.ts';
 import { replaceFile } from '../replace-file.ts';
 import { ModuleCode } from './module-code.ts';
 
@@ -21,7 +22,7 @@ export function moduleWithCode(path: string, bytes: Uint8Array<ArrayBuffer>): We
     const file = readFileSync(path);
     const code = new Uint8Array(file.subarray(HEADER_BYTES));
     if (!isFor(file, crc32(bytes)) || file.readUInt32LE(8) !== crc32(code)) return undefined;
-    utimesSync(path, new Date(), new Date());
+    markUsed(path);
     return moduleCode()?.deserialize(code, bytes);
   } catch {
     return undefined;
