@@ -1,8 +1,9 @@
-import { readFileSync, utimesSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { crc32 } from 'node:zlib';
 import type { ArchivePart } from '@hanok/emulator';
 import { moduleWithCode } from './machine-code/code-file.ts';
 import type { RegionFile } from './region-file.ts';
+import { markUsed } from './old-files.ts';
 import { replaceFile } from './replace-file.ts';
 import { setArchiveFlags } from './v8-flags.ts';
 
@@ -46,7 +47,7 @@ function read(path: string, { archive, digests }: RegionFile, number: number, fi
     const end = file.readUInt32LE(8);
     if (file.readUInt32LE(0) !== crc32(bytes) || file.readUInt32LE(4) !== first || end <= first || end > archive.regionCount) return undefined;
     if (file.readUInt32LE(12) !== digestOf(digests, first, end)) return undefined;
-    utimesSync(modulePath(path, number), new Date(), new Date());
+    markUsed(modulePath(path, number));
     return makePart(bytes, end - first, codePath(path, number));
   } catch {
     return undefined;
